@@ -1,0 +1,41 @@
+# Every target builds what it needs; `make` alone prints this list.
+.DEFAULT_GOAL := help
+.PHONY: help setup train test lint tensorboard lock clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## build .venv with all that pyproject.toml and requirements.lock name
+
+$(READY): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+train: $(READY) ## train the article's network, on the real set if it is found, else on drawn hands; ARGS="key=value …"
+	$(BIN)/python -m sign_cnn.train experiment=article_tuned data=auto $(ARGS)
+
+test: lint ## run the whole test suite, then nothing is left to run
+	$(BIN)/python -m pytest
+
+lint: $(READY) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+tensorboard: $(READY) ## show the curves of all runs
+	$(BIN)/tensorboard --logdir outputs
+
+lock: $(READY) ## pin every dependency anew, for every platform (needs uv)
+	uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --upgrade --generate-hashes \
+	  --prerelease if-necessary-or-explicit --no-header --no-annotate --quiet --output-file requirements.lock
+
+clean: ## remove caches of tools; data, runs and .venv stay
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find sign_cnn tests scripts -name __pycache__ -type d -exec rm -rf {} +

@@ -1,0 +1,175 @@
+"""What happens around the epochs: checkpoints that cannot tear, a row a epoch, early stopping, pictures."""
+
+import csv
+import io
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+from pytorch_lightning.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    EMAWeightAveraging,
+    ModelCheckpoint,
+    RichProgressBar,
+)
+from pytorch_lightning.loggers import TensorBoardLogger
+from torchvision.utils import make_grid
+
+from sign_cnn.config import Config
+from sign_cnn.data.datamodule import Batch
+from sign_cnn.files import replacing, write_text
+from sign_cnn.run_directory import RunDirectory, global_rank
+
+log = logging.getLogger(__name__)
+
+
+def make_callbacks(config: Config, run: RunDirectory) -> list[Callback]:
+    """The callbacks of a run. Checkpoints come last, after the row of their epoch."""
+    validated = config.data.val_split != "none"
+    callbacks: list[Callback] = []
+    if config.trainer.ema_decay:
+        callbacks.append(EMAWeightAveraging(decay=config.trainer.ema_decay))
+    if config.logger.tensorboard and config.logger.image_grid:
+        callbacks.append(ImageGrid(config.logger.image_grid))
+    if config.trainer.patience:
+        callbacks.append(EarlyStopping("val/loss", patience=config.trainer.patience, check_on_train_epoch_end=True))
+    if config.trainer.progress_bar and sys.stdout.isatty():
+        callbacks.append(RichProgressBar(refresh_rate=5, leave=False))
+    callbacks.append(EpochRecorder(run.metrics, config.trainer.max_epochs))
+    monitor = config.trainer.monitor if validated else None
+    callbacks.append(
+        ModelCheckpoint(
+            run.checkpoints,
+            filename="best",
+            monitor=monitor,
+            mode="max" if monitor == "val/acc" else "min",
+            save_last=True,
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
+    )
+    return callbacks
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Checkpoints that are either the old or the new one, however the process ends.
+
+    Lightning's own way writes to $TMPDIR and moves the file, which is a copy when that is another file system.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Saves through a temporary file beside `path`."""
+        with replacing(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
+
+
+class EpochRecorder(Checkpoint):
+    """Times each epoch, logs one line of it and keeps metrics.csv.
+
+    Its rows are part of every checkpoint, so that a run that goes on from one has the rows up to there and no others.
+    It is a `Checkpoint` because Lightning runs those after the module has logged its epoch.
+    """
+
+    COLUMNS = ("epoch", "step", "lr", "train/loss", "train/acc", "val/loss", "val/acc", "train_seconds", "seconds")
+
+    def __init__(self, path: Path, max_epochs: int) -> None:
+        self.path = path
+        self.max_epochs = max_epochs
+        self.rows: list[dict[str, float]] = []
+        self.images = 0  # trained on, all epochs together
+        self._mark = self._train_start = time.perf_counter()
+        self._train_seconds = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Rows so far."""
+        return {"rows": self.rows, "images": self.images}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Rows up to the checkpoint."""
+        self.rows = [dict(row) for row in state_dict["rows"]]
+        self.images = state_dict["images"]
+
+    @property
+    def fit_seconds(self) -> float:
+        """Time of all epochs: training, validation and checkpoints."""
+        return sum(row["seconds"] for row in self.rows)
+
+    @property
+    def train_images_per_second(self) -> float | None:
+        """Images over the time of the training steps alone."""
+        seconds = sum(row["train_seconds"] for row in self.rows)
+        return self.images / seconds if seconds else None
+
+    def best_epoch(self, monitor: str) -> int:
+        """The first epoch, counted from 1, with the best `monitor`; the last one if it was never measured."""
+        if monitor not in self.rows[0]:
+            return len(self.rows)
+        sign = -1 if monitor.endswith("acc") else 1
+        return int(min(self.rows, key=lambda row: sign * row[monitor])["epoch"])
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Starts the clock."""
+        self._mark = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Starts the clock of the training steps."""
+        self._train_start, self._train_seconds = time.perf_counter(), 0.0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Counts images; stops the clock of the training steps after the last."""
+        self.images += len(batch.labels) * trainer.world_size
+        if trainer.is_last_batch:
+            if pl_module.device.type == "cuda":
+                torch.cuda.synchronize()  # steps are only queued until then
+            self._train_seconds = time.perf_counter() - self._train_start
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Adds the epoch's row."""
+        now = time.perf_counter()
+        values = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        row = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step, **values}
+        row |= {"train_seconds": self._train_seconds, "seconds": now - self._mark}
+        self._mark = now
+        self.rows.append({key: row[key] for key in self.COLUMNS if key in row})
+        if global_rank() == 0:
+            write_text(self.path, as_csv(self.rows))
+        shown = [f"{key} {row[key]:.4f}" for key in self.COLUMNS if "/" in key and key in row]
+        log.info("epoch %d/%d  %s  %.1f s", row["epoch"], self.max_epochs, "  ".join(shown), row["seconds"])
+
+
+class ImageGrid(Callback):
+    """Shows the first training batch of the first epoch in TensorBoard, as the network sees it."""
+
+    def __init__(self, num_images: int) -> None:
+        self.num_images = num_images
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Adds the picture, once in a run."""
+        if trainer.global_step or not trainer.is_global_zero:
+            return
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                images = batch.images[: self.num_images].float().unsqueeze(1).cpu() / 255
+                grid = make_grid(images, nrow=8, padding=1, pad_value=1.0)
+                logger.experiment.add_image("train/inputs", grid.repeat_interleave(3, 1).repeat_interleave(3, 2), 0)
+
+
+def as_csv(rows: list[dict[str, float]]) -> str:
+    """Rows with the same keys as CSV text; numbers as they are, so that equal runs have equal files."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0], lineterminator=os.linesep)
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

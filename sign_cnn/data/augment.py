@@ -1,0 +1,79 @@
+"""Random geometry and light for a whole batch at once, every image with its own draw."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sign_cnn.config import AugmentConfig
+
+NUM_DRAWS = 12
+"""Uniform numbers that one image takes, whichever changes are on, so that switching one leaves the others' draws."""
+
+ERASED_SIDE = (0.15, 0.4)
+"""Range of the erased rectangle's sides, as shares of the image's."""
+
+
+class Augment:
+    """A function of images and uniform draws; it holds no random state, so that a resumed run repeats itself.
+
+    Geometry comes first (rotation, shear, zoom and shift in one bilinear resampling that repeats the edge outside),
+    then contrast and brightness, then erasing. Pixels stay in 0..255.
+    """
+
+    def __init__(self, config: AugmentConfig) -> None:
+        self.config = config
+        self.moves = any((config.rotation, config.zoom, config.shift, config.shear))
+        self.lights = any((config.brightness, config.contrast))
+        self.active = self.moves or self.lights or config.erasing > 0
+
+    def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Changed images.
+
+        Args:
+            images: uint8 or float (B, H, W), 0..255.
+            draws: float32 (B, NUM_DRAWS), 0..1, uniform.
+
+        Returns:
+            float32 (B, H, W), 0..255.
+        """
+        pixels = images.float()
+        if self.moves:
+            pixels = self._move(pixels, draws)
+        if self.lights:
+            pixels = self._light(pixels, draws)
+        if self.config.erasing:
+            pixels = self._erase(pixels, draws)
+        return pixels
+
+    def _move(self, pixels: Tensor, draws: Tensor) -> Tensor:
+        config, signed = self.config, draws * 2 - 1
+        angle = signed[:, 0] * math.radians(config.rotation)
+        slant = torch.tan(signed[:, 1] * math.radians(config.shear))
+        scale = 1 / (1 + signed[:, 2] * config.zoom)
+        cos, sin = angle.cos() * scale, angle.sin() * scale
+        # Grid coordinates run over -1..1, so that a shift by the image's width is 2.
+        x, y = signed[:, 3] * 2 * config.shift, signed[:, 4] * 2 * config.shift
+        matrix = torch.stack([cos, cos * slant - sin, x, sin, sin * slant + cos, y], dim=1).view(-1, 2, 3)
+        stacked = pixels.unsqueeze(1)
+        grid = F.affine_grid(matrix, list(stacked.shape), align_corners=False)
+        return F.grid_sample(stacked, grid, padding_mode="border", align_corners=False).squeeze(1)
+
+    def _light(self, pixels: Tensor, draws: Tensor) -> Tensor:
+        signed = draws * 2 - 1
+        gain = (1 + signed[:, 5] * self.config.contrast).view(-1, 1, 1)
+        mean = pixels.mean((1, 2), keepdim=True)
+        offset = mean * (1 - gain) + (signed[:, 6] * 255 * self.config.brightness).view(-1, 1, 1)
+        return (pixels * gain + offset).clamp_(0, 255)
+
+    def _erase(self, pixels: Tensor, draws: Tensor) -> Tensor:
+        low, high = ERASED_SIDE
+        inside = draws[:, 7].view(-1, 1, 1) < self.config.erasing
+        for axis, (size_draw, place_draw) in ((1, (8, 9)), (2, (10, 11))):
+            size = low + (high - low) * draws[:, size_draw]
+            start = (1 - size) * draws[:, place_draw]
+            centres = (torch.arange(pixels.shape[axis], device=pixels.device) + 0.5) / pixels.shape[axis]
+            hit = (centres >= start[:, None]) & (centres < (start + size)[:, None])
+            inside = inside & hit.unsqueeze(3 - axis)
+        return torch.where(inside, pixels.mean((1, 2), keepdim=True), pixels)

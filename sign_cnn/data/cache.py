@@ -1,0 +1,250 @@
+"""The set, parsed once: every later start reads one .npz instead of two CSVs."""
+
+import functools
+import hashlib
+import logging
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sign_cnn.data import csv, csv_files, npz
+from sign_cnn.data.csv_files import Source, Sources
+from sign_cnn.data.dataset import IMAGE_SIZE, DataKind, SignDataset
+from sign_cnn.data.identity import OFFICIAL_FINGERPRINT, SYNTHETIC_MARKER, fingerprint, kind_of
+from sign_cnn.data.npz import DamagedError, Note
+from sign_cnn.errors import DataError
+from sign_cnn.letters import NUM_CLASSES
+
+__all__ = [
+    "OFFICIAL_FINGERPRINT",
+    "SYNTHETIC_MARKER",
+    "available",
+    "derived",
+    "fingerprint",
+    "load",
+    "stored_fingerprint",
+]
+
+log = logging.getLogger(__name__)
+
+_ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+
+FORMAT = 1
+"""Version of the stored layout; entries of another are parsed anew."""
+
+
+def load(root: Path, cache_dir: Path, name: str = "sign_mnist") -> SignDataset:
+    """The set whose CSVs lie under `root`: from the cache if that holds it, else parsed and put there.
+
+    A cached set is the right one if the CSVs' paths, sizes and times are those noted, or else their bytes. If there is
+    no CSV under `root`, the cache alone is enough.
+
+    Args:
+        root: folder of the CSVs; need not exist when the set is cached.
+        cache_dir: folder of the cached sets; made if need be. Where it cannot be written, a warning is logged.
+        name: beginning of the cached file's name, to keep sets apart that share a cache.
+
+    Raises:
+        DataError: if a CSV is missing, damaged or wrong, or if without CSVs the cache leaves a choice.
+    """
+    found = csv_files.look(root)
+    if found is None:
+        return _load_without_csvs(root, cache_dir, name)
+    entry = _entry(root, cache_dir, name)
+    state = _state(root, found)
+    if dataset := _load_if(entry, "state", state):
+        return dataset
+    with npz.locked(entry) as writable:
+        if dataset := _load_if(entry, "state", state):
+            return dataset  # another process was faster
+        digests = _digests(found)
+        dataset = _load_if(entry, "digests", digests) or _parse(found)
+        if _state(root, found) != state:
+            raise DataError(f"the CSVs in {root} changed while they were read; start again when they are complete")
+        dataset = replace(dataset, kind=kind_of(dataset.fingerprint, root))
+        if writable:
+            _store(entry, dataset, {"state": state, "digests": digests})
+    return dataset
+
+
+def stored_fingerprint(root: Path, cache_dir: Path, name: str = "sign_mnist") -> tuple[str, DataKind] | None:
+    """Fingerprint and kind of what `load` would return, without a look at any pixel; None if only `load` can tell."""
+    try:
+        found = csv_files.look(root)
+        if found is None:
+            notes = list(_notes_without_csvs(root, cache_dir, name).values())
+        else:
+            note = _note(_entry(root, cache_dir, name))
+            notes = [note] if note and note["state"] == _state(root, found) else []
+    except DataError:
+        return None
+    answers: set[tuple[str, DataKind]] = {(note["fingerprint"], note["kind"]) for note in notes}
+    return answers.pop() if len(answers) == 1 else None
+
+
+def available(root: Path, cache_dir: Path, name: str = "sign_mnist") -> bool:
+    """Whether there is something to load. True also of a damaged or half set, so that `load` tells what is wrong."""
+    try:
+        return csv_files.look(root) is not None or bool(_notes_without_csvs(root, cache_dir, name))
+    except DataError:
+        return True
+
+
+def derived(cache_dir: Path, fingerprint: str, key: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """What `make` computes from the set of that fingerprint, computed once and stored under `key`.
+
+    A key has to name all that the result depends on besides the set, a version of the method included.
+    """
+    readable = re.sub(r"[^A-Za-z0-9]+", "_", key)[:40]
+    path = cache_dir / f"derived-{readable}-{_short_hash(f'{fingerprint} {key}')}.npz"
+    wanted = {"format": FORMAT, "fingerprint": fingerprint, "key": key}
+    array = _read_derived(path, wanted)
+    if array is not None:
+        return array
+    with npz.locked(path) as writable:
+        array = _read_derived(path, wanted)
+        if array is None:
+            array = make()
+            if writable:
+                npz.write(path, wanted, {"array": array})
+    return array
+
+
+def _read_derived(path: Path, wanted: Note) -> NDArray[Any] | None:
+    try:
+        note, arrays = npz.read(path)
+        return arrays["array"] if note == wanted else None
+    except FileNotFoundError:
+        return None
+    except (DamagedError, KeyError) as error:
+        _warn_once(f"computing again what is damaged: {error}")
+        return None
+
+
+def _entry(root: Path, cache_dir: Path, name: str) -> Path:
+    return cache_dir / f"{name}-{_short_hash(root.resolve().as_posix())}.npz"
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _state(root: Path, found: Sources) -> Note:
+    """What tells cheaply whether the files are still those that were parsed."""
+    return {
+        "files": [_stamp(source, root) for source in (found.train, found.test)],
+        "synthetic": (root / SYNTHETIC_MARKER).is_file(),
+    }
+
+
+def _stamp(source: Source, root: Path) -> Note:
+    with source.reading():
+        status = source.path.stat()
+    file = source.path.relative_to(root).as_posix()
+    return {"file": file, "member": source.member, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def _digests(found: Sources) -> list[str]:
+    return [_digest(source) for source in (found.train, found.test)]
+
+
+def _digest(source: Source) -> str:
+    with source.reading(), source.path.open("rb") as file:
+        return f"{hashlib.file_digest(file, 'sha256').hexdigest()} {source.member or ''}"
+
+
+def _parse(found: Sources) -> SignDataset:
+    with ThreadPoolExecutor(2) as pool:
+        (train_images, train_labels), (test_images, test_labels) = pool.map(csv.read, (found.train, found.test))
+    arrays = (train_images, train_labels, test_images, test_labels)
+    return SignDataset(*arrays, fingerprint=fingerprint(*arrays), kind="custom")
+
+
+def _store(entry: Path, dataset: SignDataset, origin: Note) -> None:
+    note = {"format": FORMAT, "fingerprint": dataset.fingerprint, "kind": dataset.kind} | origin
+    npz.write(entry, note, {name: getattr(dataset, name) for name in _ARRAYS})
+
+
+def _note(entry: Path) -> Note | None:
+    try:
+        note = npz.read_note(entry)
+    except FileNotFoundError:
+        return None
+    except DamagedError as error:
+        _warn_once(f"a cached set is damaged and not used: {error}")
+        return None
+    return note if _is_ours(note) else None
+
+
+def _is_ours(note: Note) -> bool:
+    return (
+        note.get("format") == FORMAT
+        and isinstance(note.get("fingerprint"), str)
+        and note.get("kind") in get_args(DataKind)
+        and {"state", "digests"} <= note.keys()
+    )
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    log.warning(message)
+
+
+def _load_if(entry: Path, key: str, value: Any) -> SignDataset | None:
+    note = _note(entry)
+    return _load_entry(entry) if note is not None and note[key] == value else None
+
+
+def _load_entry(entry: Path) -> SignDataset | None:
+    """A cached set, checked to the last bit; None if it is damaged or gone."""
+    try:
+        note, arrays = npz.read(entry)
+        dataset = SignDataset(**arrays, fingerprint=note["fingerprint"], kind=note["kind"])
+        _check(dataset)
+    except FileNotFoundError:
+        return None
+    except (DamagedError, KeyError, TypeError) as error:  # the latter two: other arrays, another note
+        _warn_once(f"a cached set is damaged and not used: {error}")
+        return None
+    return dataset
+
+
+def _check(dataset: SignDataset) -> None:
+    arrays = [getattr(dataset, name) for name in _ARRAYS]
+    if any(array.dtype != np.uint8 for array in arrays) or fingerprint(*arrays) != dataset.fingerprint:
+        raise DamagedError("not the arrays that the fingerprint was made of")
+    for images, labels in (arrays[:2], arrays[2:]):
+        if labels.ndim != 1 or images.shape != (len(labels), IMAGE_SIZE, IMAGE_SIZE):
+            raise DamagedError(f"shapes {images.shape} and {labels.shape} do not belong together")
+        if labels.size == 0 or labels.max() >= NUM_CLASSES:
+            raise DamagedError("it holds labels that are no classes, or none")
+
+
+def _load_without_csvs(root: Path, cache_dir: Path, name: str) -> SignDataset:
+    notes = _notes_without_csvs(root, cache_dir, name)
+    if len({note["fingerprint"] for note in notes.values()}) > 1:
+        listed = ", ".join(f"{path.name} ({note['kind']}, {note['fingerprint'][:12]})" for path, note in notes.items())
+        raise DataError(
+            f"there are no CSVs in {root} and several sets in {cache_dir}, so which one is meant is open: {listed}; "
+            "delete the cached files that are not, or name the folder of the CSVs with SIGN_MNIST_DIR or data.root"
+        )
+    for entry in notes:
+        if dataset := _load_entry(entry):
+            log.info("no CSVs in %s, going on with the cached set %s: %s", root, dataset.fingerprint[:12], entry)
+            return dataset
+    raise csv_files.missing(root)
+
+
+def _notes_without_csvs(root: Path, cache_dir: Path, name: str) -> dict[Path, Note]:
+    """The cached sets to choose from: the one made from `root`, else all of that name."""
+    own = _entry(root, cache_dir, name)
+    pattern = re.compile(rf"{re.escape(name)}-[0-9a-f]{{12}}\.npz")
+    others = sorted(path for path in cache_dir.glob("*.npz") if pattern.fullmatch(path.name) and path != own)
+    notes = {path: note for path in (own, *others) if (note := _note(path))}
+    return {own: notes[own]} if own in notes else notes

@@ -1,0 +1,87 @@
+"""Stored arrays: one uncompressed .npz each, written whole or not at all, with a JSON note on what it holds."""
+
+import contextlib
+import json
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+log = logging.getLogger(__name__)
+
+Arrays = dict[str, Any]  # name to array
+Note = dict[str, Any]
+
+
+class DamagedError(Exception):
+    """A stored file that is cut short, altered or not ours."""
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Holds the only right to write `path`; yields False, after a warning, where nothing can be written."""
+    lock = FileLock(path.with_suffix(".lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except (OSError, NotImplementedError) as error:  # NotImplementedError: a file system without locks
+        log.warning("going on without a cache, %s cannot be written: %s", path.parent, error)
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def write(path: Path, note: Note, arrays: Arrays) -> None:
+    """Puts a file in place in one step; call it inside `locked`. Where that fails, warns and leaves what was there."""
+    # One name per target: the lock keeps other writers out, and what a killed one left is overwritten.
+    temporary = path.with_suffix(".tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, note=np.frombuffer(json.dumps(note).encode(), np.uint8), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        log.warning("going on without a cache, %s cannot be written: %s", path, error)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def read(path: Path) -> tuple[Note, Arrays]:
+    """Note and arrays of a stored file.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        DamagedError: if it is anything but what `write` wrote; every byte of the arrays is checked.
+    """
+    with _stored(path) as file:
+        return _note(file), {name: file[name] for name in file.files if name != "note"}
+
+
+def read_note(path: Path) -> Note:
+    """The note of a stored file alone, without a look at its arrays; raises like `read`."""
+    with _stored(path) as file:
+        return _note(file)
+
+
+def _note(file: Any) -> Note:
+    note: Note = dict(json.loads(file["note"].tobytes()))
+    return note
+
+
+@contextlib.contextmanager
+def _stored(path: Path) -> Iterator[Any]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            yield file
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # a damaged zip makes numpy and zipfile raise nearly anything
+        raise DamagedError(f"{path}: {error}") from error

@@ -1,0 +1,17 @@
+"""The one exception that a person, not a programmer, is meant to read."""
+
+
+class UserError(Exception):
+    """Something only the user can mend: the message names the thing and the way out, and is shown without traceback."""
+
+
+class ConfigError(UserError):
+    """Settings that cannot work; lists every problem found, not the first alone."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__(problems[0] if len(problems) == 1 else "\n".join(["", *(f"  - {p}" for p in problems)]))
+
+
+class DataError(UserError):
+    """A data file that is missing, damaged or not what its name says."""

@@ -1,0 +1,97 @@
+"""The network: blocks of same-padded convolutions that each halve the image, then dense layers."""
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from sign_cnn.config import ModelConfig
+from sign_cnn.data.dataset import IMAGE_SIZE
+from sign_cnn.errors import ConfigError
+from sign_cnn.letters import NUM_CLASSES
+from sign_cnn.models.geometry import problems, shape
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+}
+
+
+class ConvNet(nn.Module):
+    """A plain convolutional classifier of square grey images.
+
+    Each block is `convs_per_block` × (convolution, batch norm if asked for, activation), then 2×2 max-pooling or one
+    more convolution of stride 2 (with the same norm and activation), then dropout. The dense layers follow, on the
+    flattened last block or on its mean over space. Convolutions have a bias unless batch norm follows.
+
+    Shape:
+        - input: float (B, 1, image_size, image_size), normalised
+        - output: float (B, num_classes), logits
+
+    >>> sum(p.numel() for p in ConvNet(width=24, depth=3, dense_units=[128]).parameters())
+    258584
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int | None = None,
+        depth: int | None = None,
+        channels: list[int] | None = None,
+        convs_per_block: int = 1,
+        kernel_size: int = 5,
+        batch_norm: bool = False,
+        downsample: Literal["max_pool", "strided_conv"] = "max_pool",
+        activation: Literal["relu", "leaky_relu", "gelu", "silu"] = "relu",
+        dropout: float = 0.0,
+        dense_units: list[int] | tuple[int, ...] = (128,),
+        head: Literal["flatten", "global_pool"] = "flatten",
+        num_classes: int = NUM_CLASSES,
+        image_size: int = IMAGE_SIZE,
+    ) -> None:
+        """Arguments as in `sign_cnn.config.ModelConfig`.
+
+        Raises:
+            ConfigError: The sizes do not fit together; the message shows them.
+        """
+        config = ModelConfig(
+            width, depth, channels, convs_per_block, kernel_size, batch_norm, downsample, activation, dropout,
+            list(dense_units), head,
+        )  # fmt: skip
+        if found := problems(config, image_size):
+            raise ConfigError(found)
+        super().__init__()
+        plan = shape(config, num_classes, image_size)
+
+        def conv(inputs: int, outputs: int, stride: int = 1) -> list[nn.Module]:
+            layer = nn.Conv2d(inputs, outputs, kernel_size, stride, kernel_size // 2, bias=not batch_norm)
+            norm = [nn.BatchNorm2d(outputs)] if batch_norm else []
+            return [layer, *norm, ACTIVATIONS[activation]()]
+
+        def drop() -> list[nn.Module]:
+            return [nn.Dropout(dropout)] if dropout else []
+
+        blocks: list[nn.Module] = []
+        inputs = 1
+        for outputs in plan.channels:
+            for _ in range(convs_per_block):
+                blocks += conv(inputs, outputs)
+                inputs = outputs
+            blocks += [nn.MaxPool2d(2)] if downsample == "max_pool" else conv(outputs, outputs, stride=2)
+            blocks += drop()
+
+        head_layers: list[nn.Module] = [nn.AdaptiveAvgPool2d(1)] if head == "global_pool" else []
+        head_layers += [nn.Flatten()]
+        features = plan.features
+        for units in dense_units:
+            head_layers += [nn.Linear(features, units), ACTIVATIONS[activation](), *drop()]
+            features = units
+
+        self.blocks = nn.Sequential(*blocks)
+        self.head = nn.Sequential(*head_layers, nn.Linear(features, num_classes))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, num_classes) of normalised images (B, 1, image_size, image_size)."""
+        logits: Tensor = self.head(self.blocks(images))
+        return logits

@@ -1,0 +1,69 @@
+"""Logits of a run's best checkpoint, row by row: what every score, comparison and pooled fold is counted from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+
+from sign_cnn.errors import UserError
+from sign_cnn.files import replacing
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Arrays of equal length, one entry a row."""
+
+    split: NDArray[np.str_]  # "val" or "test"
+    row: NDArray[np.int64]  # in the split's CSV file, from 0
+    photograph: NDArray[np.int64]  # which rows of a file show the same one
+    label: NDArray[np.uint8]  # class index
+    logits: NDArray[np.floating[Any]]  # (N, 24); float16 when stored
+
+    def of(self, split: str) -> "Predictions":
+        """The rows of one split; possibly none."""
+        mask = self.split == split
+        return Predictions(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """Class index of the largest logit."""
+        largest: NDArray[np.int64] = self.logits.argmax(1)
+        return largest
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """Whether each row is right."""
+        return np.equal(self.predicted, self.label)
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy, in nats."""
+        log_probabilities = log_softmax(self.logits.astype(np.float64), axis=1)
+        return float(-log_probabilities[np.arange(len(self.label)), self.label].mean())
+
+    @classmethod
+    def joined(cls, parts: list[Self]) -> Self:
+        """Several of them as one."""
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
+
+    def save(self, path: Path) -> None:
+        """Writes a compressed .npz in one step, with half the precision of the logits."""
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            arrays = {name: getattr(self, name) for name in self.__dataclass_fields__}
+            np.savez_compressed(file, **(arrays | {"logits": self.logits.astype(np.float16)}))
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads what `save` wrote.
+
+        Raises:
+            UserError: The file is missing or damaged.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return cls(*(stored[name] for name in cls.__dataclass_fields__))
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise UserError(f"{path} cannot be read ({error}): finish the run, or run it again") from None

@@ -1,0 +1,206 @@
+"""A run's directory: what lies where, who may write, and the one rule of resuming.
+
+The same command into the same directory returns a finished result, goes on with a half-done run, and is refused if it
+is another experiment. A run that says `running` while nobody holds its lock was killed, and goes on.
+"""
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig, OmegaConf
+
+from sign_cnn import results
+from sign_cnn.config import Config, config_hash, identity, plain, typed
+from sign_cnn.errors import ConfigError, UserError
+from sign_cnn.files import sweep_temporary, write_text
+from sign_cnn.results import Result
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class RunDirectory:
+    """Paths of one run, and its result so far."""
+
+    path: Path
+    result: Result
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of best.ckpt and last.ckpt."""
+        return self.path / "checkpoints"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """Best by validation; the last one without a validation split."""
+        return self.checkpoints / "best.ckpt"
+
+    @property
+    def last_checkpoint(self) -> Path | None:
+        """Where to go on from, if there is anything."""
+        path = self.checkpoints / "last.ckpt"
+        return path if path.exists() else None
+
+    @property
+    def metrics(self) -> Path:
+        """One row an epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def predictions(self) -> Path:
+        """Logits of every validation row, and of every test row if scored."""
+        return self.path / "predictions.npz"
+
+    @property
+    def figures(self) -> Path:
+        """Folder of PNG files."""
+        return self.path / "figures"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the result is there."""
+        return self.result.status == "done"
+
+    def finish(self, **scores: Any) -> Result:
+        """Completes the result with `scores` and stores it as done."""
+        for key, value in scores.items():
+            setattr(self.result, key, value)
+        self._store("done")
+        return self.result
+
+    def _store(self, status: results.Status, error: str | None = None) -> None:
+        self.result.status, self.result.error = status, error
+        if global_rank() == 0:
+            self.result.write(self.path / "result.json")
+
+
+@contextmanager
+def opened(
+    path: Path, config: Config, fingerprint: str, kind: str, overrides: Sequence[str] = ()
+) -> Iterator[RunDirectory]:
+    """Takes a run's directory for the length of the block, and records how the block ended.
+
+    In distributed training, only global rank 0 touches the directory.
+
+    Args:
+        path: The directory; made when missing.
+        config: What is to run there.
+        fingerprint: Of the data.
+        kind: Of the data, as in `SignDataset.kind`.
+        overrides: Of the command line, for the record.
+
+    Raises:
+        UserError: Another process is at work there, or it holds another experiment.
+    """
+    fresh = Result(
+        "running", name=config.name, experiment=config.experiment, seed=config.seed, overrides=list(overrides),
+        config_hash=config_hash(config, fingerprint), data_fingerprint=fingerprint, data_kind=kind,
+        git_commit=results.git_commit(), versions=results.versions(), machine=results.machine(),
+        val_split=config.data.val_split, split_seed=config.data.split_seed, fold=config.data.fold,
+    )  # fmt: skip
+    if global_rank() > 0:
+        yield RunDirectory(path, fresh)
+        return
+    path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"another process is at work in {path}: wait for it, or choose another name") from None
+    with lock:
+        stored = _stored_result(path, config, fresh)
+        if stored and stored.status == "done" and (stored.test_acc is not None or not config.test):
+            yield RunDirectory(path, stored)
+            return
+        with _log_file(path / "train.log"):
+            run = RunDirectory(path, fresh)
+            _prepare(run, config)
+            yield from _recorded(run)
+
+
+def stored_config(path: Path) -> Config:
+    """The configuration that a run's directory was made with.
+
+    Raises:
+        UserError: There is none, or it cannot be read.
+    """
+    try:
+        cfg = OmegaConf.load(path / "config.yaml")
+        assert isinstance(cfg, DictConfig)
+        cfg.pop("defaults", None)
+        return typed(cfg)
+    except FileNotFoundError:
+        raise UserError(f"{path} holds no config.yaml: it is not the directory of a run") from None
+    except (ConfigError, ValueError, AssertionError) as error:
+        raise UserError(f"{path / 'config.yaml'} cannot be read: {error}") from None
+
+
+def global_rank() -> int:
+    """This process's rank in distributed training, known before torch is; 0 outside of it."""
+    for variable in ("RANK", "SLURM_PROCID", "LOCAL_RANK"):
+        if variable in os.environ:
+            return int(os.environ[variable])
+    return 0
+
+
+def _stored_result(path: Path, config: Config, fresh: Result) -> Result | None:
+    """The result that is there, if it is of the same experiment.
+
+    Raises:
+        UserError: It is of another one; the message names the settings that differ.
+    """
+    if not (path / "result.json").exists():
+        return None
+    stored = Result.read(path / "result.json")
+    if stored.config_hash == fresh.config_hash:
+        return stored
+    before, now = identity(stored_config(path)), identity(config)
+    differing = [f"{key}={now[key]} (there: {before.get(key)})" for key in now if now[key] != before.get(key)]
+    if stored.data_fingerprint != fresh.data_fingerprint:
+        differing.append(f"data {fresh.data_fingerprint[:12]} (there: {stored.data_fingerprint[:12]})")
+    raise UserError(
+        f"{path} holds another experiment, which differs in {', '.join(differing) or 'version'}: choose another name, "
+        f"or train on from its weights with init_from={path} and another name"
+    )
+
+
+def _prepare(run: RunDirectory, config: Config) -> None:
+    """Leaves the directory as if the run had just been started, or had stopped after its last checkpoint."""
+    for folder in (run.path, run.checkpoints, run.figures):
+        sweep_temporary(folder)
+    # With these defaults the file composes again: `--config-dir RUN --config-name config name=again`.
+    text = OmegaConf.to_yaml(OmegaConf.create({"defaults": ["train", "_self_"], **plain(config)}))
+    write_text(run.path / "config.yaml", text)
+    run._store("running")
+
+
+def _recorded(run: RunDirectory) -> Iterator[RunDirectory]:
+    try:
+        yield run
+    except Exception as error:
+        run._store("failed", str(error).strip().splitlines()[0] if str(error) else type(error).__name__)
+        log.debug("failed", exc_info=error)
+        raise
+    except BaseException:  # Ctrl-C, SIGTERM
+        run._store("interrupted")
+        raise
+
+
+@contextmanager
+def _log_file(path: Path) -> Iterator[None]:
+    """Copies what is logged to a file, errors with their traceback."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()
