@@ -24,7 +24,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torchvision.utils import make_grid
 
 from sign_cnn.config import Config
-from sign_cnn.data.datamodule import Batch
+from sign_cnn.data.datamodule import Batch, mixed
 from sign_cnn.files import replacing, write_text
 from sign_cnn.run_directory import RunDirectory, global_rank
 
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 def make_callbacks(config: Config, run: RunDirectory) -> list[Callback]:
     """The callbacks of a run. Checkpoints come last, after the row of their epoch."""
     validated = config.data.val_split != "none"
-    callbacks: list[Callback] = []
+    callbacks: list[Callback] = [EpochSeed(config.seed)]
     if config.trainer.ema_decay:
         callbacks.append(EMAWeightAveraging(decay=config.trainer.ema_decay))
     if config.logger.tensorboard and config.logger.image_grid:
@@ -145,6 +145,17 @@ class EpochRecorder(Checkpoint):
             write_text(self.path, as_csv(self.rows))
         shown = [f"{key} {row[key]:.4f}" for key in self.COLUMNS if "/" in key and key in row]
         log.info("epoch %d/%d  %s  %.1f s", row["epoch"], self.max_epochs, "  ".join(shown), row["seconds"])
+
+
+class EpochSeed(Callback):
+    """Makes dropout a function of (seed, epoch, rank): torch draws it from global state, which a resumed run lacks."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Seeds torch's generators."""
+        torch.manual_seed(mixed(self.seed, trainer.current_epoch, trainer.global_rank))
 
 
 class ImageGrid(Callback):

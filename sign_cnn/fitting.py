@@ -41,6 +41,9 @@ def prepare(config: Config) -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     # Worker processes would only copy what a batch already is: a slice of a tensor in memory.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # a run that goes on
+    # Lightning 2.6 against torch's next pytree: https://github.com/Lightning-AI/pytorch-lightning/issues/21326
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
 
 
 def make_data(config: Config) -> SignMNISTDataModule:
@@ -99,7 +102,7 @@ def make_trainer(config: Config, run: RunDirectory) -> pl.Trainer:
             max_epochs=settings.max_epochs,
             gradient_clip_val=settings.gradient_clip or None,
             limit_train_batches=settings.limit_batches,
-            limit_val_batches=settings.limit_batches,
+            limit_val_batches=0 if config.data.val_split == "none" else settings.limit_batches,
             limit_predict_batches=settings.limit_batches,
             deterministic=settings.deterministic,
             callbacks=callbacks,

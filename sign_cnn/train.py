@@ -19,11 +19,15 @@ from sign_cnn.errors import ConfigError, UserError
 from sign_cnn.models import geometry
 from sign_cnn.results import Result
 from sign_cnn.run_directory import opened
+from sign_cnn.sweeps import register_resolver
 
 log = logging.getLogger(__name__)
 
 CONFIG_DIR = str(Path(__file__).resolve().parent.parent / "conf")
 """Absolute, so that `main` also works from a test, a notebook or a console script."""
+
+TRUSTED = ["sign_cnn.console.ConsoleHandler", "sign_cnn.sweeps.NameJobs"]
+"""All that Hydra may make from a configuration."""
 
 
 def train(config: Config, directory: Path | None = None, overrides: Sequence[str] = ()) -> Result:
@@ -74,23 +78,30 @@ def check(config: Config) -> None:
         raise ConfigError(problems)
 
 
-@hydra.main(config_path=CONFIG_DIR, config_name="train", execution_whitelist=["sign_cnn.console.ConsoleHandler"])
+@hydra.main(config_path=CONFIG_DIR, config_name="train", execution_whitelist=TRUSTED)
 def main(cfg: DictConfig) -> float | None:
     """Hydra's entry; returns the validation accuracy, which a sweeper may maximise."""
     settings = HydraConfig.get()
     directory = Path(settings.runtime.output_dir)
+    sweeping = settings.mode == RunMode.MULTIRUN
     try:
-        result = train(typed(cfg), directory, list(settings.overrides.task))
+        config = typed(cfg)
+        if sweeping:
+            config.name = directory.name
+            if config.trainer.devices > 1:
+                # Lightning leaves LOCAL_RANK behind in the process, and the next job would take itself for a worker.
+                raise ConfigError(["a sweep runs each job on one device: set trainer.devices=1, or leave out -m"])
+        return train(config, directory, list(settings.overrides.task)).val_acc
     except UserError as error:
         if directory.is_dir() and not any(directory.iterdir()):
             directory.rmdir()
-        if settings.mode == RunMode.MULTIRUN:
+        if sweeping:
             raise
         sys.exit(f"Error: {error}")
-    return result.val_acc
 
 
 register_schema()
+register_resolver()
 
 if __name__ == "__main__":
     main()

@@ -1,21 +1,18 @@
 """The set, parsed once: every later start reads one .npz instead of two CSVs."""
 
-import functools
 import hashlib
 import logging
 import re
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sign_cnn.data import csv, csv_files, npz
 from sign_cnn.data.csv_files import Source, Sources
 from sign_cnn.data.dataset import IMAGE_SIZE, DataKind, SignDataset
+from sign_cnn.data.derived import derived
 from sign_cnn.data.identity import OFFICIAL_FINGERPRINT, SYNTHETIC_MARKER, fingerprint, kind_of
 from sign_cnn.data.npz import DamagedError, Note
 from sign_cnn.errors import DataError
@@ -96,43 +93,8 @@ def available(root: Path, cache_dir: Path, name: str = "sign_mnist") -> bool:
         return True
 
 
-def derived(cache_dir: Path, fingerprint: str, key: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-    """What `make` computes from the set of that fingerprint, computed once and stored under `key`.
-
-    A key has to name all that the result depends on besides the set, a version of the method included.
-    """
-    readable = re.sub(r"[^A-Za-z0-9]+", "_", key)[:40]
-    path = cache_dir / f"derived-{readable}-{_short_hash(f'{fingerprint} {key}')}.npz"
-    wanted = {"format": FORMAT, "fingerprint": fingerprint, "key": key}
-    array = _read_derived(path, wanted)
-    if array is not None:
-        return array
-    with npz.locked(path) as writable:
-        array = _read_derived(path, wanted)
-        if array is None:
-            array = make()
-            if writable:
-                npz.write(path, wanted, {"array": array})
-    return array
-
-
-def _read_derived(path: Path, wanted: Note) -> NDArray[Any] | None:
-    try:
-        note, arrays = npz.read(path)
-        return arrays["array"] if note == wanted else None
-    except FileNotFoundError:
-        return None
-    except (DamagedError, KeyError) as error:
-        _warn_once(f"computing again what is damaged: {error}")
-        return None
-
-
 def _entry(root: Path, cache_dir: Path, name: str) -> Path:
-    return cache_dir / f"{name}-{_short_hash(root.resolve().as_posix())}.npz"
-
-
-def _short_hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return cache_dir / f"{name}-{npz.short_hash(root.resolve().as_posix())}.npz"
 
 
 def _state(root: Path, found: Sources) -> Note:
@@ -160,9 +122,7 @@ def _digest(source: Source) -> str:
 
 
 def _parse(found: Sources) -> SignDataset:
-    with ThreadPoolExecutor(2) as pool:
-        (train_images, train_labels), (test_images, test_labels) = pool.map(csv.read, (found.train, found.test))
-    arrays = (train_images, train_labels, test_images, test_labels)
+    arrays = (*csv.read(found.train), *csv.read(found.test))
     return SignDataset(*arrays, fingerprint=fingerprint(*arrays), kind="custom")
 
 
@@ -177,7 +137,7 @@ def _note(entry: Path) -> Note | None:
     except FileNotFoundError:
         return None
     except DamagedError as error:
-        _warn_once(f"a cached set is damaged and not used: {error}")
+        npz.warn_once(f"a cached set is damaged and not used: {error}")
         return None
     return note if _is_ours(note) else None
 
@@ -189,11 +149,6 @@ def _is_ours(note: Note) -> bool:
         and note.get("kind") in get_args(DataKind)
         and {"state", "digests"} <= note.keys()
     )
-
-
-@functools.cache
-def _warn_once(message: str) -> None:
-    log.warning(message)
 
 
 def _load_if(entry: Path, key: str, value: Any) -> SignDataset | None:
@@ -210,7 +165,7 @@ def _load_entry(entry: Path) -> SignDataset | None:
     except FileNotFoundError:
         return None
     except (DamagedError, KeyError, TypeError) as error:  # the latter two: other arrays, another note
-        _warn_once(f"a cached set is damaged and not used: {error}")
+        npz.warn_once(f"a cached set is damaged and not used: {error}")
         return None
     return dataset
 

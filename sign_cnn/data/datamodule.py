@@ -73,7 +73,7 @@ class TrainSampler(Sampler[Pick]):
 
     def __iter__(self) -> Iterator[Pick]:
         # A generator, because Lightning makes the iterator before it sets the epoch when it resumes.
-        generator = torch.Generator().manual_seed(_mixed(self.seed, self.epoch))
+        generator = torch.Generator().manual_seed(mixed(self.seed, self.epoch))
         order = torch.randperm(len(self.rows), generator=generator)
         mine = order.repeat(2)[self.rank : self.rows_per_rank * self.num_ranks : self.num_ranks]
         device = self.rows.device
@@ -185,7 +185,14 @@ class SignMNISTDataModule(pl.LightningDataModule):
                 torch.from_numpy(images).to(device), torch.from_numpy(labels).long().to(device)
             )
         # batch_size=None hands each of the sampler's picks, a whole batch, to the data set, and nothing is collated.
-        return DataLoader(self._on_device[half, device], batch_size=None, sampler=sampler, collate_fn=_unchanged)
+        # A loader draws one number whenever it is iterated; from a generator of its own, so that dropout's is untouched.
+        return DataLoader(
+            self._on_device[half, device],
+            batch_size=None,
+            sampler=sampler,
+            collate_fn=_unchanged,
+            generator=torch.Generator(),
+        )
 
     def _rows_on_device(self, rows: NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(rows).to(self._device())
@@ -207,9 +214,9 @@ def _mean_std(pixels: NDArray[np.uint8]) -> tuple[float, float]:
     return float(mean), float(np.sqrt(np.average((values - mean) ** 2, weights=counts)))
 
 
-def _mixed(seed: int, epoch: int) -> int:
-    """A seed of 63 bits in which neighbouring (seed, epoch) have nothing in common."""
-    return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+def mixed(*numbers: int) -> int:
+    """A seed of 63 bits; those of neighbouring numbers have nothing in common."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def _unchanged(batch: Any) -> Any:

@@ -1,6 +1,8 @@
 """Stored arrays: one uncompressed .npz each, written whole or not at all, with a JSON note on what it holds."""
 
 import contextlib
+import functools
+import hashlib
 import json
 import logging
 import os
@@ -52,6 +54,17 @@ def write(path: Path, note: Note, arrays: Arrays) -> None:
         log.warning("going on without a cache, %s cannot be written: %s", path, error)
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def short_hash(text: str) -> str:
+    """Twelve hex digits for a file name."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@functools.cache
+def warn_once(message: str) -> None:
+    """Warns, unless the same was said before: one damaged file is met several times on the way to its repair."""
+    log.warning(message)
 
 
 def read(path: Path) -> tuple[Note, Arrays]:

@@ -60,12 +60,12 @@ def split_rows(dataset: SignDataset, data: DataConfig) -> Split:
         train, val = train_test_split(rows, test_size=data.val_size, random_state=data.split_seed, shuffle=True)
         return Split(np.sort(train), np.sort(val))
     if data.val_split == "random":
-        groups = rows
+        groups = None
         splitter = StratifiedKFold(data.folds, shuffle=True, random_state=data.split_seed)
     else:
         groups = photographs(dataset, data, "train", look_alikes=data.val_split == "burst")
         splitter = StratifiedGroupKFold(data.folds, shuffle=True, random_state=data.split_seed)
-    if (units := len(np.unique(groups))) < data.folds:
+    if (units := len(labels if groups is None else np.unique(groups))) < data.folds:
         raise ConfigError([f"data.folds={data.folds} is more than the {units} {data.val_split} units there are"])
     train, val = list(splitter.split(rows, labels, groups))[data.fold]
     return Split(train, val)

@@ -69,9 +69,7 @@ class ConvNet(nn.Module):
             norm = [nn.BatchNorm2d(outputs)] if batch_norm else []
             return [layer, *norm, ACTIVATIONS[activation]()]
 
-        def drop() -> list[nn.Module]:
-            return [nn.Dropout(dropout)] if dropout else []
-
+        # Dropout is there also at 0, so that a network's weights have the same names whatever its dropout.
         blocks: list[nn.Module] = []
         inputs = 1
         for outputs in plan.channels:
@@ -79,13 +77,13 @@ class ConvNet(nn.Module):
                 blocks += conv(inputs, outputs)
                 inputs = outputs
             blocks += [nn.MaxPool2d(2)] if downsample == "max_pool" else conv(outputs, outputs, stride=2)
-            blocks += drop()
+            blocks += [nn.Dropout(dropout)]
 
         head_layers: list[nn.Module] = [nn.AdaptiveAvgPool2d(1)] if head == "global_pool" else []
         head_layers += [nn.Flatten()]
         features = plan.features
         for units in dense_units:
-            head_layers += [nn.Linear(features, units), ACTIVATIONS[activation](), *drop()]
+            head_layers += [nn.Linear(features, units), ACTIVATIONS[activation](), nn.Dropout(dropout)]
             features = units
 
         self.blocks = nn.Sequential(*blocks)

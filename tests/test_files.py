@@ -1,0 +1,38 @@
+import os
+
+import pytest
+
+from sign_cnn.files import replacing, sweep_temporary, write_text
+
+
+def test_a_file_appears_whole(tmp_path):
+    write_text(tmp_path / "deep" / "file.txt", "héllo\n")
+    assert (tmp_path / "deep" / "file.txt").read_text(encoding="utf-8") == "héllo\n"
+    assert os.listdir(tmp_path / "deep") == ["file.txt"]
+
+
+def test_a_failure_keeps_the_old_file_and_leaves_nothing_beside_it(tmp_path):
+    path = tmp_path / "file.txt"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file.txt"]
+
+
+def test_the_new_file_is_as_readable_as_others(tmp_path):
+    (tmp_path / "usual.txt").touch()
+    write_text(tmp_path / "file.txt", "x")
+    assert (tmp_path / "file.txt").stat().st_mode == (tmp_path / "usual.txt").stat().st_mode
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path):
+    with pytest.raises(SystemExit), replacing(tmp_path / "a.bin") as temporary:
+        left = temporary.with_name(temporary.name)
+        (tmp_path / ".b.bin.xyz.tmp").write_text("left by a kill")
+        raise SystemExit
+    assert not left.exists()
+    write_text(tmp_path / ".hidden", "stays")
+    sweep_temporary(tmp_path)
+    assert os.listdir(tmp_path) == [".hidden"]
