@@ -1,4 +1,4 @@
-"""Full report of a finished run's best checkpoint: `python -m sign_cnn.evaluate RUN [--split test|val | --images DIR]`."""
+"""Full report of a finished run's best checkpoint: `python -m sign_cnn.evaluate RUN [--split val | --images DIR]`."""
 
 import argparse
 import json

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, PercentFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from sign_cnn.figures import TEST_COLOUR, TRAIN_COLOUR, VAL_COLOUR
 from sign_cnn.report import HardPhotograph, ReliabilityBin
+from sign_cnn.report_text import percent
 
 _COLUMNS = 6
 
@@ -22,10 +23,10 @@ def reliability_diagram(bins: Sequence[ReliabilityBin], error: float, title: str
         title: Above both panels.
     """
     figure = Figure(figsize=(5, 5.4), layout="constrained")
-    figure.suptitle(f"{title}\ncalibration error {error:.2%}", fontsize=10)
+    figure.suptitle(f"{title}\ncalibration error {percent(error)}", fontsize=10)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     filled = [item for item in bins if item.confidence is not None and item.accuracy is not None]
-    above.plot([0, 1], [0, 1], "--", color=TEST_COLOUR, linewidth=1, label="as often right as sure")
+    above.plot([0, 1], [0, 1], "--", color=TEST_COLOUR, linewidth=1, label="perfectly calibrated")
     sure, right = [item.confidence for item in filled], [item.accuracy for item in filled]
     above.plot(sure, right, "-o", color=VAL_COLOUR, markersize=5, label="measured")
     above.set(ylabel="rows right", ylim=(-0.03, 1.03), xlim=(0, 1))
@@ -35,9 +36,12 @@ def reliability_diagram(bins: Sequence[ReliabilityBin], error: float, title: str
     below.bar(lows, [item.rows for item in bins], widths, align="edge", color=TRAIN_COLOUR, edgecolor="white")
     below.set(xlabel="probability given to the predicted letter", ylabel="rows", yscale="log")
     below.set_ylim(bottom=0.7)
+    below.yaxis.set_major_locator(LogLocator(numticks=5))
+    below.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     below.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     for axes in (above, below):
         axes.grid(alpha=0.3)
+        axes.set_axisbelow(True)
     return figure
 
 
@@ -51,7 +55,7 @@ def contact_sheet(photographs: Sequence[HardPhotograph], images: NDArray[np.uint
     """
     lines = max(1, -(-len(photographs) // _COLUMNS))
     figure = Figure(figsize=(1.45 * _COLUMNS, 1.85 * lines + 0.5), layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(f"{title}\ntrue → predicted letter; p: mean probability of the true letter", fontsize=10)
     for axes in (grid := figure.subplots(lines, _COLUMNS, squeeze=False).ravel()):
         axes.set_axis_off()
     for axes, item, image in zip(grid, photographs, images, strict=False):
@@ -60,13 +64,6 @@ def contact_sheet(photographs: Sequence[HardPhotograph], images: NDArray[np.uint
         said = f"{item.letter} → {item.predicted}" if wrong else item.letter
         axes.set_title(said, fontsize=11, pad=3, color=VAL_COLOUR if wrong else TEST_COLOUR, fontweight="bold")
         share = f"{item.variants_wrong} of {item.variants} wrong\n" if item.variants > 1 else ""
-        axes.text(
-            0.5,
-            -0.04,
-            f"{share}p = {item.true_probability:.2f}",
-            transform=axes.transAxes,
-            ha="center",
-            va="top",
-            fontsize=7,
-        )
+        mean = "p < 0.01" if item.true_probability < 0.01 else f"p = {item.true_probability:.2f}"
+        axes.text(0.5, -0.04, share + mean, transform=axes.transAxes, ha="center", va="top", fontsize=7)
     return figure

@@ -9,9 +9,9 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 import torch.distributed
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from rich import get_console
 from rich.table import Table
 from torchmetrics.functional.classification import multiclass_confusion_matrix

@@ -52,7 +52,7 @@ def read_image_folder(folder: Path) -> ImageFolder:
         names.append(path.relative_to(folder).as_posix())
     if not images:
         raise DataError(
-            f"{folder} holds no picture that can be read: {problems[0] if problems else 'its folders are empty'}"
+            f"{folder} holds no picture that can be read: {problems[-1] if problems else 'its folders are empty'}"
         )
     return ImageFolder(
         np.stack(images).reshape(-1, IMAGE_SIZE, IMAGE_SIZE), np.array(labels, np.uint8), names, problems

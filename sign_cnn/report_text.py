@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import ConsoleRenderable, Group
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -117,19 +118,19 @@ def console_report(title: str, report: Report) -> ConsoleRenderable:
     if report.errors:
         parts += [console_table(letters(report, only_faulty=True))]
         parts += [console_table(confused(report, 6))]
-    return Group(*parts, console_table(hardest(report, 6)))
+    parts += [console_table(hardest(report, 6))]
+    return Group(*(Padding(part, (0, 0, 1, 0)) for part in parts))
 
 
 def console_table(section: Section, title: str | None = None) -> ConsoleRenderable:
     """A section as a table for a terminal."""
-    table = Table(title=title or section.title, title_justify="left", title_style="bold", caption=section.note or None)
-    table.caption_justify = "left"
+    table = Table(title=title or section.title, title_justify="left", title_style="bold")
     for i, header in enumerate(section.headers):
         numeric = i > 0 and header not in section.words
         table.add_column(header, justify="right" if numeric else "left", overflow="fold")
     for row in section.rows:
         table.add_row(*(Text(cell) for cell in row))
-    return table
+    return Group(table, Text(section.note, style="dim")) if section.note else table
 
 
 def markdown_report(

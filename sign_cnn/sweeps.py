@@ -8,7 +8,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 
 class NameJobs(Callback):
@@ -33,7 +33,7 @@ class NameJobs(Callback):
             additions.append(f"hydra.sweep.dir='outputs/sweeps/{name}'")
         if not _has(chosen, "hydra.sweep.subdir"):
             additions.append(f"hydra.sweep.subdir='{job_name(swept)}'")
-        with open_dict(config):
+        with read_write(config.hydra), open_dict(config.hydra):
             config.hydra.overrides.hydra.extend(additions)
             for addition in additions:
                 key, value = addition.split("=", 1)
@@ -83,11 +83,20 @@ def shown(value: Any) -> str:
 
 def register_resolver() -> None:
     """Makes `${shown:…}` known to OmegaConf."""
-    OmegaConf.register_new_resolver("shown", shown, replace=True)
+    OmegaConf.register_resolver("shown", shown, replace=True)
 
 
 def _is_group(override: Override) -> bool:
-    return override.key_or_group in {"data", "augment", "model", "optimizer", "scheduler", "trainer", "logger", "experiment"}
+    return override.key_or_group in {
+        "data",
+        "augment",
+        "model",
+        "optimizer",
+        "scheduler",
+        "trainer",
+        "logger",
+        "experiment",
+    }
 
 
 def _has(overrides: Sequence[str], key: str) -> bool:

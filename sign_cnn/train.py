@@ -87,10 +87,8 @@ def main(cfg: DictConfig) -> float | None:
     try:
         config = typed(cfg)
         if sweeping:
+            _check_sweep(config, directory)
             config.name = directory.name
-            if config.trainer.devices > 1:
-                # Lightning leaves LOCAL_RANK behind in the process, and the next job would take itself for a worker.
-                raise ConfigError(["a sweep runs each job on one device: set trainer.devices=1, or leave out -m"])
         return train(config, directory, list(settings.overrides.task)).val_acc
     except UserError as error:
         if directory.is_dir() and not any(directory.iterdir()):
@@ -98,6 +96,14 @@ def main(cfg: DictConfig) -> float | None:
         if sweeping:
             raise
         sys.exit(f"Error: {error}")
+
+
+def _check_sweep(config: Config, directory: Path) -> None:
+    if config.trainer.devices > 1:
+        # Lightning leaves LOCAL_RANK behind in the process, and the next job would take itself for a worker.
+        raise ConfigError(["a sweep runs each job on one device: set trainer.devices=1, or leave out -m"])
+    if directory.name.isdigit():
+        raise ConfigError([f"the sweep's jobs have no names, only {directory}: see the warning of NameJobs above"])
 
 
 register_schema()

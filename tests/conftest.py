@@ -22,7 +22,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(item: pytest.Item):
     """Under CI=true a test may not be skipped for want of a tool; missing real data are no fault of the machine."""
     report = yield
-    if report.skipped and os.environ.get("CI") == "true" and "real_data" not in item.keywords and report.when != "teardown":
+    if (
+        report.skipped
+        and os.environ.get("CI") == "true"
+        and "real_data" not in item.keywords
+        and report.when != "teardown"
+    ):
         report.outcome = "failed"
         report.longrepr = f"skipped under CI=true: {report.longrepr}"
     return report

@@ -70,10 +70,14 @@ def test_logged_loss_and_accuracy_are_means_over_rows_not_batches():
     runner = trainer()
     runner.validate(model, Loader(*batches), verbose=False)
     assert float(runner.callback_metrics["val/loss"]) == pytest.approx(float(F.cross_entropy(logits, labels)), rel=1e-5)
-    assert float(runner.callback_metrics["val/acc"]) == pytest.approx(float((logits.argmax(1) == labels).float().mean()))
+    assert float(runner.callback_metrics["val/acc"]) == pytest.approx(
+        float((logits.argmax(1) == labels).float().mean())
+    )
     runner.test(model, Loader(*batches), verbose=False)
     assert runner.callback_metrics["test/acc"] == runner.callback_metrics.get("test/acc")
-    assert float(runner.callback_metrics["test/loss"]) == pytest.approx(float(F.cross_entropy(logits, labels)), rel=1e-5)
+    assert float(runner.callback_metrics["test/loss"]) == pytest.approx(
+        float(F.cross_entropy(logits, labels)), rel=1e-5
+    )
 
 
 def test_training_metrics_survive_the_validation_in_between():
@@ -95,7 +99,9 @@ def test_label_smoothing_changes_the_training_loss_alone():
     )
     runner = trainer()
     runner.validate(model, Loader(batch), verbose=False)
-    assert float(runner.callback_metrics["val/loss"]) == pytest.approx(float(F.cross_entropy(logits, batch.labels)), rel=1e-5)
+    assert float(runner.callback_metrics["val/loss"]) == pytest.approx(
+        float(F.cross_entropy(logits, batch.labels)), rel=1e-5
+    )
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_the_articles_networks_have_the_articles_parameter_counts(channels, kern
 
 
 # (depth, kernel size, batch norm, downsample) -> parameters and side of the last block, width 8, dense layer of 16.
-# Arithmetic apart from the code's: a convolution has in·out·k² weights and out biases, or 2·out values of its norm in their place.
+# Arithmetic apart from the code's: in·out·k² weights and out biases a convolution, or 2·out values of its norm instead.
 TABLE = {
     (1, 3, False, "max_pool"): (25_592, 14),
     (1, 3, False, "strided_conv"): (26_176, 14),

@@ -66,7 +66,9 @@ def test_ranks_share_the_training_rows_and_make_the_same_number_of_steps(num_ran
 
 @pytest.mark.parametrize(("rows", "num_ranks", "batch_size"), [(50, 2, 8), (49, 3, 16), (17, 2, 8), (5, 4, 100)])
 def test_ranks_share_the_evaluation_rows_without_repeating_any(rows, num_ranks, batch_size):
-    samplers = [EvalSampler(torch.arange(rows), batch_size, rank=rank, num_ranks=num_ranks) for rank in range(num_ranks)]
+    samplers = [
+        EvalSampler(torch.arange(rows), batch_size, rank=rank, num_ranks=num_ranks) for rank in range(num_ranks)
+    ]
     seen = [batches(sampler) for sampler in samplers]
     assert sorted(flat(flat(seen))) == list(range(rows))
     assert len({len(part) for part in seen}) == 1
@@ -76,7 +78,10 @@ def test_ranks_share_the_evaluation_rows_without_repeating_any(rows, num_ranks, 
 def test_an_images_draws_do_not_depend_on_batch_size_or_number_of_ranks():
     def draws_by_row(*samplers):
         return {
-            row: draw.tolist() for s in samplers for pick in s for row, draw in zip(pick.rows.tolist(), pick.draws, strict=True)
+            row: draw.tolist()
+            for s in samplers
+            for pick in s
+            for row, draw in zip(pick.rows.tolist(), pick.draws, strict=True)
         }
 
     whole = draws_by_row(TrainSampler(torch.arange(40), 40, seed=5, augmented=True))
@@ -150,8 +155,8 @@ if __name__ == "__main__":
     model = SignClassifier({"width": 2, "depth": 1, "dense_units": [], "batch_norm": True})
     count = Count()
     trainer = pl.Trainer(accelerator="cpu", devices=2, strategy="ddp", max_epochs=1, logger=False, callbacks=[count],
-        use_distributed_sampler=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        num_sanity_val_steps=0)
+        use_distributed_sampler=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=0)
     trainer.fit(model, data)
     trainer.test(model, data, verbose=False)
     metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}

@@ -1,5 +1,3 @@
-import os
-
 import pytest
 
 from sign_cnn.files import replacing, sweep_temporary, write_text
@@ -8,7 +6,7 @@ from sign_cnn.files import replacing, sweep_temporary, write_text
 def test_a_file_appears_whole(tmp_path):
     write_text(tmp_path / "deep" / "file.txt", "héllo\n")
     assert (tmp_path / "deep" / "file.txt").read_text(encoding="utf-8") == "héllo\n"
-    assert os.listdir(tmp_path / "deep") == ["file.txt"]
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["file.txt"]
 
 
 def test_a_failure_keeps_the_old_file_and_leaves_nothing_beside_it(tmp_path):
@@ -18,7 +16,7 @@ def test_a_failure_keeps_the_old_file_and_leaves_nothing_beside_it(tmp_path):
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["file.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file.txt"]
 
 
 def test_the_new_file_is_as_readable_as_others(tmp_path):
@@ -35,4 +33,4 @@ def test_what_a_killed_process_left_is_swept(tmp_path):
     assert not left.exists()
     write_text(tmp_path / ".hidden", "stays")
     sweep_temporary(tmp_path)
-    assert os.listdir(tmp_path) == [".hidden"]
+    assert [path.name for path in tmp_path.iterdir()] == [".hidden"]

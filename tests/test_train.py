@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,12 +24,13 @@ from sign_cnn.predictions import Predictions
 from sign_cnn.results import Result
 from sign_cnn.train import CONFIG_DIR, train
 
-CONTRACT = (
+CONTRACT = re.findall(
+    r"\w+",
     "status error name experiment seed overrides config_hash data_fingerprint data_kind git_commit versions machine "
-    "device num_params macs epochs fit_seconds train_images_per_second best_epoch val_split split_seed val_acc val_loss "
-    "val_originals val_originals_wrong test_acc test_loss test_errors test_originals test_originals_wrong "
-    "test_originals_with_error test_acc_ci95"
-).split()
+    "device num_params macs epochs fit_seconds train_images_per_second best_epoch val_split split_seed val_acc "
+    "val_loss val_originals val_originals_wrong test_acc test_loss test_errors test_originals test_originals_wrong "
+    "test_originals_with_error test_acc_ci95",
+)
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
@@ -267,7 +269,10 @@ def test_init_from_starts_with_the_best_weights_of_a_run(finished: Path, make_co
     config = make_config("optimizer.lr=1e-12", "trainer.max_epochs=1", f"init_from={finished}")
     train(config, tmp_path / "on")
     start = weights(finished / "checkpoints" / "best.ckpt")
-    assert all(torch.allclose(start[key], value, atol=1e-6) for key, value in weights(tmp_path / "on/checkpoints/last.ckpt").items())
+    assert all(
+        torch.allclose(start[key], value, atol=1e-6)
+        for key, value in weights(tmp_path / "on/checkpoints/last.ckpt").items()
+    )
     with pytest.raises(UserError, match="another network"):
         train(make_config("model.width=5", f"init_from={finished}"), tmp_path / "other")
     with pytest.raises(UserError, match="name a finished run"):
@@ -334,12 +339,15 @@ def test_config_problems_and_help_answer_before_torch_and_leave_nothing(argument
 
 def test_a_sweep_over_depth_and_norm_completes(tiny_overrides, tmp_path: Path):
     overrides = [item for item in tiny_overrides if not item.startswith(("name", "model.depth"))]
+    names = {f"depth={depth},batch_norm={norm}" for depth in (1, 2, 3) for norm in ("true", "false")}
     done = run_cli(
         "-m", "model.depth=1,2,3", "model.batch_norm=true,false", *overrides, "trainer.max_epochs=1",
-        f"hydra.sweep.dir={tmp_path / 'sweep'}", cwd=tmp_path,
+        "name=study", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    results = [Result.read(path) for path in (tmp_path / "sweep").glob("*/result.json")]
+    assert {path.name for path in (tmp_path / "outputs/sweeps/study").iterdir() if path.is_dir()} == names
+    results = [Result.read(path) for path in (tmp_path / "outputs/sweeps/study").glob("*/result.json")]
+    assert {result.name for result in results} == names
     assert [result.status for result in results] == ["done"] * 6
     assert len({result.num_params for result in results}) == 6
 
@@ -348,16 +356,12 @@ def test_a_sweep_over_depth_and_norm_completes(tiny_overrides, tmp_path: Path):
 def test_every_experiment_runs_a_step(name: str, tiny_root: Path, tiny_cache: Path, tmp_path: Path):
     done = run_cli(
         f"experiment={name}", "trainer=debug", "trainer.limit_batches=1", "data.batch_size=8", "data.eval_batch_size=8",
-        "trainer.patience=0", "data.name=sign_mnist", f"data.root={tiny_root}", f"data.cache_dir={tiny_cache}", *val_size(name),
+        "trainer.patience=0", "data.name=sign_mnist", f"data.root={tiny_root}", f"data.cache_dir={tiny_cache}",
         f"hydra.run.dir={tmp_path / 'run'}", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     result = Result.read(tmp_path / "run" / "result.json")
     assert (result.status, result.experiment) == ("done", name)
-
-
-def val_size(name: str) -> list[str]:
-    return ["data.val_size=0.3"] if name.startswith("article") else []
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes as on Linux and macOS")
@@ -374,7 +378,9 @@ def test_distributed_training_from_the_command_line_counts_every_row(tiny_overri
 
 
 def test_a_sweep_of_runs_on_several_devices_is_refused(tiny_overrides, tmp_path: Path):
-    done = run_cli("-m", "seed=0,1", *tiny_overrides, "trainer.devices=2", f"hydra.sweep.dir={tmp_path / 's'}", cwd=tmp_path)
+    done = run_cli(
+        "-m", "seed=0,1", *tiny_overrides, "trainer.devices=2", f"hydra.sweep.dir={tmp_path / 's'}", cwd=tmp_path
+    )
     assert done.returncode != 0
     assert "trainer.devices=1" in done.stdout + done.stderr
 

@@ -185,7 +185,7 @@ class SignMNISTDataModule(pl.LightningDataModule):
                 torch.from_numpy(images).to(device), torch.from_numpy(labels).long().to(device)
             )
         # batch_size=None hands each of the sampler's picks, a whole batch, to the data set, and nothing is collated.
-        # A loader draws one number whenever it is iterated; from a generator of its own, so that dropout's is untouched.
+        # A loader draws one number each time it is iterated; from a generator of its own, it leaves dropout's alone.
         return DataLoader(
             self._on_device[half, device],
             batch_size=None,

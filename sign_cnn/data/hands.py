@@ -139,11 +139,11 @@ POSES: dict[str, Pose] = {
 class Spread:
     """How far one photograph strays from its pose: standard deviations."""
 
-    joint: float = 2.2  # degrees, every flexion
-    lean: float = 1.2  # degrees, sideways, every finger
-    length: float = 0.02  # relative, every bone
-    thumb: float = 0.02  # palm lengths, every point that the thumb heads for
-    turn: float = 3.0  # degrees, out of the picture plane
+    joint: float = 1.8  # degrees, every flexion
+    lean: float = 1.0  # degrees, sideways, every finger
+    length: float = 0.018  # relative, every bone
+    thumb: float = 0.018  # palm lengths, every point that the thumb heads for
+    turn: float = 2.5  # degrees, out of the picture plane
     roll: float = 10.0  # degrees, in the picture plane: the largest, not a deviation
 
 

@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 CELL = 3  # drawn pixels per final pixel
 MARGIN = 2  # final pixels drawn around the frame, so that a rotation finds something to show
-BLUR = 0.55  # of the lens, in final pixels
+BLUR = 0.45  # of the lens, in final pixels
 BRIGHTEST = 0.84  # the exposure: room for a variant that is brighter and has more contrast
 SUPPORT = (
     0.6  # width of the filters, in final pixels; at 1 they alone would tell variants further apart than the real set's
@@ -63,8 +63,8 @@ def random_scene(rng: np.random.Generator, size: int = IMAGE_SIZE) -> Scene:
     for _ in range(rng.integers(0, 3)):
         left, top = rng.uniform(-1.2, 1.2, 2).tolist()
         backdrop += rng.normal(0.0, 0.08) * np.exp(-((x - left) ** 2 + (y - top) ** 2) / rng.uniform(0.25, 0.7) ** 2)
-    zoom = np.exp(rng.uniform(-0.1, 0.1))
-    return Scene(light, gain, skin, sleeve, backdrop, zoom, (rng.uniform(-0.05, 0.05), rng.uniform(-0.05, 0.05)))
+    zoom = np.exp(rng.uniform(-0.12, 0.12))
+    return Scene(light, gain, skin, sleeve, backdrop, zoom, (rng.uniform(-0.065, 0.065), rng.uniform(-0.065, 0.065)))
 
 
 def draw(letter: str, rng: np.random.Generator, spread: Spread, scene: Scene, size: int = IMAGE_SIZE) -> Picture:

@@ -57,7 +57,12 @@ def photographs(dataset: SignDataset, data: DataConfig, half: str, *, look_alike
         half: "train" or "test".
         look_alikes: Whether shots of one burst count as one photograph.
     """
-    from sign_cnn.data.originals import BURST_THRESHOLD, METHOD_VERSION, ORIGINAL_THRESHOLD, find_originals  # needs scipy: 1 s
+    from sign_cnn.data.originals import (
+        BURST_THRESHOLD,
+        METHOD_VERSION,
+        ORIGINAL_THRESHOLD,
+        find_originals,
+    )  # needs scipy: 1 s
 
     images = dataset.train_images if half == "train" else dataset.test_images
     labels = dataset.train_labels if half == "train" else dataset.test_labels

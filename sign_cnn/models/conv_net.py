@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from sign_cnn.config import ModelConfig
@@ -88,6 +89,7 @@ class ConvNet(nn.Module):
 
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Sequential(*head_layers, nn.Linear(features, num_classes))
+        self.to(memory_format=torch.channels_last)  # a tenth to a third faster on a CPU, and what a GPU likes best
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, num_classes) of normalised images (B, 1, image_size, image_size)."""
