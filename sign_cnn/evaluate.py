@@ -86,9 +86,7 @@ def write(evaluation: Evaluation) -> None:
     diagram = evaluation_figures.reliability_diagram(report.reliability, report.calibration_error, title)
     figures.save(diagram, directory / "reliability.png")
     if evaluation.hardest is not None:
-        sheet = evaluation_figures.contact_sheet(
-            report.hardest, evaluation.hardest, f"{title}: the hardest photographs"
-        )
+        sheet = evaluation_figures.contact_sheet(report.hardest, evaluation.hardest, f"{title}: the hardest")
         figures.save(sheet, directory / "hardest.png")
         captions["Hardest photographs"] = "hardest.png"
     text = report_text.markdown_report(title, evaluation.context, report, evaluation.notes, captions)

@@ -12,6 +12,7 @@ from sign_cnn.report import HardPhotograph, ReliabilityBin
 from sign_cnn.report_text import percent
 
 _COLUMNS = 6
+_FEW_ROWS = 20  # a share of fewer says little
 
 
 def reliability_diagram(bins: Sequence[ReliabilityBin], error: float, title: str) -> Figure:
@@ -29,6 +30,10 @@ def reliability_diagram(bins: Sequence[ReliabilityBin], error: float, title: str
     above.plot([0, 1], [0, 1], "--", color=TEST_COLOUR, linewidth=1, label="perfectly calibrated")
     sure, right = [item.confidence for item in filled], [item.accuracy for item in filled]
     above.plot(sure, right, "-o", color=VAL_COLOUR, markersize=5, label="measured")
+    few = [(item.confidence, item.accuracy) for item in filled if item.rows < _FEW_ROWS]
+    if few:
+        hollow = {"markerfacecolor": "white", "markeredgecolor": VAL_COLOUR, "markersize": 5}
+        above.plot(*zip(*few, strict=True), "o", **hollow, label=f"fewer than {_FEW_ROWS} rows")
     above.set(ylabel="rows right", ylim=(-0.03, 1.03), xlim=(0, 1))
     above.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     above.legend(loc="upper left", fontsize=8)
@@ -54,7 +59,9 @@ def contact_sheet(photographs: Sequence[HardPhotograph], images: NDArray[np.uint
         title: Above the sheet.
     """
     lines = max(1, -(-len(photographs) // _COLUMNS))
-    figure = Figure(figsize=(1.45 * _COLUMNS, 1.85 * lines + 0.5), layout="constrained")
+    height = 1.95 if any(item.variants > 1 for item in photographs) else 1.75
+    figure = Figure(figsize=(1.45 * _COLUMNS, height * lines + 0.5), layout="constrained")
+    figure.get_layout_engine().set(hspace=0.08)  # type: ignore[union-attr, call-arg]
     figure.suptitle(f"{title}\ntrue → predicted letter; p: mean probability of the true letter", fontsize=10)
     for axes in (grid := figure.subplots(lines, _COLUMNS, squeeze=False).ravel()):
         axes.set_axis_off()

@@ -42,7 +42,7 @@ def between(bounds: tuple[float, float]) -> str:
 
 def summary(report: Report) -> Section:
     """The numbers to quote."""
-    by_file = report.rows == report.photographs  # each picture is its own photograph
+    by_file = _by_file(report)
     share_wrong = report.photographs_wrong / report.photographs
     rows = [
         ("pictures right" if by_file else "rows right", percent(report.accuracy), between(report.accuracy_ci95)),
@@ -84,7 +84,8 @@ def letters(report: Report, *, only_faulty: bool) -> Section:
     rest = len(shown) - len(picked)
     note = f"{rest} other {'letter is' if rest == 1 else 'letters are'} all right" if rest else ""
     headers = ("letter", "precision", "recall", "rows", "photographs wrong")
-    return Section("Letters with errors" if only_faulty else "Letters", headers, rows, note=note)
+    section = Section("Letters with errors" if only_faulty else "Letters", headers, rows, note=note)
+    return _of_pictures(section) if _by_file(report) else section
 
 
 def confused(report: Report, limit: int) -> Section:
@@ -94,7 +95,8 @@ def confused(report: Report, limit: int) -> Section:
         for pair in report.confused[:limit]
     ]
     headers = ("true → predicted", "rows", "of the letter's", "photographs")
-    return Section("Most confused", headers, rows, note=_more(len(report.confused) - limit, "pair"))
+    section = Section("Most confused", headers, rows, note=_more(len(report.confused) - limit, "pair"))
+    return _of_pictures(section) if _by_file(report) else section
 
 
 def hardest(report: Report, limit: int) -> Section:
@@ -109,7 +111,8 @@ def hardest(report: Report, limit: int) -> Section:
         for item in report.hardest[:limit]
     ]
     headers = ("photograph", "letter → most say", "mean p of the letter", "variants wrong")
-    return Section("Hardest photographs", headers, rows, words=("letter → most say",))
+    section = Section("Hardest photographs", headers, rows, words=("letter → most say",))
+    return _of_pictures(section) if _by_file(report) else section
 
 
 def console_report(title: str, report: Report) -> ConsoleRenderable:
@@ -166,6 +169,28 @@ def markdown_table(section: Section) -> str:
     lines = [section.headers, marks, *section.rows]
     table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
     return "\n\n".join(part for part in (section.title and f"## {section.title}", table, section.note) if part)
+
+
+def _by_file(report: Report) -> bool:
+    """Whether each picture is its own photograph."""
+    return report.rows == report.photographs
+
+
+def _of_pictures(section: Section) -> Section:
+    """The same without the last column, which counts variants or photographs of rows."""
+    names = {
+        "rows": "pictures",
+        "photograph": "picture",
+        "letter → most say": "letter → predicted",
+        "mean p of the letter": "p of the letter",
+    }
+    return Section(
+        section.title.replace("photographs", "pictures"),
+        [names.get(header, header) for header in section.headers[:-1]],
+        [row[:-1] for row in section.rows],
+        [names.get(header, header) for header in section.words],
+        section.note,
+    )
 
 
 def _more(number: int, what: str) -> str:

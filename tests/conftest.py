@@ -9,6 +9,8 @@ from sign_cnn.config import Config, typed
 from sign_cnn.data.synthetic import write_synthetic
 from sign_cnn.train import CONFIG_DIR
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in train(), for tests that import torch before it
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if os.environ.get("SIGN_MNIST_DIR"):

@@ -106,6 +106,7 @@ def test_a_folder_of_pictures_is_scored_as_the_rows_they_are(copied: Path, pictu
     assert "notes.txt is not a picture" in output
     assert f"{pictures / 'J'} is left out" in output
     assert "pictures right" in output
+    assert "variants" not in output
     assert (copied / "evaluation" / "images-hands" / "hardest.png").exists()
 
 

@@ -4,11 +4,8 @@ What is harmless is accepted: LF, CRLF or both, a byte-order mark, quotes around
 lines, no line end after the last row. Everything else is refused with file, line, column, value and what was expected.
 """
 
-import functools
-import io
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import IO, NamedTuple, NoReturn
 
 import numpy as np
@@ -25,11 +22,9 @@ COLUMNS = ("label", *(f"pixel{i}" for i in range(1, IMAGE_SIZE**2 + 1)))
 
 MAX_LINE_BYTES = 16_384  # the longest sensible row has 3,924: 785 quoted values of three digits, commas
 MAX_TEXT_BYTES = 1 << 30  # decompressed; some 340,000 rows, twelve times the real training set
-BLOCK_BYTES = 1 << 23
+BLOCK_BYTES = 1 << 18  # what numpy makes of it fits into a core's cache: half the time of 1 << 20
 
-_DIGITS = b"0123456789"
-_ROW_SEPARATORS = b"," * (len(COLUMNS) - 1) + b"\n"
-_COMMA_TO_NEWLINE = bytes.maketrans(b",", b"\n")
+_SEPARATORS = np.frombuffer(b"," * (len(COLUMNS) - 1) + b"\n", np.uint8)
 _INTEGER = re.compile(rb'[0-9]+|"[0-9]+"')
 
 Table = NDArray[np.uint8]  # (rows, 785): raw label, then pixels row by row
@@ -51,10 +46,9 @@ def read(source: Source) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     Raises:
         DataError: if the file cannot be read, or anything in it is not as it should be.
     """
-    # Two, as pandas lets go of Python's lock for two thirds of its time: more would wait for each other.
-    with source.open() as stream, ThreadPoolExecutor(2) as pool:
+    with source.open() as stream:
         _check_header(stream, source)
-        tables = list(pool.map(functools.partial(_parse, source), _blocks(stream, source)))
+        tables = [_parse(source, block) for block in _blocks(stream, source)]
     rows = sum(map(len, tables))
     if rows == 0:
         raise DataError(f"{source} holds no rows below its header; expected one image a line")
@@ -102,31 +96,32 @@ def _blocks(stream: IO[bytes], source: Source) -> Iterator[Block]:
 
 
 def _parse(source: Source, block: Block) -> Table:
-    table = _parse_clean(block.text)
+    table = _parse_plain(block.text)
     return _parse_line_by_line(source, block) if table is None else table
 
 
-def _parse_clean(text: bytes) -> Table | None:
-    """The values of a block's text if nothing in it is unusual, else None.
+def _parse_plain(text: bytes) -> Table | None:
+    """The values of a block that is as it should be to the last byte, else None.
 
-    Deleting the digits has to leave 784 commas and a line end per row. That counts the fields and shuts out all that
-    pandas takes for an integer but is none (`1.0`, `1e2`, ` 1`), so that only empty and too large values remain to it.
+    Nothing but 785 numbers of one to three digits a line, with 784 commas: then the value that ends at a separator is
+    made of the one to three bytes before it. Three to four times as fast as pandas, its import not counted.
     """
-    separators = text.translate(None, _DIGITS)
-    rows = len(separators) // len(COLUMNS)
-    if separators != _ROW_SEPARATORS * rows:
+    codes = np.frombuffer(text, np.uint8)
+    ends = np.flatnonzero(codes < ord("0"))  # commas and line ends, as nothing else passes the next check
+    rows, rest = divmod(len(ends), len(COLUMNS))
+    if rest or codes.max() > ord("9") or (codes[ends].reshape(rows, len(COLUMNS)) != _SEPARATORS).any():
         return None
-    import pandas as pd  # here, since a start from the cache need not pay for it
-
-    one_value_a_line = io.BytesIO(text.translate(_COMMA_TO_NEWLINE))  # one long column parses faster than 785 short
-    try:
-        values = pd.read_csv(
-            one_value_a_line, header=None, index_col=False, dtype=np.uint8, na_filter=False, skip_blank_lines=False
-        )
-    except (ValueError, OverflowError):
+    lengths = np.diff(ends, prepend=-1) - 1
+    if lengths.min() < 1 or lengths.max() > 3:
         return None
-    table: Table = values.to_numpy().reshape(rows, len(COLUMNS))
-    return table if np.isin(table[:, 0], RAW_LABELS).all() else None
+    digits = codes - np.uint8(ord("0"))
+    values = digits[ends - 1].astype(np.uint16)
+    values += np.where(lengths >= 2, digits[ends - 2], 0) * np.uint16(10)
+    values += np.where(lengths == 3, digits[ends - 3], 0) * np.uint16(100)
+    table = values.reshape(rows, len(COLUMNS))
+    if table.max() > 255 or not np.isin(table[:, 0], RAW_LABELS).all():
+        return None
+    return table.astype(np.uint8)
 
 
 def _parse_line_by_line(source: Source, block: Block) -> Table:

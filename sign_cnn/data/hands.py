@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 
 STRAIGHT = (4.0, 6.0, 4.0)
 FIST = (82.0, 102.0, 62.0)
-DRAPED = (62.0, 92.0, 14.0)  # over the thumb, as in M, N and T
+DRAPED = (54.0, 100.0, 10.0)  # over the thumb, as in M, N and T
 
 KNUCKLES = np.array([(0.34, 0.98, 0.0), (0.115, 1.04, 0.03), (-0.11, 1.0, 0.02), (-0.32, 0.88, -0.02)])
 CARPALS = np.array([(0.15, 0.1, 0.0), (0.05, 0.08, 0.02), (-0.06, 0.08, 0.02), (-0.15, 0.1, 0.0)])
@@ -113,7 +113,7 @@ POSES: dict[str, Pose] = {
     "R": Pose(
         ((10.0, 6.0, 4.0), (-4.0, 4.0, 4.0), FIST, FIST),
         THUMB_OVER,
-        leans=(-14.0, 13.0, -1.0, -2.0),
+        leans=(-13.0, 11.0, -1.0, -2.0),
         palm=(0.45, 0.0, 0.9),
     ),
     "S": Pose((FIST, FIST, FIST, FIST), ((0.4, 0.54, 0.42), (0.16, 0.74, 0.68), (-0.3, 0.76, 0.72))),
@@ -121,7 +121,7 @@ POSES: dict[str, Pose] = {
         ((72.0, 98.0, 40.0), FIST, FIST, FIST),
         ((0.42, 0.54, 0.24), (0.26, 0.86, 0.56), (0.22, 1.4, 0.72)),
         leans=(8.0, -4.0, -3.0, -3.0),
-        palm=(-0.3, 0.0, 0.9),
+        palm=(-0.18, 0.0, 0.9),
     ),
     "U": Pose((STRAIGHT, STRAIGHT, FIST, FIST), THUMB_OVER),
     "V": Pose((STRAIGHT, STRAIGHT, FIST, FIST), THUMB_OVER, leans=(16.0, -12.0, -1.0, -2.0)),

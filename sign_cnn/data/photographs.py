@@ -53,9 +53,8 @@ def random_scene(rng: np.random.Generator, size: int = IMAGE_SIZE) -> Scene:
     light = rng.normal(0.0, 0.28), rng.normal(0.45, 0.2), 0.9
     skin, gain = rng.uniform(0.62, 0.98), rng.uniform(0.85, 1.1)
     sleeve = rng.uniform(0.08, 0.3) if rng.random() < 0.5 else rng.uniform(0.35, 0.9)
-    wall = rng.uniform(0.56, 0.9)
-    while abs(wall - 0.72 * skin * gain) < 0.12:  # a hand has to stand out
-        wall = rng.uniform(0.56, 0.9)
+    contrast = rng.uniform(0.12, 0.34) * (1 if rng.random() < 0.7 else -1)  # a hand has to stand out from the wall
+    wall = min(0.72 * skin * gain + contrast, 0.92)
     steps = np.linspace(-1, 1, _side(size), dtype=np.float32)
     x, y = steps, steps[:, None]
     across, down = rng.normal(0.0, 0.06, 2).tolist()
