@@ -108,9 +108,9 @@ class EpochRecorder(Checkpoint):
         seconds = sum(row["train_seconds"] for row in self.rows)
         return self.images / seconds if seconds else None
 
-    def best_epoch(self, monitor: str) -> int:
+    def best_epoch(self, monitor: str | None) -> int:
         """The first epoch, counted from 1, with the best `monitor`; the last one if it was never measured."""
-        if monitor not in self.rows[0]:
+        if monitor is None or monitor not in self.rows[0]:
             return len(self.rows)
         sign = -1 if monitor.endswith("acc") else 1
         return int(min(self.rows, key=lambda row: sign * row[monitor])["epoch"])

@@ -90,6 +90,7 @@ class ModelConfig:
     dropout: float = setting(0.0, low=0, below=1)  # probability, after each block and each dense layer
     dense_units: list[int] = setting([128], low=1, high=65536)  # units of each dense layer before the logits
     head: Literal["flatten", "global_pool"] = "flatten"  # what the dense layers see of the last block
+    init: Literal["torch", "keras"] = "torch"  # torch: uniform by fan-in; keras: Glorot uniform, biases 0
 
 
 @dataclass
@@ -125,7 +126,7 @@ class TrainerConfig:
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     max_epochs: int = setting(10, low=1)
     patience: int = setting(0, low=0)  # epochs without a better val/loss before it stops; 0: never stop early
-    monitor: Literal["val/loss", "val/acc"] = "val/loss"  # what makes a checkpoint the best one
+    monitor: Literal["val/loss", "val/acc"] | None = "val/loss"  # makes a checkpoint the best one; null: the last is
     ema_decay: float = setting(0.0, low=0, below=1)  # weights averaged over steps, per step; 0: off
     gradient_clip: float = setting(0.0, low=0)  # largest gradient norm; 0: off
     limit_batches: int | None = setting(None, low=1)  # steps per epoch and evaluation at most; for debugging

@@ -10,6 +10,7 @@ from scipy.special import log_softmax
 
 from sign_cnn.errors import UserError
 from sign_cnn.files import replacing
+from sign_cnn.letters import NUM_CLASSES
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,12 @@ class Predictions:
         """Mean cross-entropy, in nats."""
         log_probabilities = log_softmax(self.logits.astype(np.float64), axis=1)
         return float(-log_probabilities[np.arange(len(self.label)), self.label].mean())
+
+    @classmethod
+    def empty(cls) -> Self:
+        """None at all: of a run that neither validates nor tests."""
+        whole = np.zeros(0, np.int64)
+        return cls(whole.astype(str), whole, whole, whole.astype(np.uint8), np.zeros((0, NUM_CLASSES), np.float16))
 
     @classmethod
     def joined(cls, parts: list[Self]) -> Self:

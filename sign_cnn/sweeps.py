@@ -29,7 +29,10 @@ class NameJobs(Callback):
         )]  # fmt: skip
         additions = []
         if not _has(chosen, "hydra.sweep.dir"):
-            name = _value(fixed, "name") or "-".join([*short_names(swept).values(), _hash(fixed)])
+            raw = OmegaConf.to_container(config, resolve=False)
+            assert isinstance(raw, dict)
+            unnamed = str(raw["name"]).startswith("${now:")
+            name = "-".join([*short_names(swept).values(), _hash(fixed)]) if unnamed else raw["name"]
             additions.append(f"hydra.sweep.dir='outputs/sweeps/{name}'")
         if not _has(chosen, "hydra.sweep.subdir"):
             additions.append(f"hydra.sweep.subdir='{job_name(swept)}'")

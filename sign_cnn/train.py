@@ -53,7 +53,7 @@ def train(config: Config, directory: Path | None = None, overrides: Sequence[str
         # A thread that spins while it waits for another takes the core that the other needs: on a busy machine, steps
         # take five to ten times as long. Read by OpenMP when torch is imported.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        from sign_cnn import fitting  # torch and Lightning: 7 s
+        from sign_cnn import fitting, outcome  # torch and Lightning: 7 s
 
         fitting.prepare(config)
         data = fitting.make_data(config)
@@ -61,7 +61,7 @@ def train(config: Config, directory: Path | None = None, overrides: Sequence[str
         trainer = fitting.make_trainer(config, run)
         trainer.fit(model, data, ckpt_path=run.last_checkpoint, weights_only=True)
         predictions = fitting.predict(trainer, data, run, with_test=config.test)
-        return fitting.finish(config, run, trainer, model, predictions)
+        return outcome.finish(config, run, trainer, model, predictions)
 
 
 def check(config: Config) -> None:
@@ -89,6 +89,8 @@ def main(cfg: DictConfig) -> float | None:
     directory = Path(settings.runtime.output_dir)
     sweeping = settings.mode == RunMode.MULTIRUN
     try:
+        if (study := settings.runtime.choices.get("sweep")) and not sweeping:
+            raise ConfigError([f"sweep={study} is a sweep: add -m"])
         config = typed(cfg)
         if sweeping:
             _check_sweep(config, directory)

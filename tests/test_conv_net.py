@@ -119,6 +119,15 @@ def test_every_activation_of_the_schema_is_built(activation):
     assert ConvNet(width=2, depth=1, activation=activation)(torch.zeros(1, 1, 28, 28)).shape == (1, 24)
 
 
+def test_weights_start_as_in_the_named_library():
+    keras = ConvNet(width=8, depth=2, init="keras")
+    bound = (6 / (8 * 25 + 16 * 25)) ** 0.5
+    weight = keras.blocks[4].weight
+    assert bound * 0.95 < weight.abs().max() <= bound
+    assert all((layer.bias == 0).all() for layer in keras.modules() if isinstance(layer, nn.Conv2d | nn.Linear))
+    assert any((layer.bias != 0).any() for layer in ConvNet(width=8).modules() if isinstance(layer, nn.Conv2d))
+
+
 def test_no_dense_layer_is_allowed():
     assert count(ConvNet(channels=[4], kernel_size=1, dense_units=[], head="global_pool")) == 8 + 4 * 24 + 24
 

@@ -110,6 +110,7 @@ BAD_VALUES = {
     "half a quote": ("pixel2", '"1', "'\"1'"),
     "a negative pixel": ("pixel2", "-1", "'-1'"),
     "256": ("pixel2", "256", "'256'"),
+    "four digits, the last three a pixel": ("pixel2", "1007", "'1007'"),
     "a huge integer": ("pixel2", "9" * 5000, f"'{'9' * 30}…'"),
     "2 to the 64 and 1": ("pixel2", str(2**64 + 1), f"'{2**64 + 1}'"),
     "a lone carriage return": ("pixel2", "1\r2", r"'1\r2'"),
@@ -190,6 +191,12 @@ def test_fault_far_down_is_found_at_its_line_across_blocks(tmp_path: Path, monke
         csv.read(write(tmp_path, "\r\n".join(lines)))
 
 
+def test_long_line_that_crosses_blocks_is_refused_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv, "BLOCK_BYTES", 5000)
+    with pytest.raises(DataError, match="line 5: longer than 16384 bytes"):
+        csv.read(write(tmp_path, TEXT + "1" * 20_000 + "\n"))
+
+
 def test_file_that_unpacks_beyond_the_limit_is_refused_without_unpacking_it_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,7 +216,9 @@ def test_sparse_file_of_five_gigabytes_is_refused_at_its_first_line(tmp_path: Pa
         csv.read(Source(path))
 
 
-VALUES = st.sampled_from(["0", "7", "24", "255", "256", "007", '"7"', "", " 1", "1.0", "-1", "1\r", "\n", "1,2", "x"])
+VALUES = st.sampled_from(
+    ["0", "7", "24", "255", "256", "007", "1007", '"7"', "", " 1", "1.0", "-1", "1\r", "\n", "1,2", "x"]
+)
 
 
 @settings(max_examples=60, deadline=None)

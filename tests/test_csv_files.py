@@ -59,7 +59,9 @@ def test_kaggles_archive_is_read_at_its_top_level_and_never_unpacked_to_disk(tmp
 
 
 def test_archive_with_nested_files_alone_will_do(tmp_path: Path) -> None:
-    (tmp_path / "archive.zip").write_bytes(zipped({f"{stem}/{stem}.csv": CONTENT for stem in STEMS}))
+    members = {f"__MACOSX/{stem}.csv": b"shadow" for stem in STEMS}
+    members |= {f"{stem}/{stem}.csv": CONTENT for stem in STEMS}
+    (tmp_path / "archive.zip").write_bytes(zipped(members))
     assert unpacked(find(tmp_path).train) == CONTENT
 
 

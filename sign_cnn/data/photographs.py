@@ -18,9 +18,7 @@ CELL = 3  # drawn pixels per final pixel
 MARGIN = 2  # final pixels drawn around the frame, so that a rotation finds something to show
 BLUR = 0.45  # of the lens, in final pixels
 BRIGHTEST = 0.84  # the exposure: room for a variant that is brighter and has more contrast
-SUPPORT = (
-    0.6  # width of the filters, in final pixels; at 1 they alone would tell variants further apart than the real set's
-)
+SUPPORT = 0.6  # width of the filters, in final pixels; at 1 the variants would differ more than the real set's
 FILTERS = {  # (B, C) of the cubic filters that the real set was resampled with
     "mitchell": (1 / 3, 1 / 3),
     "robidoux": (0.3782, 0.3109),
@@ -138,8 +136,8 @@ def _shade(skin: Picture, sleeve: Picture, scene: Scene, step: float) -> Picture
 def vary(photograph: Picture, count: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Small variants of a drawn photograph, by the recipe of the real set: uint8 (count, size, size), 0..255.
 
-    Each is turned by up to 3 degrees, resampled with one of five cubic filters, has 5 % of its pixels moved a third of the way
-    to the mean of their 2x2 block, and differs by up to 15 % in contrast and in brightness.
+    Each is resampled with one of five cubic filters, turned by up to 3 degrees, has 5 % of its pixels moved a third of
+    the way to the mean of their 2x2 block, and differs by up to 15 % in contrast and in brightness.
     """
     shrunk = [Image.fromarray(image) for image in shrink(photograph)]
     size = shrunk[0].width - 2 * MARGIN

@@ -48,6 +48,7 @@ class ConvNet(nn.Module):
         dropout: float = 0.0,
         dense_units: list[int] | tuple[int, ...] = (128,),
         head: Literal["flatten", "global_pool"] = "flatten",
+        init: Literal["torch", "keras"] = "torch",
         num_classes: int = NUM_CLASSES,
         image_size: int = IMAGE_SIZE,
     ) -> None:
@@ -58,7 +59,7 @@ class ConvNet(nn.Module):
         """
         config = ModelConfig(
             width, depth, channels, convs_per_block, kernel_size, batch_norm, downsample, activation, dropout,
-            list(dense_units), head,
+            list(dense_units), head, init,
         )  # fmt: skip
         if found := problems(config, image_size):
             raise ConfigError(found)
@@ -89,9 +90,19 @@ class ConvNet(nn.Module):
 
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Sequential(*head_layers, nn.Linear(features, num_classes))
+        if init == "keras":
+            self.apply(_initialise_as_keras)
         self.to(memory_format=torch.channels_last)  # a tenth to a third faster on a CPU, and what a GPU likes best
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, num_classes) of normalised images (B, 1, image_size, image_size)."""
         logits: Tensor = self.head(self.blocks(images))
         return logits
+
+
+def _initialise_as_keras(layer: nn.Module) -> None:
+    """Glorot and Bengio's uniform weights and no bias (2010), the defaults of Keras."""
+    if isinstance(layer, nn.Conv2d | nn.Linear):
+        nn.init.xavier_uniform_(layer.weight)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)

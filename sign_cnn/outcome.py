@@ -1,0 +1,130 @@
+"""What a run ends with: predictions, scores, pictures, and a summary on the console."""
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import TensorBoardLogger
+from rich import get_console
+from rich.table import Table
+from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+from sign_cnn import figures, intervals
+from sign_cnn.callbacks import EpochRecorder
+from sign_cnn.config import Config, identity
+from sign_cnn.letters import NUM_CLASSES
+from sign_cnn.models import geometry
+from sign_cnn.models.classifier import SignClassifier
+from sign_cnn.predictions import Predictions
+from sign_cnn.results import Result
+from sign_cnn.run_directory import RunDirectory
+
+
+def finish(
+    config: Config, run: RunDirectory, trainer: pl.Trainer, model: SignClassifier, predictions: Predictions
+) -> Result:
+    """Writes predictions, figures and the result, and shows a summary; on global rank 0 alone."""
+    recorder = next(item for item in trainer.checkpoint_callbacks if isinstance(item, EpochRecorder))
+    best_epoch = recorder.best_epoch(config.trainer.monitor)
+    shape = geometry.shape(config.model)
+    scores = dict(
+        device=_device_name(model), num_params=shape.num_params, macs=shape.macs,
+        epochs=len(recorder.rows), best_epoch=best_epoch,
+        fit_seconds=round(recorder.fit_seconds, 3), train_images_per_second=recorder.train_images_per_second,
+        **score(predictions.of("val"), "val"), **score(predictions.of("test"), "test"),
+    )  # fmt: skip
+    if not trainer.is_global_zero:
+        return run.result
+    predictions.save(run.predictions)
+    _draw(config, run, trainer, recorder, predictions, best_epoch)
+    for logger in trainer.loggers:
+        tested = {f"test/{key}": scores[f"test_{key}"] for key in ("loss", "acc")} if config.test else {}
+        logger.log_metrics(tested, trainer.global_step)
+        if isinstance(logger, TensorBoardLogger) and scores["val_acc"] is not None:
+            logger.log_hyperparams(identity(config), {f"hp/val_{key}": scores[f"val_{key}"] for key in ("acc", "loss")})
+        logger.finalize("success")
+    result = run.finish(**scores)
+    show(result, run.path)
+    return result
+
+
+def score(predictions: Predictions, split: str) -> dict[str, Any]:
+    """Fields of the result that speak of one split; all None if it was not scored."""
+    if not len(predictions.row):
+        return dict.fromkeys([f"{split}_acc", f"{split}_loss", f"{split}_originals", f"{split}_originals_wrong"])
+    correct, photographs = predictions.correct, predictions.photograph
+    originals, wrong, with_error = intervals.photographs_wrong(correct, photographs)
+    scores: dict[str, Any] = {
+        f"{split}_acc": float(correct.mean()),
+        f"{split}_loss": predictions.loss,
+        f"{split}_originals": originals,
+        f"{split}_originals_wrong": wrong,
+    }
+    if split == "test":
+        scores["test_errors"] = int((~correct).sum())
+        scores["test_originals_with_error"] = with_error
+        scores["test_acc_ci95"] = list(intervals.accuracy_interval(correct, photographs))
+    return scores
+
+
+def show(result: Result, path: Path) -> None:
+    """Prints the run's summary as a table."""
+    table = Table(
+        title=f"{result.experiment or result.name}, seed {result.seed}, {result.data_kind} data", show_header=False
+    )
+    table.add_column(style="bold")
+    table.add_column()
+
+    def percent(share: float) -> str:
+        return f"{100 * share:.2f} %"
+
+    if result.val_acc is not None:
+        table.add_row(
+            "validation accuracy",
+            f"{percent(result.val_acc)}  ({result.val_split} split, best epoch {result.best_epoch})",
+        )
+    if result.test_acc is not None and result.test_acc_ci95:
+        low, high = map(percent, result.test_acc_ci95)
+        table.add_row("test accuracy", f"{percent(result.test_acc)}  (95 % by photograph: {low} to {high})")
+        table.add_row("test photographs wrong", f"{result.test_originals_wrong} of {result.test_originals}")
+    table.add_row(
+        "network", f"{result.num_params:,} parameters, {(result.macs or 0) / 1e6:.1f} M multiply-adds an image"
+    )
+    epochs = f"{result.epochs} epoch{'s' if result.epochs != 1 else ''}"
+    table.add_row("time", f"{result.fit_seconds:.1f} s for {epochs}, {result.train_images_per_second:,.0f} images/s")
+    get_console().print(table)
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    get_console().print(f"Written to {shown}\nCurves: tensorboard --logdir {shown}", soft_wrap=True, highlight=False)
+
+
+def _draw(
+    config: Config,
+    run: RunDirectory,
+    trainer: pl.Trainer,
+    recorder: EpochRecorder,
+    predictions: Predictions,
+    best_epoch: int,
+) -> None:
+    """Learning curves and confusion matrix, as files and in TensorBoard."""
+    boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+    if not (config.figures or boards):
+        return
+    pictures = {"learning_curves": figures.learning_curves(recorder.rows, config.experiment or config.name, best_epoch)}
+    split = "test" if config.test else "val"
+    if len((scored := predictions.of(split)).row):
+        counts = multiclass_confusion_matrix(
+            torch.from_numpy(scored.predicted), torch.from_numpy(scored.label).long(), NUM_CLASSES
+        )
+        title = f"{config.experiment or config.name}: {split} rows, {scored.correct.mean():.2%} right"
+        pictures[f"confusion_{split}"] = figures.confusion_matrix(counts.numpy(), title)
+    for name, figure in pictures.items():
+        if config.figures:
+            figures.save(figure, run.figures / f"{name}.png")
+        for logger in boards:
+            if name.startswith("confusion"):
+                logger.experiment.add_figure(name, figure, trainer.global_step)
+
+
+def _device_name(model: SignClassifier) -> str:
+    return torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else model.device.type
