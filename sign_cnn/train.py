@@ -4,7 +4,6 @@ Nothing here imports torch before the configuration is known to be good and the 
 """
 
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,9 +49,6 @@ def train(config: Config, directory: Path | None = None, overrides: Sequence[str
         if run.finished:
             log.info("already done: %s", run.path)
             return run.result
-        # A thread that spins while it waits for another takes the core that the other needs: on a busy machine, steps
-        # take five to ten times as long. Read by OpenMP when torch is imported.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         from sign_cnn import fitting, outcome  # torch and Lightning: 7 s
 
         fitting.prepare(config)

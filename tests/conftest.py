@@ -9,7 +9,8 @@ from sign_cnn.config import Config, typed
 from sign_cnn.data.synthetic import write_synthetic
 from sign_cnn.train import CONFIG_DIR
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in train(), for tests that import torch before it
+# Tiny networks gain nothing by a second thread, and threads that wait for each other crawl on a busy machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
