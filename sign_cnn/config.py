@@ -36,8 +36,8 @@ def setting(
 class SyntheticConfig:
     """Size of the drawn set; read only with `data.name=synthetic`."""
 
-    train_photographs: int = setting(16, low=1, high=2000)  # photographs of each letter
-    test_photographs: int = setting(7, low=1, high=2000)  # photographs of each letter
+    train_photographs: int = setting(12, low=1, high=2000)  # photographs of each letter
+    test_photographs: int = setting(6, low=1, high=2000)  # photographs of each letter
     variants: int = setting(20, low=2, high=100)  # rows made of each photograph, about
     seed: int = setting(0, low=0)
 

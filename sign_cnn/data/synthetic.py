@@ -22,10 +22,6 @@ from sign_cnn.letters import LETTERS, NUM_CLASSES, RAW_LABELS, class_of
 GENERATOR_VERSION = 1
 """Raised with every change that alters a pixel, so that sets made before are made anew."""
 
-TRAIN_PHOTOGRAPHS_PER_LETTER = 20
-TEST_PHOTOGRAPHS_PER_LETTER = 7
-VARIANTS = 20
-
 MANIFEST = "sign_mnist_synthetic.json"
 PHOTOGRAPHS = "sign_mnist_photographs.csv"
 HALVES = ("train", "test")
@@ -60,9 +56,9 @@ class Recipe:
 def ensure_synthetic(
     root: Path,
     *,
-    train_photographs_per_letter: int = TRAIN_PHOTOGRAPHS_PER_LETTER,
-    test_photographs_per_letter: int = TEST_PHOTOGRAPHS_PER_LETTER,
-    variants: int = VARIANTS,
+    train_photographs_per_letter: int,
+    test_photographs_per_letter: int,
+    variants: int,
     seed: int = 0,
 ) -> Path:
     """Makes the set in `root` unless it is there, whole, and made with these settings; returns `root`.
@@ -81,9 +77,9 @@ def ensure_synthetic(
 def write_synthetic(
     root: Path,
     *,
-    train_photographs_per_letter: int = TRAIN_PHOTOGRAPHS_PER_LETTER,
-    test_photographs_per_letter: int = TEST_PHOTOGRAPHS_PER_LETTER,
-    variants: int = VARIANTS,
+    train_photographs_per_letter: int,
+    test_photographs_per_letter: int,
+    variants: int,
     seed: int = 0,
 ) -> None:
     """Makes the set in `root`, over one made before; a photograph has `variants` variants, or one more, or one less.
