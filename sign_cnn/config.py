@@ -174,17 +174,26 @@ def typed(cfg: DictConfig) -> Config:
     Raises:
         ConfigError: A key is unknown (also one forced in with `+` or `++`), missing or of the wrong type.
     """
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    problems = list(_unknown_keys(plain, Config))
-    if not problems:
-        try:
-            config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), cfg))
-        except OmegaConfBaseException as error:
-            problems = [str(error).splitlines()[0]]
-        else:
-            assert isinstance(config, Config)
-            return config
-    raise ConfigError(problems)
+    config, unknown = read(cfg)
+    if unknown:
+        raise ConfigError(unknown)
+    return config
+
+
+def read(cfg: DictConfig) -> tuple[Config, list[str]]:
+    """What is known of the composed configuration, as an object, and a sentence about each key that is not.
+
+    Raises:
+        ConfigError: A value is missing or of the wrong type.
+    """
+    try:
+        settings = OmegaConf.to_container(cfg, resolve=True)
+        unknown = list(_pop_unknown(settings, Config))
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), settings))
+    except OmegaConfBaseException as error:
+        raise ConfigError([str(error).splitlines()[0]]) from None
+    assert isinstance(config, Config)
+    return config, unknown
 
 
 def out_of_range(node: Any, prefix: str = "") -> list[str]:
@@ -227,13 +236,14 @@ def _violated(value: float, bounds: Any) -> str | None:
     return " and ".join(f"{words} {bound}" for words, bound, _ in stated)
 
 
-def _unknown_keys(plain: Any, schema: type, prefix: str = "") -> Iterator[str]:
+def _pop_unknown(settings: Any, schema: type, prefix: str = "") -> Iterator[str]:
     known = {item.name: item.type for item in fields(schema)}
-    for key, value in plain.items():
+    for key in list(settings):
         if key not in known:
-            yield f"{prefix}{key} is not a setting; {prefix or 'the root '}has {', '.join(known)}"
-        elif is_dataclass(kind := known[key]) and isinstance(kind, type) and isinstance(value, dict):
-            yield from _unknown_keys(value, kind, f"{prefix}{key}.")
+            del settings[key]
+            yield f"{prefix}{key} is not a setting: {prefix.rstrip('.') or 'the root'} has {', '.join(known)}"
+        elif is_dataclass(kind := known[key]) and isinstance(kind, type) and isinstance(settings[key], dict):
+            yield from _pop_unknown(settings[key], kind, f"{prefix}{key}.")
 
 
 def _identity_items(node: Any, prefix: str) -> Iterator[tuple[str, Any]]:

@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from sign_cnn.config import Config, out_of_range, register_schema, typed
+from sign_cnn.config import Config, out_of_range, read, register_schema
 from sign_cnn.data import source, splits
 from sign_cnn.errors import ConfigError, UserError
 from sign_cnn.models import geometry
@@ -60,13 +60,17 @@ def train(config: Config, directory: Path | None = None, overrides: Sequence[str
         return outcome.finish(config, run, trainer, model, predictions)
 
 
-def check(config: Config) -> None:
+def check(config: Config, unknown: Sequence[str] = ()) -> None:
     """Looks for problems everywhere before anything is started.
+
+    Args:
+        config: What is to run.
+        unknown: Problems found before.
 
     Raises:
         ConfigError: All of them.
     """
-    problems = out_of_range(config) + geometry.problems(config.model) + splits.problems(config.data)
+    problems = [*unknown, *out_of_range(config), *geometry.problems(config.model), *splits.problems(config.data)]
     if config.data.val_split == "none" and config.trainer.patience:
         problems.append("trainer.patience needs a validation split: set trainer.patience=0 with data.val_split=none")
     if config.scheduler.warmup_epochs >= config.trainer.max_epochs and config.scheduler.warmup_epochs:
@@ -87,7 +91,8 @@ def main(cfg: DictConfig) -> float | None:
     try:
         if (study := settings.runtime.choices.get("sweep")) and not sweeping:
             raise ConfigError([f"sweep={study} is a sweep: add -m"])
-        config = typed(cfg)
+        config, unknown = read(cfg)
+        check(config, unknown)
         if sweeping:
             _check_sweep(config, directory)
             config.name = directory.name

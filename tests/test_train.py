@@ -321,7 +321,7 @@ def run_cli(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("arguments", "message", "code"),
     [
-        (["model.depth=7", "data.fold=9"], "data.fold=9", 1),
+        (["model.depth=7", "data.fold=9", "+model.foo=2"], "data.fold=9", 1),
         (["+model.foo=2"], "model.foo is not a setting", 1),
         (["model.detph=2"], "detph", 1),
         (["--help"], "Any setting below can be overridden", 0),

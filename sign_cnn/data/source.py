@@ -13,6 +13,7 @@ from sign_cnn.data.dataset import SignDataset
 
 def resolved(data: DataConfig) -> DataConfig:
     """The same settings with `name=auto` decided: the real set where it is found (or cached), else the drawn one."""
+    data = replace(data, root=data.root or "data/sign_mnist")  # SIGN_MNIST_DIR is set, but empty
     if data.name != "auto":
         return data
     return replace(data, name="sign_mnist" if cache.available(Path(data.root), Path(data.cache_dir)) else "synthetic")

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
 
 from sign_cnn.config import DataConfig
 from sign_cnn.data.dataset import SignDataset
@@ -48,6 +47,9 @@ def split_rows(dataset: SignDataset, data: DataConfig) -> Split:
     """
     if found := problems(data):
         raise ConfigError(found)
+    # Here, since a configuration is checked without the second that scikit-learn takes to import.
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
+
     labels = dataset.train_labels
     rows = np.arange(len(labels))
     if data.val_split == "none":
