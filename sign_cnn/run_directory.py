@@ -108,12 +108,7 @@ def opened(
         yield RunDirectory(path, fresh)
         return
     path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(f"another process is at work in {path}: wait for it, or choose another name") from None
-    with lock:
+    with _held(path):
         stored = _stored_result(path, config, fresh)
         if stored and stored.status == "done" and (stored.test_acc is not None or not config.test):
             yield RunDirectory(path, stored)
@@ -147,6 +142,24 @@ def global_rank() -> int:
         if variable in os.environ:
             return int(os.environ[variable])
     return 0
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Holds the directory's lock, which the system frees when a process ends, however it ends.
+
+    Raises:
+        UserError: Somebody else holds it.
+    """
+    lock = FileLock(path / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"another process is at work in {path}: wait for it, or choose another name") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _stored_result(path: Path, config: Config, fresh: Result) -> Result | None:

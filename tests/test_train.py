@@ -168,11 +168,19 @@ def test_another_experiment_in_the_same_directory_is_refused_with_the_difference
     assert (finished / "result.json").read_bytes() == before
 
 
-def test_a_directory_in_use_is_refused(finished: Path):
-    from filelock import FileLock
-
-    with FileLock(finished / ".lock"), pytest.raises(UserError, match="another process is at work"):
-        train(run_directory.stored_config(finished), finished)
+def test_a_directory_in_use_is_refused_until_it_is_free(finished: Path):
+    config = run_directory.stored_config(finished)
+    code = (
+        "import sys; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire();"
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(finished / ".lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match="another process is at work"):
+            train(config, finished)
+        other.stdin.close()
+    assert train(config, finished).status == "done"
 
 
 class Stop(Exception):
