@@ -44,19 +44,31 @@ def make_callbacks(config: Config, run: RunDirectory) -> list[Callback]:
     if config.trainer.progress_bar and sys.stdout.isatty():
         callbacks.append(RichProgressBar(refresh_rate=5, leave=False))
     callbacks.append(EpochRecorder(run.metrics, config.trainer.max_epochs))
+    # Two of them: Lightning's save_last saves only in epochs that are among the best. The last one saved holds the
+    # state of all the others.
     monitor = config.trainer.monitor if validated else None
-    callbacks.append(
-        ModelCheckpoint(
-            run.checkpoints,
-            filename="best",
+    callbacks.append(NamedCheckpoint(run.checkpoints, "best", monitor))
+    callbacks.append(NamedCheckpoint(run.checkpoints, "last", None))
+    return callbacks
+
+
+class NamedCheckpoint(ModelCheckpoint):
+    """One file of a fixed name: the best epoch by `monitor`, or the last one."""
+
+    def __init__(self, directory: Path, name: str, monitor: str | None) -> None:
+        super().__init__(
+            directory,
+            filename=name,
             monitor=monitor,
             mode="max" if monitor == "val/acc" else "min",
-            save_last=True,
             save_on_train_epoch_end=True,
             enable_version_counter=False,
         )
-    )
-    return callbacks
+
+    @property
+    def state_key(self) -> str:
+        """Lightning's own would be the same for two that monitor nothing."""
+        return f"NamedCheckpoint {self.filename}"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -14,7 +14,7 @@ from sign_cnn.data.synthetic import MANIFEST, PHOTOGRAPHS, draw_letter, ensure_s
 from sign_cnn.errors import ConfigError, DataError
 from sign_cnn.letters import LETTERS, RAW_LABELS
 
-SMALL = {"train_photographs_per_letter": 3, "test_photographs_per_letter": 1}
+SMALL = {"train_photographs_per_letter": 3, "test_photographs_per_letter": 1, "variants": 20}
 TINY = {"train_photographs_per_letter": 1, "test_photographs_per_letter": 1, "variants": 2}
 NAMES = ["sign_mnist_train.csv", "sign_mnist_test.csv", PHOTOGRAPHS]
 
