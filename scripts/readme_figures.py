@@ -19,7 +19,7 @@ def drawn_hands(columns: int = 5) -> Figure:
     """The first photographs of every letter of the drawn training set, one variant each."""
     dataset = source.load(DataConfig(name="synthetic"))
     photographs = source.photographs(dataset, DataConfig(name="synthetic"), "train")
-    figure = Figure(figsize=(10, 6.2), layout="constrained")
+    figure = Figure(figsize=(10, 3.3), layout="constrained")
     panels = figure.subplots(6, 4)
     for index, axes in enumerate(panels.flat):
         rows = np.flatnonzero(dataset.train_labels == index)
