@@ -92,7 +92,8 @@ def _note(file: Any) -> Note:
 @contextlib.contextmanager
 def _stored(path: Path) -> Iterator[Any]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: numpy leaves a file that it opened, and then could not read, to the garbage collector.
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             yield file
     except FileNotFoundError:
         raise
