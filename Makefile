@@ -21,7 +21,7 @@ $(READY): pyproject.toml requirements.lock
 train: $(READY) ## train the article's network, on the real set if it is found, else on drawn hands; ARGS="key=value …"
 	$(BIN)/python -m sign_cnn.train experiment=article_tuned data=auto $(ARGS)
 
-test: lint ## run the whole test suite, then nothing is left to run
+test: lint ## linters, types and the whole test suite
 	$(BIN)/python -m pytest
 
 lint: $(READY) ## ruff and mypy
