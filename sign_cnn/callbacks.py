@@ -40,7 +40,7 @@ def make_callbacks(config: Config, run: RunDirectory) -> list[Callback]:
     if config.logger.tensorboard and config.logger.image_grid:
         callbacks.append(ImageGrid(config.logger.image_grid))
     if config.trainer.patience:
-        callbacks.append(EarlyStopping("val/loss", patience=config.trainer.patience, check_on_train_epoch_end=True))
+        callbacks.append(Patience("val/loss", patience=config.trainer.patience, check_on_train_epoch_end=True))
     if config.trainer.progress_bar and sys.stdout.isatty():
         callbacks.append(RichProgressBar(refresh_rate=5, leave=False))
     callbacks.append(EpochRecorder(run.metrics, config.trainer.max_epochs))
@@ -50,6 +50,15 @@ def make_callbacks(config: Config, run: RunDirectory) -> list[Callback]:
     callbacks.append(NamedCheckpoint(run.checkpoints, "best", monitor))
     callbacks.append(NamedCheckpoint(run.checkpoints, "last", None))
     return callbacks
+
+
+class Patience(EarlyStopping):
+    """Early stopping that also keeps a run stopped when it is opened again after its last epoch."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stops at once a run whose checkpoint says that it had stopped."""
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
 
 
 class NamedCheckpoint(ModelCheckpoint):

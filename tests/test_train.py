@@ -273,6 +273,16 @@ def test_the_test_set_is_left_alone_unless_asked_and_scored_later_on_request(mak
     assert (tested.val_acc, tested.epochs) == (untested.val_acc, untested.epochs)
 
 
+def test_a_run_that_stopped_early_stays_stopped_when_it_is_scored_later(make_config, tmp_path: Path):
+    stuck = ["optimizer.lr=1e-12", "trainer.patience=1", "trainer.max_epochs=6"]
+    assert train(make_config(*stuck, "test=false"), tmp_path).epochs == 2
+    table, last = rows(tmp_path / "metrics.csv"), weights(tmp_path / "checkpoints" / "last.ckpt")
+    tested = train(make_config(*stuck), tmp_path)
+    assert (tested.epochs, tested.test_acc is None) == (2, False)
+    assert rows(tmp_path / "metrics.csv") == table
+    assert equal(weights(tmp_path / "checkpoints" / "last.ckpt"), last)
+
+
 def test_init_from_starts_with_the_best_weights_of_a_run(finished: Path, make_config, tmp_path: Path):
     config = make_config("optimizer.lr=1e-12", "trainer.max_epochs=1", f"init_from={finished}")
     train(config, tmp_path / "on")
