@@ -92,7 +92,7 @@ class ConvNet(nn.Module):
         self.head = nn.Sequential(*head_layers, nn.Linear(features, num_classes))
         if init == "keras":
             self.apply(_initialise_as_keras)
-        self.to(memory_format=torch.channels_last)  # a tenth to a third faster on a CPU, and what a GPU likes best
+        self.to(memory_format=torch.channels_last)  # a tenth to a third faster a step on two cores
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, num_classes) of normalised images (B, 1, image_size, image_size)."""
