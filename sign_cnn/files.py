@@ -38,9 +38,9 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def sweep_temporary(folder: Path) -> None:
-    """Removes what a killed process left of `replacing` in `folder`; call it only while holding the folder's lock."""
-    for path in folder.glob(f".*{TEMPORARY_SUFFIX}"):
+def sweep_temporary(folder: Path, name: str = "") -> None:
+    """Removes what a killed process left of `replacing` in `folder`, or of one file there; call it under their lock."""
+    for path in folder.glob(f".{name}*{TEMPORARY_SUFFIX}"):
         path.unlink(missing_ok=True)
 
 

@@ -118,7 +118,7 @@ def test_full_disk_warns_and_leaves_what_was_there(
 
 
 def test_leftover_of_a_killed_writer_is_swept(path: Path) -> None:
-    path.with_suffix(".tmp").write_bytes(b"half")
+    path.with_name(f".{path.name}.killed.tmp").write_bytes(b"half")
     npz.write(path, NOTE, {"a": ARRAY})
     assert [entry.name for entry in path.parent.iterdir()] == ["a.npz"]
 

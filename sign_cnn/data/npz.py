@@ -5,13 +5,14 @@ import functools
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock
+
+from sign_cnn.files import replacing, sweep_temporary
 
 log = logging.getLogger(__name__)
 
@@ -42,18 +43,12 @@ def locked(path: Path) -> Iterator[bool]:
 
 def write(path: Path, note: Note, arrays: Arrays) -> None:
     """Puts a file in place in one step; call it inside `locked`. Where that fails, warns and leaves what was there."""
-    # One name per target: the lock keeps other writers out, and what a killed one left is overwritten.
-    temporary = path.with_suffix(".tmp")
     try:
-        with temporary.open("wb") as file:
+        sweep_temporary(path.parent, path.name)
+        with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, note=np.frombuffer(json.dumps(note).encode(), np.uint8), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
     except OSError as error:
         log.warning("going on without a cache, %s cannot be written: %s", path, error)
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def short_hash(text: str) -> str:

@@ -17,6 +17,7 @@ from sign_cnn.data.dataset import IMAGE_SIZE
 from sign_cnn.data.hands import Spread
 from sign_cnn.data.photographs import MARGIN, draw, plain_scene, random_scene, shrink, to_uint8, vary
 from sign_cnn.errors import ConfigError, DataError
+from sign_cnn.files import replacing, sweep_temporary
 from sign_cnn.letters import LETTERS, NUM_CLASSES, RAW_LABELS, class_of
 
 GENERATOR_VERSION = 1
@@ -139,6 +140,7 @@ def _make(root: Path, recipe: Recipe) -> None:
             f"name a folder of its own for the synthetic set"
         )
     try:
+        sweep_temporary(root)
         _replace(root / MANIFEST, json.dumps(_manifest(recipe, {})).encode())
         sizes, table = {}, [b"file,row,photograph\n"]
         for half, name in enumerate(HALVES):
@@ -163,7 +165,7 @@ def _half(recipe: Recipe, half: int) -> tuple[NDArray[np.uint8], NDArray[np.uint
 
 
 def _csv(labels: NDArray[np.uint8], images: NDArray[np.uint8]) -> bytes:
-    """The bytes of a CSV file, looked up cell by cell: ten times as fast as pandas."""
+    """The bytes of a CSV file, looked up cell by cell."""
     cells = CELLS[np.column_stack([labels, images.reshape(len(images), -1)])]
     ends = cells[:, -1]
     ends[ends == ord(",")] = ord("\n")
@@ -172,9 +174,8 @@ def _csv(labels: NDArray[np.uint8], images: NDArray[np.uint8]) -> bytes:
 
 def _replace(path: Path, content: bytes) -> int:
     """Writes a file in one stroke, so that no half of it is ever seen; returns its length."""
-    part = path.with_name(f".{path.name}.part")  # one name: what a killed process left is written over
-    part.write_bytes(content)
-    part.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
     return len(content)
 
 
