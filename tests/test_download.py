@@ -1,7 +1,6 @@
 import shutil
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -162,7 +161,7 @@ def test_interrupted_copy_leaves_nothing_half_written(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(download, "os", SimpleNamespace(fsync=full, environ={}))
+    monkeypatch.setattr("sign_cnn.files.os.fsync", full)
     code, text = said(root, capsys)
     assert code == 1
     assert "No space left on device" in text

@@ -11,6 +11,7 @@ from sign_cnn.data import csv, csv_files
 from sign_cnn.data.csv_files import Sources
 from sign_cnn.data.identity import OFFICIAL_FINGERPRINT, fingerprint
 from sign_cnn.errors import DataError, UserError
+from sign_cnn.files import replacing
 
 HANDLE = "datamunge/sign-language-mnist"
 PAGE = f"https://www.kaggle.com/datasets/{HANDLE}"
@@ -100,15 +101,8 @@ def _is_copied(path: Path, target: Path) -> bool:
 
 
 def _copy_whole(path: Path, target: Path) -> None:
-    temporary = target.with_suffix(".tmp")
-    try:
-        with path.open("rb") as source, temporary.open("wb") as file:
-            shutil.copyfileobj(source, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(target) as temporary:
+        shutil.copyfile(path, temporary)
 
 
 if __name__ == "__main__":
