@@ -105,13 +105,20 @@ def test_dropout_follows_each_block_and_each_dense_layer():
     net = ConvNet(width=4, depth=3, dropout=0.3, dense_units=[8, 8])
     layers = [*net.blocks, *net.head]
     before = [type(layers[i - 1]) for i, layer in enumerate(layers) if isinstance(layer, nn.Dropout)]
-    assert before == [nn.MaxPool2d] * 3 + [nn.ReLU] * 2
+    assert before == [nn.ReLU] * 5
 
 
 def test_a_convolution_before_a_norm_has_no_bias():
     net = ConvNet(width=4, depth=1, batch_norm=True)
     assert net.blocks[0].bias is None
-    assert isinstance(net.blocks[1], nn.BatchNorm2d)
+    assert any(isinstance(layer, nn.BatchNorm2d) for layer in net.blocks)
+
+
+def test_pooling_before_the_activation_computes_the_same_as_after_it():
+    net = ConvNet(width=4, depth=1)
+    conv, pool, relu = net.blocks[:3]
+    images = torch.randn(2, 1, 28, 28)
+    assert torch.equal(net.blocks(images), pool(relu(conv(images))))
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "gelu", "silu"])
