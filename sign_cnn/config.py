@@ -151,8 +151,9 @@ class Config:
     name: str = setting("run", identity=False)  # directory below outputs/runs
     experiment: str | None = setting(None, identity=False)  # name of the recipe, for the record
     seed: int = setting(0, low=0)  # weights, order of rows, augmentation, dropout; never the split
-    test: bool = setting(True, identity=False)  # score the test set once, at the end, with the best checkpoint
-    figures: bool = setting(True, identity=False)  # write figures/*.png at the end
+    test: bool | None = setting(None, identity=False)  # score the test set once, at the end; null: not in a sweep
+    figures: bool | None = setting(None, identity=False)  # write figures/*.png at the end; null: not in a sweep
+    dry_run: bool = setting(False, identity=False)  # show what would be run, and its problems
     init_from: str | None = None  # run directory whose best weights are the start
     data: DataConfig = field(default_factory=DataConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -165,7 +166,7 @@ class Config:
 
 def register_schema() -> None:
     """Makes the dataclasses known to Hydra, which then checks names and types of every file and override."""
-    ConfigStore.instance().store(name="schema", node=Config)
+    ConfigStore.instance().store(name="schema", node=Config, replace=True)
 
 
 def typed(cfg: DictConfig) -> Config:
@@ -194,6 +195,12 @@ def read(cfg: DictConfig) -> tuple[Config, list[str]]:
         raise ConfigError([str(error).splitlines()[0]]) from None
     assert isinstance(config, Config)
     return config, unknown
+
+
+def settle(config: Config, *, sweeping: bool) -> None:
+    """Decides what is left open: a single run is scored and drawn; a sweep selects, and leaves the test set alone."""
+    config.test = not sweeping if config.test is None else config.test
+    config.figures = not sweeping if config.figures is None else config.figures
 
 
 def out_of_range(node: Any, prefix: str = "") -> list[str]:

@@ -12,6 +12,14 @@ class ConfigError(UserError):
         self.problems = problems
         super().__init__(problems[0] if len(problems) == 1 else "\n".join(["", *(f"  - {p}" for p in problems)]))
 
+    def __reduce__(self) -> tuple[type, tuple[list[str]]]:
+        """Pickles by the problems: workers of a sweep hand their errors to the process that started them."""
+        return type(self), (self.problems,)
+
 
 class DataError(UserError):
     """A data file that is missing, damaged or not what its name says."""
+
+
+class InUseError(UserError):
+    """Another process is at work in the directory of a run."""

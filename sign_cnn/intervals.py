@@ -176,7 +176,7 @@ def difference_bounds(gained: Counts, rows: Counts, confidence: float = 0.95) ->
     """Bounds of a difference of row accuracies for any number of samples at once; see `paired_difference`.
 
     Args:
-        gained: (..., G), how many more rows of each photograph A has right than B.
+        gained: (..., G), how many more rows of each photograph A has right than B; fractions in means over networks.
         rows: (..., G), how many rows it has, 1 or more.
         confidence: Share of such intervals that should hold the truth.
 

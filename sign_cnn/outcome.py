@@ -1,18 +1,15 @@
-"""What a run ends with: predictions, scores, pictures, and a summary on the console."""
+"""What a run ends with: predictions, scores and pictures."""
 
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
-from rich import get_console
-from rich.table import Table
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from sign_cnn import figures, intervals
 from sign_cnn.callbacks import EpochRecorder
-from sign_cnn.config import Config, identity
+from sign_cnn.config import Config
 from sign_cnn.letters import NUM_CLASSES
 from sign_cnn.models import geometry
 from sign_cnn.models.classifier import SignClassifier
@@ -22,9 +19,14 @@ from sign_cnn.run_directory import RunDirectory
 
 
 def finish(
-    config: Config, run: RunDirectory, trainer: pl.Trainer, model: SignClassifier, predictions: Predictions
+    config: Config,
+    run: RunDirectory,
+    trainer: pl.Trainer,
+    model: SignClassifier,
+    predictions: Predictions,
+    hparams: dict[str, Any],
 ) -> Result:
-    """Writes predictions, figures and the result, and shows a summary; on global rank 0 alone."""
+    """Writes predictions, figures and the result, on global rank 0 alone; `hparams` go to TensorBoard."""
     recorder = next(item for item in trainer.checkpoint_callbacks if isinstance(item, EpochRecorder))
     best_epoch = recorder.best_epoch(config.trainer.monitor)
     shape = geometry.shape(config.model)
@@ -42,11 +44,9 @@ def finish(
         tested = {f"test/{key}": scores[f"test_{key}"] for key in ("loss", "acc")} if config.test else {}
         logger.log_metrics(tested, trainer.global_step)
         if isinstance(logger, TensorBoardLogger) and scores["val_acc"] is not None:
-            logger.log_hyperparams(identity(config), {f"hp/val_{key}": scores[f"val_{key}"] for key in ("acc", "loss")})
+            logger.log_hyperparams(hparams, {f"hp/val_{key}": scores[f"val_{key}"] for key in ("acc", "loss")})
         logger.finalize("success")
-    result = run.finish(**scores)
-    show(result, run.path)
-    return result
+    return run.finish(**scores)
 
 
 def score(predictions: Predictions, split: str) -> dict[str, Any]:
@@ -66,36 +66,6 @@ def score(predictions: Predictions, split: str) -> dict[str, Any]:
         scores["test_originals_with_error"] = with_error
         scores["test_acc_ci95"] = list(intervals.accuracy_interval(correct, photographs))
     return scores
-
-
-def show(result: Result, path: Path) -> None:
-    """Prints the run's summary as a table."""
-    table = Table(
-        title=f"{result.experiment or result.name}, seed {result.seed}, {result.data_kind} data", show_header=False
-    )
-    table.add_column(style="bold")
-    table.add_column()
-
-    def percent(share: float) -> str:
-        return f"{100 * share:.2f} %"
-
-    if result.val_acc is not None:
-        table.add_row(
-            "validation accuracy",
-            f"{percent(result.val_acc)}  ({result.val_split} split, best epoch {result.best_epoch})",
-        )
-    if result.test_acc is not None and result.test_acc_ci95:
-        low, high = map(percent, result.test_acc_ci95)
-        table.add_row("test accuracy", f"{percent(result.test_acc)}  (95 % by photograph: {low} to {high})")
-        table.add_row("test photographs wrong", f"{result.test_originals_wrong} of {result.test_originals}")
-    table.add_row(
-        "network", f"{result.num_params:,} parameters, {(result.macs or 0) / 1e6:.1f} M multiply-adds an image"
-    )
-    epochs = f"{result.epochs} epoch{'s' if result.epochs != 1 else ''}"
-    table.add_row("time", f"{result.fit_seconds:.1f} s for {epochs}, {result.train_images_per_second:,.0f} images/s")
-    get_console().print(table)
-    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    get_console().print(f"Written to {shown}\nCurves: tensorboard --logdir {shown}", soft_wrap=True, highlight=False)
 
 
 def _draw(

@@ -1,5 +1,7 @@
 """Logits of a run's best checkpoint, row by row: what every score, comparison and pooled fold is counted from."""
 
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -72,5 +74,5 @@ class Predictions:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 return cls(*(stored[name] for name in cls.__dataclass_fields__))
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise UserError(f"{path} cannot be read ({error}): finish the run, or run it again") from None

@@ -17,7 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from sign_cnn import results
 from sign_cnn.config import Config, config_hash, identity, plain, typed
-from sign_cnn.errors import ConfigError, UserError
+from sign_cnn.console import FILE_ONLY
+from sign_cnn.errors import ConfigError, InUseError, UserError
 from sign_cnn.files import sweep_temporary, write_text
 from sign_cnn.results import Result
 
@@ -96,20 +97,17 @@ def opened(
         overrides: Of the command line, for the record.
 
     Raises:
-        UserError: Another process is at work there, or it holds another experiment.
+        InUseError: Another process is at work there.
+        UserError: It holds another experiment.
     """
-    fresh = Result(
-        "running", name=config.name, experiment=config.experiment, seed=config.seed, overrides=list(overrides),
-        config_hash=config_hash(config, fingerprint), data_fingerprint=fingerprint, data_kind=kind,
-        git_commit=results.git_commit(), versions=results.versions(), machine=results.machine(),
-        val_split=config.data.val_split, split_seed=config.data.split_seed, fold=config.data.fold,
-    )  # fmt: skip
+    fresh = _fresh_result(config, overrides)
+    fresh.config_hash, fresh.data_fingerprint, fresh.data_kind = config_hash(config, fingerprint), fingerprint, kind
     if global_rank() > 0:
         yield RunDirectory(path, fresh)
         return
     path.mkdir(parents=True, exist_ok=True)
     with _held(path):
-        stored = _stored_result(path, config, fresh)
+        stored = stored_result(path, config, fingerprint)
         if stored and stored.status == "done" and (stored.test_acc is not None or not config.test):
             yield RunDirectory(path, stored)
             return
@@ -136,6 +134,48 @@ def stored_config(path: Path) -> Config:
         raise UserError(f"{path / 'config.yaml'} cannot be read: {error}") from None
 
 
+def stored_result(path: Path, config: Config, fingerprint: str) -> Result | None:
+    """The result that is there, if it is of the same experiment; None also where nothing was trained before it failed.
+
+    Raises:
+        UserError: It is of another experiment; the message names the settings that differ.
+    """
+    if not (path / "result.json").exists():
+        return None
+    stored = Result.read(path / "result.json")
+    if stored.config_hash == config_hash(config, fingerprint):
+        return stored
+    if stored.status == "failed" and not RunDirectory(path, stored).last_checkpoint:
+        return None
+    before, now = identity(stored_config(path)), identity(config)
+    differing = [f"{key}={now[key]} (there: {before.get(key)})" for key in now if now[key] != before.get(key)]
+    if stored.data_fingerprint != fingerprint:
+        differing.append(f"data {fingerprint[:12]} (there: {stored.data_fingerprint[:12]})")
+    raise UserError(
+        f"{path} holds another experiment, which differs in {', '.join(differing) or 'version'}: choose another name, "
+        f"or train on from its weights with init_from={path} and another name"
+    )
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process is at work in a run's directory."""
+    try:
+        with _held(path):
+            return False
+    except InUseError:
+        return True
+
+
+def record_failure(path: Path, config: Config, overrides: Sequence[str], error: Exception) -> None:
+    """Records a run that could not even begin; leaves a directory alone in which one has."""
+    path.mkdir(parents=True, exist_ok=True)
+    with _held(path):
+        if (path / "result.json").exists() and Result.read(path / "result.json").config_hash:
+            return
+        _write_config(path, config)
+        RunDirectory(path, _fresh_result(config, overrides))._store("failed", _sentence(error))
+
+
 def global_rank() -> int:
     """This process's rank in distributed training, known before torch is; 0 outside of it."""
     for variable in ("RANK", "SLURM_PROCID", "LOCAL_RANK"):
@@ -149,60 +189,58 @@ def _held(path: Path) -> Iterator[None]:
     """Holds the directory's lock, which the system frees when a process ends, however it ends.
 
     Raises:
-        UserError: Somebody else holds it.
+        InUseError: Somebody else holds it.
     """
     lock = FileLock(path / ".lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise UserError(f"another process is at work in {path}: wait for it, or choose another name") from None
+        raise InUseError(f"another process is at work in {path}: wait for it, or choose another name") from None
     try:
         yield
     finally:
         lock.release()
 
 
-def _stored_result(path: Path, config: Config, fresh: Result) -> Result | None:
-    """The result that is there, if it is of the same experiment.
-
-    Raises:
-        UserError: It is of another one; the message names the settings that differ.
-    """
-    if not (path / "result.json").exists():
-        return None
-    stored = Result.read(path / "result.json")
-    if stored.config_hash == fresh.config_hash:
-        return stored
-    before, now = identity(stored_config(path)), identity(config)
-    differing = [f"{key}={now[key]} (there: {before.get(key)})" for key in now if now[key] != before.get(key)]
-    if stored.data_fingerprint != fresh.data_fingerprint:
-        differing.append(f"data {fresh.data_fingerprint[:12]} (there: {stored.data_fingerprint[:12]})")
-    raise UserError(
-        f"{path} holds another experiment, which differs in {', '.join(differing) or 'version'}: choose another name, "
-        f"or train on from its weights with init_from={path} and another name"
-    )
-
-
 def _prepare(run: RunDirectory, config: Config) -> None:
     """Leaves the directory as if the run had just been started, or had stopped after its last checkpoint."""
     for folder in (run.path, run.checkpoints, run.figures):
         sweep_temporary(folder)
+    _write_config(run.path, config)
+    run._store("running")
+
+
+def _write_config(path: Path, config: Config) -> None:
     # With these defaults the file composes again: `--config-dir RUN --config-name config name=again`.
     text = OmegaConf.to_yaml(OmegaConf.create({"defaults": ["train", "_self_"], **plain(config)}))
-    write_text(run.path / "config.yaml", text)
-    run._store("running")
+    write_text(path / "config.yaml", text)
+
+
+def _fresh_result(config: Config, overrides: Sequence[str]) -> Result:
+    return Result(
+        "running", name=config.name, experiment=config.experiment, seed=config.seed, overrides=list(overrides),
+        git_commit=results.git_commit(), versions=results.versions(), machine=results.machine(),
+        val_split=config.data.val_split, split_seed=config.data.split_seed, fold=config.data.fold,
+    )  # fmt: skip
 
 
 def _recorded(run: RunDirectory) -> Iterator[RunDirectory]:
     try:
         yield run
     except Exception as error:
-        run._store("failed", str(error).strip().splitlines()[0] if str(error) else type(error).__name__)
-        log.debug("failed", exc_info=error)
+        run._store("failed", _sentence(error))
+        log.error("failed", exc_info=error, extra=FILE_ONLY)
         raise
     except BaseException:  # Ctrl-C, SIGTERM
         run._store("interrupted")
         raise
+
+
+def _sentence(error: Exception) -> str:
+    """What a result says of an error: the problems of a configuration, else the first line."""
+    if isinstance(error, ConfigError):
+        return "; ".join(error.problems)
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 @contextmanager

@@ -363,7 +363,7 @@ def test_a_sweep_over_depth_and_norm_completes(tiny_overrides, tmp_path: Path):
         "name=study", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in (tmp_path / "outputs/sweeps/study").iterdir() if path.is_dir()} == names
+    assert {path.parent.name for path in (tmp_path / "outputs/sweeps/study").glob("*/result.json")} == names
     results = [Result.read(path) for path in (tmp_path / "outputs/sweeps/study").glob("*/result.json")]
     assert {result.name for result in results} == names
     assert [result.status for result in results] == ["done"] * 6

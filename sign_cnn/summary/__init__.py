@@ -1,0 +1,1 @@
+"""What the runs of a folder say together: tables, comparisons and pictures."""

@@ -1,0 +1,113 @@
+"""Hydra's sweeper for this project: a grid that resumes, is shared between processes, and survives its failures."""
+
+import itertools
+import logging
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from sign_cnn import run_directory
+from sign_cnn.config import read
+from sign_cnn.errors import ConfigError, UserError
+from sign_cnn.sweeps import directories, plan
+from sign_cnn.sweeps.plan import Job
+from sign_cnn.sweeps.report import reported
+from sign_cnn.sweeps.study import Study
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 2
+"""How often a job is started that ends without a result, as when its process is killed."""
+
+
+class GridSweeper(Sweeper):
+    """Every combination of the swept values, each in a directory of its name; what is done is not started again."""
+
+    def __init__(self, params: Mapping[str, Any] | None = None) -> None:
+        self.params = dict(params or {})
+        self.hydra_context: HydraContext
+        self.config: DictConfig
+        self.launcher: Launcher
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Names the directories and makes the launcher."""
+        self.hydra_context, self.config = hydra_context, config
+        directories.name_directories(config, self.params)
+        self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Runs what is not done yet, and ends with a summary; exits with 1 if a job failed."""
+        folder = Path(self.config.hydra.sweep.dir)
+        try:
+            jobs = self._jobs(arguments)
+            if any(job.config.dry_run for job in jobs):
+                plan.show(jobs)
+                return
+            plan.check_jobs(jobs)
+        except UserError as error:
+            sys.exit(f"Error: {error}")
+        Study(folder.name, command=Study.this_command(), jobs=[job.name for job in jobs]).add_to(folder)
+        todo = [job for job in jobs if job.status != "done"]
+        log.warning(
+            "%d jobs in %s%s", len(jobs), folder, f", {len(jobs) - len(todo)} of them done" * (len(todo) < len(jobs))
+        )
+        with reported(folder, [job.name for job in todo]):
+            self._run(todo)
+
+    def _jobs(self, arguments: Sequence[str]) -> list[Job]:
+        overrides = directories.merged(self.params, arguments)
+        return [self._job(list(lines)) for lines in itertools.product(*map(_lines, overrides))]
+
+    def _job(self, overrides: list[str]) -> Job:
+        cfg = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
+        directory = Path(OmegaConf.select(cfg, "hydra.sweep.dir"), str(OmegaConf.select(cfg, "hydra.sweep.subdir")))
+        with read_write(cfg), open_dict(cfg):
+            del cfg["hydra"]
+        config, unknown = read(cfg)
+        return Job(directory, config, overrides, unknown)
+
+    def _run(self, todo: list[Job]) -> None:
+        """Launches jobs until each is done or has failed; those that other processes hold are looked at again."""
+        attempts: Counter[str] = Counter()
+        started = 0
+        while todo:
+            self._launch(todo, started)
+            started += len(todo)
+            todo = [job for job in todo if job.status not in ("done", "failed")]
+            held = [job for job in todo if run_directory.is_held(job.directory)]
+            attempts.update(job.name for job in todo if job not in held)
+            todo = [job for job in todo if attempts[job.name] < ATTEMPTS]
+            if todo and len(held) == len(todo):
+                log.warning("waiting for %d jobs that other processes are at work on", len(held))
+                while all(run_directory.is_held(job.directory) for job in held):
+                    time.sleep(1)
+
+    def _launch(self, jobs: list[Job], first: int) -> None:
+        try:
+            self.launcher.launch([job.overrides for job in jobs], initial_job_idx=first)
+        except Exception as error:  # a worker that was killed takes others' results with it
+            log.warning("the launcher stopped: %s: %s", type(error).__name__, error)
+
+
+def _lines(override: Override) -> list[str]:
+    """The override once for each of its values.
+
+    Raises:
+        ConfigError: It is no list of values.
+    """
+    key = override.get_key_element()
+    if not override.is_sweep_override():
+        return [str(override.input_line)]
+    if not override.is_discrete_sweep():
+        raise ConfigError([f"{override.input_line} has no end: list its values, or search it with sweep=search"])
+    return [f"{key}={value}" for value in override.sweep_string_iterator()]

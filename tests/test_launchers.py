@@ -1,0 +1,79 @@
+"""Every launcher really starts: a sweep of three jobs of which one fails, equal to the serial one to the bit."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from sign_cnn.results import Result
+from sign_cnn.train import CONFIG_DIR
+
+
+def run(folder: Path, overrides: list[str], *more: str) -> subprocess.CompletedProcess[str]:
+    sweep = ["-m", "model.depth=1,5,2", f"hydra.sweep.dir={folder}"]
+    command = [sys.executable, "-m", "sign_cnn.train", *sweep, *overrides, *more]
+    return subprocess.run(command, capture_output=True, text=True, cwd=Path(CONFIG_DIR).parent, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def overrides(tiny_root: Path, tiny_cache: Path) -> list[str]:
+    return [
+        "name=s", f"data.root={tiny_root}", f"data.cache_dir={tiny_cache}", "data.folds=4", "data.batch_size=64",
+        "model.width=4", "model.kernel_size=3", "model.dense_units=[16]", "model.dropout=0.2", "augment=full",
+        "trainer.max_epochs=2", "logger=none",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def serial(overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("serial")
+    assert run(folder, overrides, "trainer.threads=1").returncode == 1
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("launcher", "package"),
+    [("joblib", "hydra_joblib_launcher"), ("ray", "hydra_ray_launcher"), ("submitit_local", "hydra_submitit_launcher")],
+)
+def test_a_launcher_gives_the_serial_results_and_survives_a_failure(
+    launcher: str, package: str, overrides: list[str], serial: Path, tmp_path: Path
+):
+    pytest.importorskip(f"hydra_plugins.{package}")
+    done = run(tmp_path, overrides, f"hydra/launcher={launcher}")
+    assert done.returncode == 1, done.stderr
+    assert "1 of 3 jobs failed" in done.stderr
+    assert {path.parent.name: Result.read(path).status for path in tmp_path.glob("*/result.json")} == {
+        "depth=1": "done", "depth=5": "failed", "depth=2": "done"
+    }  # fmt: skip
+    for name in ("depth=1", "depth=2"):
+        one, other = (
+            torch.load(folder / name / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+            for folder in (serial, tmp_path)
+        )
+        assert all(torch.equal(one[key], other[key]) for key in one)
+    assert (tmp_path / "results.csv").read_text().count("failed") == 1
+    assert "[3/3]" in done.stdout
+
+
+def test_the_slurm_preset_asks_for_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    submitit = pytest.importorskip("submitit")
+    (tmp_path / "srun").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")  # submitit takes this for a cluster
+    with initialize_config_dir(CONFIG_DIR):
+        cfg = compose(
+            "train", ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=short"], return_hydra_config=True
+        )
+        settings = {
+            key: value for key, value in cfg.hydra.launcher.items() if key not in ("_target_", "submitit_folder")
+        }
+    executor = submitit.AutoExecutor(cluster="slurm", folder=tmp_path)
+    slurm_only = ("partition", "account", "array_parallelism", "setup")
+    executor.update_parameters(
+        **{f"slurm_{key}" if key in slurm_only else key: value for key, value in settings.items()}
+    )
+    script = executor._executor._make_submission_file_text("python train", "id")
+    for line in ("--cpus-per-task=4", "--mem=8GB", "--partition=short", "--time=120", "--job-name=sign_cnn"):
+        assert f"#SBATCH {line}" in script
