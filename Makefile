@@ -1,6 +1,6 @@
 # Every target builds what it needs; `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help setup train test lint tensorboard lock clean
+.PHONY: help setup train sweep test lint tensorboard lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -20,6 +20,9 @@ $(READY): pyproject.toml requirements.lock
 
 train: $(READY) ## train the article's network, on the real set if it is found, else on drawn hands; ARGS="key=value …"
 	$(BIN)/python -m sign_cnn.train experiment=article_tuned data=auto $(ARGS)
+
+sweep: $(READY) ## run the main study, or another with ARGS="sweep=optimizer"; the same again goes on
+	$(BIN)/python -m sign_cnn.train -m data=auto hydra/launcher=joblib $(or $(ARGS),sweep=design)
 
 test: lint ## linters, types and the whole test suite
 	$(BIN)/python -m pytest
