@@ -1,5 +1,6 @@
 """Every launcher really starts: a sweep of three jobs of which one fails, equal to the serial one to the bit."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,11 @@ from sign_cnn.train import CONFIG_DIR
 def run(folder: Path, overrides: list[str], *more: str) -> subprocess.CompletedProcess[str]:
     sweep = ["-m", "model.depth=1,5,2", f"hydra.sweep.dir={folder}"]
     command = [sys.executable, "-m", "sign_cnn.train", *sweep, *overrides, *more]
-    return subprocess.run(command, capture_output=True, text=True, cwd=Path(CONFIG_DIR).parent, timeout=300)
+    # Ray starts its workers at nice 15: on a busy machine they would not get through their imports.
+    environment = {**os.environ, "RAY_worker_niceness": "0"}
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=Path(CONFIG_DIR).parent, env=environment, timeout=300
+    )
 
 
 @pytest.fixture(scope="module")
