@@ -1,6 +1,6 @@
 # Every target builds what it needs; `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep test lint tensorboard lock clean
+.PHONY: help setup train sweep test lint tensorboard app lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -34,6 +34,9 @@ lint: $(READY) ## ruff and mypy
 
 tensorboard: $(READY) ## show the curves of all runs
 	$(BIN)/tensorboard --logdir outputs
+
+app: $(READY) ## open the web page, on this machine alone
+	$(BIN)/streamlit run sign_cnn/app/streamlit_app.py $(ARGS)
 
 lock: $(READY) ## pin every dependency anew, for every platform (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --upgrade --generate-hashes \

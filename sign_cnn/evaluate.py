@@ -51,7 +51,7 @@ def evaluate_split(run: RunDirectory, split: str) -> Evaluation:
     except DataError as error:
         hardest = None
         notes.append(f"hardest.png is left out: {error}")
-    title = f"{run.path.name}, {split} rows"
+    title = f"{_name(run)}, {split} rows"
     return Evaluation(title, _context(run, split), report, notes, hardest, run.path / "evaluation" / split)
 
 
@@ -71,7 +71,7 @@ def evaluate_images(run: RunDirectory, folder: Path) -> Evaluation:
     name = folder.resolve().name
     directory = run.path / "evaluation" / f"images-{name}"
     context = _context(run, str(folder))
-    return Evaluation(f"{run.path.name}, pictures in {name}", context, report, found.problems, hardest, directory)
+    return Evaluation(f"{_name(run)}, pictures in {name}", context, report, found.problems, hardest, directory)
 
 
 def write(evaluation: Evaluation) -> None:
@@ -139,6 +139,12 @@ def _context(run: RunDirectory, scored: str) -> dict[str, str]:
         "data": result.data_kind, "data_fingerprint": result.data_fingerprint, "git_commit": result.git_commit,
     }  # fmt: skip
     return {key: value for key, value in context.items() if value}
+
+
+def _name(run: RunDirectory) -> str:
+    """Of its directory; a job of a sweep is called after swept values alone, and needs its recipe beside them."""
+    name = run.path.resolve().name
+    return f"{run.result.experiment}, {name}" if "=" in name and run.result.experiment else name
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""The web page; it needs requirements.txt beside it, and nothing else."""
