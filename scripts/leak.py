@@ -15,7 +15,7 @@ import numpy as np
 import pytorch_lightning as pl
 from hydra import compose, initialize_config_dir
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MultipleLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from sign_cnn import figures, fitting, run_directory
@@ -98,6 +98,7 @@ def draw() -> Figure:
             axes.plot(epochs, values[:, :, index].mean(0), style, color=colour, linewidth=2.2, label=name)
         axes.set(xlabel="epoch", xticks=epochs, ylim=(0.8, 1.003))
         axes.set_title(f"validation on {title}", fontsize=10)
+        axes.yaxis.set_major_locator(MultipleLocator(0.05))
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("accuracy, rows")
     figure.axes[0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
