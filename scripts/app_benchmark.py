@@ -54,7 +54,10 @@ def main() -> None:
 
 def folder_rate(model: OnnxModel) -> float:
     """Pictures a second, from JPEG files to letters, as `predict` reads them."""
-    from sign_cnn.predict import predict
+    try:
+        from sign_cnn.predict import predict
+    except ModuleNotFoundError as error:  # in an environment for the page alone
+        sys.exit(f"the rest needs {error.name}: run it where the whole project is installed")
 
     with TemporaryDirectory() as folder:
         for number in range(1000):
