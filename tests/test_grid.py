@@ -238,7 +238,7 @@ def hparams_experiment(place: str) -> dict:
 def test_every_study_plans_jobs_without_problems(
     study: str, fixed: list[str], sweep: Sweep, capfd: pytest.CaptureFixture[str]
 ):
-    fixed[:] = [item for item in fixed if not item.startswith("model.")]
+    fixed[:] = [item for item in fixed if not item.startswith(("model.", "data.folds"))]
     assert sweep(f"sweep={study}", "dry_run=true") == 0
     assert "0 impossible" in capfd.readouterr().out
 
