@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
@@ -203,19 +203,6 @@ def settle(config: Config, *, sweeping: bool) -> None:
     config.figures = not sweeping if config.figures is None else config.figures
 
 
-def out_of_range(node: Any, prefix: str = "") -> list[str]:
-    """Every number of a config object that is outside its bounds (NaN always is), as sentences."""
-    problems = []
-    for item in fields(node):
-        value, path = getattr(node, item.name), f"{prefix}{item.name}"
-        if is_dataclass(value):
-            problems += out_of_range(value, f"{path}.")
-        for number in value if isinstance(value, list) else [value]:
-            if item.metadata and isinstance(number, int | float) and (expected := _violated(number, item.metadata)):
-                problems.append(f"{path}={value} must be {expected}")
-    return problems
-
-
 def identity(config: Config) -> dict[str, Any]:
     """The settings that make two runs the same experiment, flat: `{"model.depth": 3, …}`."""
     return dict(_identity_items(config, ""))
@@ -230,17 +217,6 @@ def config_hash(config: Config, data_fingerprint: str) -> str:
 def plain(node: Any) -> dict[str, Any]:
     """A config object as nested dicts of plain values, safe to store in a checkpoint."""
     return asdict(node)
-
-
-def _violated(value: float, bounds: Any) -> str | None:
-    checks: list[tuple[str, str, Callable[[Any], bool]]] = [
-        ("low", "at least", lambda bound: value >= bound), ("above", "above", lambda bound: value > bound),
-        ("high", "at most", lambda bound: value <= bound), ("below", "below", lambda bound: value < bound),
-    ]  # fmt: skip
-    stated = [(words, bounds[key], holds) for key, words, holds in checks if bounds.get(key) is not None]
-    if all(holds(bound) for _, bound, holds in stated):
-        return None
-    return " and ".join(f"{words} {bound}" for words, bound, _ in stated)
 
 
 def _pop_unknown(settings: Any, schema: type, prefix: str = "") -> Iterator[str]:

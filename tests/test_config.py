@@ -6,7 +6,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
 
-from sign_cnn.config import Config, DataConfig, ModelConfig, config_hash, identity, out_of_range, plain, typed
+from sign_cnn.checks import out_of_range
+from sign_cnn.config import Config, DataConfig, ModelConfig, config_hash, identity, plain, typed
 from sign_cnn.errors import ConfigError
 from sign_cnn.models.conv_net import ConvNet
 from sign_cnn.train import CONFIG_DIR, check
