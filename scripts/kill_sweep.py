@@ -1,4 +1,4 @@
-"""Kills a sweep at random instants until it has been killed often enough, lets it end, and looks for damage.
+"""Kills a sweep at random instants, starts it again, lets it end, and looks for damage; anew when it has ended.
 
 The small sweep (default) is 8 jobs of one epoch on drawn hands; any other is given by its overrides:
 
@@ -12,6 +12,7 @@ import argparse
 import csv
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -49,22 +50,30 @@ def main() -> None:
         delay = rng.uniform(*options.seconds)
         try:
             process.wait(delay)
-            print("ended before it was killed", flush=True)
-            break
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             kills += 1
-        faults += inspect(options.folder, done)
-        print(f"kill {kills} after {delay:.1f} s: {len(done)} jobs done", flush=True)
-    code = start(options.folder, options.overrides).wait()
-    faults += inspect(options.folder, done)
-    faults += [f"the last run exited with {code}"] if code else []
+            faults += inspect(options.folder, done)
+            print(f"kill {kills} after {delay:.1f} s: {len(done)} jobs done", flush=True)
+            continue
+        faults += ended(options, process.returncode, done)
+        shutil.rmtree(options.folder)
+        done = {}
+    faults += ended(options, start(options.folder, options.overrides).wait(), done)
+    print(f"{kills} kills, {len(faults)} faults", *faults, sep="\n")
+    sys.exit(bool(faults))
+
+
+def ended(options: argparse.Namespace, code: int, done: dict[str, int]) -> list[str]:
+    """Faults of a sweep that came to its end."""
+    faults = inspect(options.folder, done)
+    faults += [f"it exited with {code}"] if code else []
     faults += [f"left behind: {path}" for path in options.folder.rglob("*.tmp")]
     if options.reference and table(options.folder) != table(options.reference):
         faults.append("results.csv differs from that of the uninterrupted sweep")
-    print(f"{kills} kills, {len(done)} jobs, {len(faults)} faults", *faults, sep="\n")
-    sys.exit(bool(faults))
+    print(f"ended: {len(done)} jobs, {len(faults)} faults", flush=True)
+    return faults
 
 
 def start(folder: Path, overrides: list[str]) -> subprocess.Popen[bytes]:
