@@ -1,4 +1,5 @@
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from hydra import compose, initialize_config_dir
 
 from sign_cnn.config import Config, typed
 from sign_cnn.data.synthetic import write_synthetic
-from sign_cnn.train import CONFIG_DIR
+from sign_cnn.train import CONFIG_DIR, main
 
 # Tiny networks gain nothing by a second thread, and threads that wait for each other crawl on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -73,3 +74,19 @@ def make_config(tiny_overrides: list[str]) -> Callable[..., Config]:
             return typed(compose("train", [*tiny_overrides, *overrides]))
 
     return make
+
+
+@pytest.fixture
+def command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int | str | None]:
+    """`python -m sign_cnn.train …` in this process and an empty folder; returns what it exits with."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> int | str | None:
+        monkeypatch.setattr(sys, "argv", ["sign_cnn.train", *arguments])
+        try:
+            main()
+        except SystemExit as stop:
+            return stop.code
+        return 0
+
+    return run

@@ -114,8 +114,8 @@ def upload(tab, *files: Path) -> None:
 def test_three_pictures_spell_a_word_and_a_broken_one_is_told(tab, pictures: Path, tmp_path: Path):
     upload(tab, *(pictures / name for name in ("1.png", "2.png", "10.png")))
     tab.get_by_role("heading", name="CAB", exact=True).wait_for()
-    assert tab.get_by_alt_text(re.compile("as sent")).count() == 3
-    assert tab.get_by_alt_text(re.compile("28×28")).count() == 3
+    playwright.expect(tab.get_by_alt_text(re.compile("as sent"))).to_have_count(3)
+    playwright.expect(tab.get_by_alt_text(re.compile("28×28"))).to_have_count(3)
     upload(tab, pictures / "broken.png")
     tab.get_by_text("broken.png is damaged or cut short").wait_for()
     tab.get_by_role("heading", name="CAB", exact=True).wait_for()

@@ -15,7 +15,7 @@ from filelock import FileLock
 from sign_cnn.results import Result
 from sign_cnn.sweeps.grid import GridSweeper
 from sign_cnn.sweeps.study import Study
-from sign_cnn.train import CONFIG_DIR, main
+from sign_cnn.train import CONFIG_DIR
 
 Sweep = Callable[..., int | str | None]
 
@@ -29,19 +29,9 @@ def fixed(tiny_overrides: list[str]) -> list[str]:
 
 
 @pytest.fixture
-def sweep(fixed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sweep:
-    """`python -m sign_cnn.train -m …` in this process; returns what it exits with."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*overrides: str) -> int | str | None:
-        monkeypatch.setattr(sys, "argv", ["sign_cnn.train", "-m", *fixed, *overrides])
-        try:
-            main()
-        except SystemExit as stop:
-            return stop.code
-        return 0
-
-    return run
+def sweep(fixed: list[str], command_line: Sweep) -> Sweep:
+    """A sweep with what its jobs share."""
+    return lambda *overrides: command_line("-m", *fixed, *overrides)
 
 
 def results(folder: str) -> dict[str, Result]:

@@ -1,31 +1,19 @@
 import sqlite3
-import sys
 from pathlib import Path
 
 import pytest
 
 from sign_cnn.results import Result
-from sign_cnn.train import main
 
 optuna = pytest.importorskip("optuna")
 
 
 @pytest.fixture
-def search(tiny_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """`sweep=search` in this process; returns what it exits with."""
-    monkeypatch.chdir(tmp_path)
+def search(tiny_overrides: list[str], command_line):
+    """`sweep=search` with networks that take a moment."""
     fixed = [item for item in tiny_overrides if not item.startswith(("name", "model.depth", "trainer.max_epochs"))]
-
-    def run(*overrides: str) -> int | str | None:
-        arguments = ["sweep=search", "trainer.max_epochs=1", "trainer.threads=1", "scheduler.warmup_epochs=0"]
-        monkeypatch.setattr(sys, "argv", ["train", "-m", *arguments, *fixed, *overrides])
-        try:
-            main()
-        except SystemExit as stop:
-            return stop.code
-        return 0
-
-    return run
+    brief = ["trainer.max_epochs=1", "trainer.threads=1", "scheduler.warmup_epochs=0"]
+    return lambda *overrides: command_line("-m", "sweep=search", *brief, *fixed, *overrides)
 
 
 def trials() -> list:
