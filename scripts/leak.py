@@ -1,7 +1,7 @@
 """What a random validation split hides: validation and test accuracy by epoch of the article's network, by both splits.
 
-    python scripts/leak.py train --split random     # three seeds, 10 epochs each; 15 minutes on one thread
-    python scripts/leak.py train --split group
+    python scripts/leak.py train --split random     # three seeds, 10 epochs each, on one thread
+    python scripts/leak.py train --split group      # half an hour, both at once on two cores
     python scripts/leak.py draw                     # the table, and .github/images/leak.png
 
 Only this script looks at the test set in every epoch. It chooses nothing by it: the settings are the article's.
