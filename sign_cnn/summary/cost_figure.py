@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, Formatter, LogLocator, NullFormatter, StrMethodFormatter
 
 from sign_cnn.figures import TRAIN_COLOUR, VAL_COLOUR
 from sign_cnn.summary.effects import front
@@ -20,16 +20,20 @@ def accuracy_against_cost(found: Sequence[Configuration]) -> Figure | None:
     """What more multiply-accumulates and more seconds buy, and which configurations nothing beats."""
     by_macs = [(float(item.macs), item) for item in found if item.macs]
     by_seconds = [(item.fit_seconds, item) for item in found if item.fit_seconds]
+    plain = StrMethodFormatter("{x:g}")
     panels = [
-        (pairs, label)
-        for pairs, label in ((by_macs, "multiply-accumulates of one image"), (by_seconds, "training time of a run / s"))
+        (pairs, label, ticks)
+        for pairs, label, ticks in (
+            (by_macs, "multiply-accumulates of one image", EngFormatter()),
+            (by_seconds, "training time of a run / s", plain),
+        )
         if len({cost for cost, _ in pairs}) > 1
     ]
     if not panels:
         return None
     figure = Figure(figsize=(9, 3.9 * len(panels)), layout="constrained")
-    for axes, (pairs, label) in zip(figure.subplots(len(panels), 1, squeeze=False).ravel(), panels, strict=True):
-        _cost(axes, pairs)
+    for axes, (pairs, label, ticks) in zip(figure.subplots(len(panels), 1, squeeze=False).ravel(), panels, strict=True):
+        _cost(axes, pairs, ticks)
         axes.set(xlabel=label, ylabel=ACCURACY)
     said = ["numbered: no other configuration is both cheaper and more accurate"]
     if any(item.val_acc_sd for item in found):
@@ -38,7 +42,7 @@ def accuracy_against_cost(found: Sequence[Configuration]) -> Figure | None:
     return figure
 
 
-def _cost(axes: Axes, pairs: Sequence[tuple[float, Configuration]]) -> None:
+def _cost(axes: Axes, pairs: Sequence[tuple[float, Configuration]], ticks: Formatter) -> None:
     costs = [cost for cost, _ in pairs]
     accuracies = [100 * (item.val_acc or 0.0) for _, item in pairs]
     spreads = [100 * (item.val_acc_sd or 0.0) for _, item in pairs]
@@ -54,7 +58,7 @@ def _cost(axes: Axes, pairs: Sequence[tuple[float, Configuration]]) -> None:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(costs) < 100 * min(costs) else (1,)))
         axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.set_major_formatter(EngFormatter())
+    axes.xaxis.set_major_formatter(ticks)
     axes.grid(alpha=0.3)
 
 

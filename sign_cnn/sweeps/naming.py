@@ -51,17 +51,17 @@ def labels(name: str) -> dict[str, str]:
 
 
 def hparams(name: str) -> dict[str, Any]:
-    """The labels of a job as numbers, booleans and words, for TensorBoard.
+    """The labels of a job as numbers and words, for TensorBoard, which would show true as 1.0000.
 
     >>> hparams("depth=3,lr=1e-05,batch_norm=true,channels=24-48")
-    {'depth': 3, 'lr': 1e-05, 'batch_norm': True, 'channels': '24-48'}
+    {'depth': 3, 'lr': 1e-05, 'batch_norm': 'true', 'channels': '24-48'}
     """
     return {key: _plain(value) for key, value in labels(name).items()}
 
 
-def _plain(text: str) -> int | float | bool | str:
+def _plain(text: str) -> int | float | str:
     try:
         value = json.loads(text)
     except ValueError:
         return text
-    return value if isinstance(value, int | float) else text
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else text
