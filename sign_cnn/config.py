@@ -52,13 +52,14 @@ class DataConfig:
     synthetic_root: str = setting("data/synthetic", identity=False)  # folder that the drawn set is written to
     cache_dir: str = setting("data/cache", identity=False)  # parsed data, about 27 MB a set
     batch_size: int = setting(128, low=1)  # images per training step and device
+    epoch_rows: int | None = setting(None, low=1)  # training rows of an epoch, drawn anew each time; null: all of them
     eval_batch_size: int = setting(1024, low=1, identity=False)  # images per step without gradients
     normalize: Literal["standardize", "unit"] = "standardize"  # by training mean and sd, or just pixels / 255
     val_split: Literal["group", "burst", "random", "none"] = "group"  # whole photographs, bursts of them, or rows
     val_size: int | float | None = setting(None, above=0)  # random only: share of rows if below 1, else row count
     folds: int = setting(5, low=2)  # validation is one part in `folds`
     fold: int = setting(0, low=0)  # which part, 0..folds-1
-    split_seed: int = setting(0, low=0)
+    split_seed: int = setting(0, low=0, high=2**32 - 1)
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig, metadata={"identity": False})
 
 
@@ -150,9 +151,9 @@ class Config:
 
     name: str = setting("run", identity=False)  # directory below outputs/runs
     experiment: str | None = setting(None, identity=False)  # name of the recipe, for the record
-    seed: int = setting(0, low=0)  # weights, order of rows, augmentation, dropout; never the split
+    seed: int = setting(0, low=0, high=2**32 - 1)  # weights, order of rows, augmentation, dropout; never the split
     test: bool | None = setting(None, identity=False)  # score the test set once, at the end; null: not in a sweep
-    figures: bool | None = setting(None, identity=False)  # write figures/*.png at the end; null: not in a sweep
+    figures: bool | None = setting(None, identity=False)  # draw curves and confusion at the end; null: not in a sweep
     dry_run: bool = setting(False, identity=False)  # show what would be run, and its problems
     init_from: str | None = None  # run directory whose best weights are the start
     data: DataConfig = field(default_factory=DataConfig)
@@ -167,6 +168,7 @@ class Config:
 def register_schema() -> None:
     """Makes the dataclasses known to Hydra, which then checks names and types of every file and override."""
     ConfigStore.instance().store(name="schema", node=Config, replace=True)
+    OmegaConf.clear_resolver("oc.coerce")  # ${oc.coerce:a.b,1} would import a, whatever it is
 
 
 def typed(cfg: DictConfig) -> Config:

@@ -44,6 +44,17 @@ def test_training_visits_every_row_once_in_an_order_that_changes_with_epoch_and_
     assert batches(TrainSampler(torch.arange(100, 150), 16, seed=1, augmented=False)) != first
 
 
+def test_a_short_epoch_takes_other_rows_each_time_and_none_twice():
+    sampler = TrainSampler(torch.arange(100, 150), 16, seed=0, augmented=True, epoch_rows=20)
+    assert len(sampler) == len(batches(sampler)) == 2
+    first = torch.cat([pick.rows for pick in sampler]).tolist()
+    sampler.set_epoch(1)
+    second = torch.cat([pick.rows for pick in sampler]).tolist()
+    assert len(set(first)) == len(set(second)) == 20
+    assert set(first) != set(second)
+    assert len(TrainSampler(torch.arange(50), 16, seed=0, augmented=False, epoch_rows=1000)) == 4
+
+
 def test_an_iterator_made_before_the_epoch_is_set_follows_the_epoch():
     sampler = TrainSampler(torch.arange(50), 16, seed=0, augmented=False)
     early = iter(sampler)

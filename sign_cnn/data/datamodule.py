@@ -48,20 +48,31 @@ class Rows(Dataset[Batch]):
 class TrainSampler(Sampler[Pick]):
     """Shuffled batches; order and draws are functions of (seed, epoch) alone, the same on every device and restart.
 
+    An epoch of fewer rows than there are takes other ones each time, none of them twice.
+
     In distributed training each rank takes every `num_ranks`-th row of the one order; the order is filled up with its
     own beginning, so that all ranks make the same number of steps.
     """
 
     def __init__(
-        self, rows: Tensor, batch_size: int, *, seed: int, augmented: bool, rank: int = 0, num_ranks: int = 1
+        self,
+        rows: Tensor,
+        batch_size: int,
+        *,
+        seed: int,
+        augmented: bool,
+        epoch_rows: int | None = None,
+        rank: int = 0,
+        num_ranks: int = 1,
     ) -> None:
         self.rows = rows
+        self.epoch_rows = min(epoch_rows or len(rows), len(rows))
         self.batch_size = batch_size
         self.seed = seed
         self.augmented = augmented
         self.rank = rank
         self.num_ranks = num_ranks
-        self.rows_per_rank = math.ceil(len(rows) / num_ranks)
+        self.rows_per_rank = math.ceil(self.epoch_rows / num_ranks)
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -74,7 +85,7 @@ class TrainSampler(Sampler[Pick]):
     def __iter__(self) -> Iterator[Pick]:
         # A generator, because Lightning makes the iterator before it sets the epoch when it resumes.
         generator = torch.Generator().manual_seed(mixed(self.seed, self.epoch))
-        order = torch.randperm(len(self.rows), generator=generator)
+        order = torch.randperm(len(self.rows), generator=generator)[: self.epoch_rows]
         mine = order.repeat(2)[self.rank : self.rows_per_rank * self.num_ranks : self.num_ranks]
         device = self.rows.device
         rows = self.rows[mine.to(device)]
@@ -150,7 +161,8 @@ class SignMNISTDataModule(pl.LightningDataModule):
         return self._loader(
             "train",
             TrainSampler(
-                rows, self.data.batch_size, seed=self.seed, augmented=self.augment.active, **self._ranks()
+                rows, self.data.batch_size, seed=self.seed, augmented=self.augment.active,
+                epoch_rows=self.data.epoch_rows, **self._ranks(),
             ),
         )  # fmt: skip
 
