@@ -109,7 +109,7 @@ def test_label_smoothing_changes_the_training_loss_alone():
 )
 def test_each_optimiser_gets_its_settings(name, kind):
     model = SignClassifier(SMALL, {"name": name, "lr": 0.02, "weight_decay": 0.03, "momentum": 0.8, "beta1": 0.7})
-    optimizer = model._make_optimizer()
+    optimizer = model._make_optimizer(fused=True)
     assert type(optimizer) is kind
     group = optimizer.param_groups[0]
     assert (group["lr"], group["weight_decay"]) == (0.02, 0.03)
@@ -166,9 +166,14 @@ def test_one_cycle_peaks_after_its_warm_up():
     assert seen[-1] < 1e-4
 
 
-def test_a_loss_that_is_no_number_stops_the_run_with_its_epoch():
-    model = SignClassifier(SMALL)
-    with torch.no_grad():
-        model.network.head[-1].weight.fill_(math.inf)
-    with pytest.raises(UserError, match="became nan in epoch 1"):
-        trainer().fit(model, Loader(random_batch(4)))
+def test_a_loss_that_is_no_number_stops_the_run_with_its_epoch_and_step():
+    good, bad = random_batch(4), random_batch(4)
+    bad = bad._replace(images=torch.full((4, 28, 28), math.inf))
+    with pytest.raises(UserError, match="training loss became infinite or NaN in epoch 1, step 3; .* optimizer.lr"):
+        trainer().fit(SignClassifier(SMALL), Loader(good, good, bad, good))
+
+
+def test_a_validation_loss_that_is_no_number_stops_the_run():
+    bad = random_batch(4)._replace(images=torch.full((4, 28, 28), math.inf))
+    with pytest.raises(UserError, match="validation loss became infinite or NaN in epoch 1; "):
+        trainer().fit(SignClassifier(SMALL), Loader(random_batch(4)), Loader(bad))
