@@ -32,7 +32,7 @@ def class_of(letter: str) -> int:
     >>> class_of("k")
     9
     """
-    index = LETTERS.find(letter.upper()) if len(letter) == 1 else -1
+    index = LETTERS.find(letter.upper()) if len(letter) == 1 and letter.isascii() else -1
     if index < 0:
         raise ValueError(f"{letter!r} is not one of the 24 letters {LETTERS} (J and Z are motions)")
     return index

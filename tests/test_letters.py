@@ -19,15 +19,15 @@ def test_every_class_has_its_letter_and_raw_label(index: int):
     assert chr(ord("A") + RAW_LABELS[index]) == letter_of(index)
 
 
-@pytest.mark.parametrize("letter", ["J", "z", "", "AB", "ß", "1"])
+@pytest.mark.parametrize("letter", ["J", "z", "", "AB", "ß", "ı", "ſ", "1"])
 def test_what_is_no_letter_is_refused(letter: str):
-    with pytest.raises(ValueError, match="not one of the 24 letters"):
+    with pytest.raises(ValueError, match=f"^{letter!r} is not one of the 24 letters {LETTERS} "):
         class_of(letter)
 
 
 @pytest.mark.parametrize("index", [-1, 24])
 def test_a_class_out_of_range_is_refused(index: int):
-    with pytest.raises(ValueError, match=r"not in 0\.\.23"):
+    with pytest.raises(ValueError, match=rf"^class index {index} is not in 0\.\.23$"):
         letter_of(index)
 
 

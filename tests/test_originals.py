@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from scipy.linalg import hadamard
 from scipy.ndimage import gaussian_filter, rotate
 from sklearn.metrics import adjusted_rand_score
 
 from sign_cnn.data import cache
-from sign_cnn.data.originals import BURST_THRESHOLD, find_originals
+from sign_cnn.data.originals import BURST_THRESHOLD, ORIGINAL_THRESHOLD, find_originals
 
 Images = NDArray[np.uint8]
 
@@ -103,6 +104,51 @@ def test_two_halves_as_unlike_as_a_burst_are_one_photograph():
     assert list(np.bincount(find_originals(images, only_letter(images)))) == [20] * 4
 
 
+def shot(degrees: float, count: int, subject: int = 0) -> Images:
+    """Equal images of a subject turned this far: two have the cosine of the difference for similarity."""
+    near, far = hadamard(16)[2 * subject + 1 : 2 * subject + 3]
+    blocks = np.cos(np.radians(degrees)) * near + np.sin(np.radians(degrees)) * far
+    image = np.kron(blocks.reshape(4, 4), np.ones((7, 7)))
+    return np.repeat((128 + 85 * image).round().astype(np.uint8)[None], count, axis=0)
+
+
+def sizes(*shots: Images, threshold: float = ORIGINAL_THRESHOLD) -> list[int]:
+    """Rows of the photographs that are found among these and three other photographs of 21 rows."""
+    images = np.concatenate([*shots, *(shot(0, 21, subject) for subject in (1, 2, 3))])
+    found = np.bincount(find_originals(images, only_letter(images), threshold))
+    assert list(found[-3:]) == [21, 21, 21]
+    return list(found[:-3])
+
+
+@pytest.mark.parametrize(("threshold", "degrees"), [(ORIGINAL_THRESHOLD, 2.56), (BURST_THRESHOLD, 25.84)])
+def test_whole_photographs_are_one_from_the_threshold_up(threshold: float, degrees: float):
+    assert sizes(shot(0, 21), shot(degrees - 0.8, 21), threshold=threshold) == [42]
+    assert sizes(shot(0, 21), shot(degrees + 0.8, 21), threshold=threshold) == [21, 21]
+
+
+def test_a_stray_is_less_than_two_thirds_of_a_photograph_and_at_least_94_hundredths_alike():
+    assert sizes(shot(0, 21), shot(10, 13)) == [34]
+    assert sizes(shot(0, 21), shot(10, 14)) == [21, 14]
+    assert sizes(shot(0, 21), shot(19.2, 1)) == [22]
+    assert sizes(shot(0, 21), shot(20.8, 1)) == [21, 1]
+
+
+def test_a_stray_between_two_photographs_goes_to_the_nearer_one():
+    assert sizes(shot(0, 21), shot(12, 21), shot(4, 3)) == [24, 21]
+    assert sizes(shot(0, 21), shot(12, 21), shot(8, 3)) == [21, 24]
+
+
+def test_a_pair_is_one_photograph_whatever_its_order():
+    assert sizes(shot(0, 1), shot(1, 1)) == [2]
+    images = np.concatenate([shot(1, 1), shot(0, 1, 1), shot(0, 1)])
+    assert list(find_originals(images, only_letter(images))) == [0, 1, 0]
+
+
+def test_brightness_and_contrast_do_not_matter():
+    images = np.concatenate([shot(0, 1), shot(0, 1, 1), 20 + shot(0, 1) // 2])
+    assert list(find_originals(images, only_letter(images))) == [0, 1, 0]
+
+
 def test_single_images_are_photographs_of_their_own():
     rng = np.random.default_rng(7)
     images = np.concatenate([variants(picture(rng), 1, rng) for _ in range(30)])
@@ -128,8 +174,11 @@ def test_wrong_arguments_are_named():
     images = np.zeros((2, 28, 28), np.uint8)
     with pytest.raises(ValueError, match=r"got \(2, 28, 28\) and \(3,\)"):
         find_originals(images, np.zeros(3, np.uint8))
-    with pytest.raises(ValueError, match=r"between 0 and 1, got 99"):
-        find_originals(images, np.zeros(2, np.uint8), threshold=99)
+    with pytest.raises(ValueError, match=r"got \(2, 784\) and \(2,\)"):
+        find_originals(images.reshape(2, 784), np.zeros(2, np.uint8))
+    for threshold in (0, 1, 99):
+        with pytest.raises(ValueError, match=rf"between 0 and 1, got {threshold}$"):
+            find_originals(images, np.zeros(2, np.uint8), threshold)
 
 
 @pytest.mark.real_data

@@ -39,8 +39,6 @@ burst divides a photograph.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 METHOD_VERSION = 1
 """Raised with every change that alters what is found, so that photographs found before are found anew."""
@@ -86,6 +84,10 @@ def _strongest_links(
     images: NDArray[np.uint8], labels: NDArray[np.uint8], floor: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Pairs of rows that single linkage can use, most similar first: each letter's spanning forest above `floor`."""
+    # Here, since what was found before does not need the second that scipy takes to import; the same below.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import minimum_spanning_tree
+
     pixels = images.reshape(len(images), np.prod(images.shape[1:])).astype(np.float32)
     pixels -= pixels.mean(axis=1, keepdims=True)
     pixels /= np.maximum(np.linalg.norm(pixels, axis=1, keepdims=True), 1e-6)  # a flat image stays zero
@@ -111,6 +113,9 @@ def _usual_rows(
     first: NDArray[np.int64], second: NDArray[np.int64], similarity: NDArray[np.float64], num_rows: int
 ) -> float:
     """How many rows a photograph usually has: the size of the median row's group above `VARIANT_SIMILARITY`."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     near = similarity > VARIANT_SIMILARITY
     graph = coo_array((np.ones(near.sum()), (first[near], second[near])), shape=(num_rows, num_rows))
     _, group = connected_components(graph, directed=False)
