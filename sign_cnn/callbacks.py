@@ -23,10 +23,12 @@ from pytorch_lightning.callbacks import (
 from pytorch_lightning.loggers import TensorBoardLogger
 from torchvision.utils import make_grid
 
+from sign_cnn import checkpoint_files
 from sign_cnn.config import Config
 from sign_cnn.data.datamodule import Batch, mixed
 from sign_cnn.files import replacing, write_text
-from sign_cnn.run_directory import RunDirectory, global_rank
+from sign_cnn.ownership import global_rank
+from sign_cnn.run_directory import RunDirectory
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +90,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Saves through a temporary file beside `path`."""
+        archive = io.BytesIO()  # torch's own writer answers a full disk with an error that does not say so
+        torch.save(checkpoint, archive)
         with replacing(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
+            temporary.write_bytes(archive.getbuffer())
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Reads what a run goes on from, on the CPU."""
+        return checkpoint_files.read(Path(path), resumable=True)
 
 
 class EpochRecorder(Checkpoint):

@@ -14,7 +14,7 @@ from rich import get_console
 
 from sign_cnn import report_text, scoring
 from sign_cnn.errors import DataError, UserError
-from sign_cnn.files import write_text
+from sign_cnn.files import explained, write_text
 from sign_cnn.image_folder import read_image_folder
 from sign_cnn.letters import LETTERS
 from sign_cnn.predictions import Predictions
@@ -120,7 +120,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         run = scoring.open_run(options.run)
         evaluation = evaluate_images(run, options.images) if options.images else evaluate_split(run, options.split)
-        write(evaluation)
+        with explained(evaluation.directory):
+            write(evaluation)
     except UserError as error:
         sys.exit(f"Error: {error}")
     if options.json:

@@ -1,15 +1,18 @@
 """What a run ends with: predictions, scores and pictures."""
 
+import logging
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from sign_cnn import figures, intervals
+from sign_cnn import intervals
 from sign_cnn.callbacks import EpochRecorder
 from sign_cnn.config import Config
+from sign_cnn.data.datamodule import SignMNISTDataModule
 from sign_cnn.letters import NUM_CLASSES
 from sign_cnn.models import geometry
 from sign_cnn.models.classifier import SignClassifier
@@ -17,12 +20,15 @@ from sign_cnn.predictions import Predictions
 from sign_cnn.results import Result
 from sign_cnn.run_directory import RunDirectory
 
+log = logging.getLogger(__name__)
+
 
 def finish(
     config: Config,
     run: RunDirectory,
     trainer: pl.Trainer,
     model: SignClassifier,
+    data: SignMNISTDataModule,
     predictions: Predictions,
     hparams: dict[str, Any],
 ) -> Result:
@@ -38,6 +44,8 @@ def finish(
     )  # fmt: skip
     if not trainer.is_global_zero:
         return run.result
+    if said := below_chance(recorder.rows, data):
+        log.warning(said)
     predictions.save(run.predictions)
     _draw(config, run, trainer, recorder, predictions, best_epoch)
     for logger in trainer.loggers:
@@ -47,6 +55,19 @@ def finish(
             logger.log_hyperparams(hparams, {f"hp/val_{key}": scores[f"val_{key}"] for key in ("acc", "loss")})
         logger.finalize("success")
     return run.finish(**scores)
+
+
+def below_chance(rows: list[dict[str, float]], data: SignMNISTDataModule) -> str | None:
+    """A sentence about a network that was never better than naming one letter always; None of any other."""
+    part, key = (data.split.val, "val/acc") if len(data.split.val) else (data.split.train, "train/acc")
+    chance = float(np.bincount(data.dataset.train_labels[part]).max() / len(part))
+    best = max(row[key] for row in rows)
+    if best > chance:
+        return None
+    return (
+        f"this network learned nothing: its best {key} is {best:.1%}, and one letter named always gets {chance:.1%}; "
+        "try another optimizer.lr"
+    )
 
 
 def score(predictions: Predictions, split: str) -> dict[str, Any]:
@@ -77,9 +98,11 @@ def _draw(
     best_epoch: int,
 ) -> None:
     """Learning curves and confusion matrix, as files and in TensorBoard."""
-    boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
-    if not (config.figures or boards):
+    if not config.figures:
         return
+    from sign_cnn import figures  # matplotlib, half a second
+
+    boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
     pictures = {"learning_curves": figures.learning_curves(recorder.rows, config.experiment or config.name, best_epoch)}
     split = "test" if config.test else "val"
     if len((scored := predictions.of(split)).row):
@@ -89,8 +112,7 @@ def _draw(
         title = f"{config.experiment or config.name}: {split} rows, {scored.correct.mean():.2%} right"
         pictures[f"confusion_{split}"] = figures.confusion_matrix(counts.numpy(), title)
     for name, figure in pictures.items():
-        if config.figures:
-            figures.save(figure, run.figures / f"{name}.png")
+        figures.save(figure, run.figures / f"{name}.png")
         for logger in boards:
             if name.startswith("confusion"):
                 logger.experiment.add_figure(name, figure, trainer.global_step)

@@ -18,7 +18,7 @@ from rich import get_console
 
 from sign_cnn import intervals
 from sign_cnn.errors import UserError
-from sign_cnn.files import write_text
+from sign_cnn.files import explained, write_text
 from sign_cnn.folds import check_folds, find_runs
 from sign_cnn.letters import letter_of
 from sign_cnn.predictions import Predictions
@@ -138,7 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         pooled = pool(find_runs(options.folder))
-        write(pooled, options.folder)
+        with explained(options.folder):
+            write(pooled, options.folder)
     except UserError as error:
         sys.exit(f"Error: {error}")
     console = get_console()

@@ -5,21 +5,20 @@ is another experiment. A run that says `running` while nobody holds its lock was
 """
 
 import logging
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
-from sign_cnn import results
+from sign_cnn import plain_yaml, results
 from sign_cnn.config import Config, config_hash, identity, plain, typed
 from sign_cnn.console import FILE_ONLY
-from sign_cnn.errors import ConfigError, InUseError, UserError
-from sign_cnn.files import sweep_temporary, write_text
+from sign_cnn.errors import ConfigError, UserError
+from sign_cnn.files import explained, sweep_temporary, write_text
+from sign_cnn.ownership import global_rank, held
 from sign_cnn.results import Result
 
 log = logging.getLogger(__name__)
@@ -70,15 +69,14 @@ class RunDirectory:
 
     def finish(self, **scores: Any) -> Result:
         """Completes the result with `scores` and stores it as done."""
-        for key, value in scores.items():
-            setattr(self.result, key, value)
-        self._store("done")
+        self._store("done", **scores)
         return self.result
 
-    def _store(self, status: results.Status, error: str | None = None) -> None:
-        self.result.status, self.result.error = status, error
+    def _store(self, status: results.Status, error: str | None = None, **scores: Any) -> None:
+        result = replace(self.result, status=status, error=error, **scores)
         if global_rank() == 0:
-            self.result.write(self.path / "result.json")
+            result.write(self.path / "result.json")
+        self.result = result
 
 
 @contextmanager
@@ -98,23 +96,20 @@ def opened(
 
     Raises:
         InUseError: Another process is at work there.
-        UserError: It holds another experiment.
+        UserError: It holds another experiment, or it cannot be written to.
     """
     fresh = _fresh_result(config, overrides)
     fresh.config_hash, fresh.data_fingerprint, fresh.data_kind = config_hash(config, fingerprint), fingerprint, kind
     if global_rank() > 0:
         yield RunDirectory(path, fresh)
         return
-    path.mkdir(parents=True, exist_ok=True)
-    with _held(path):
+    with explained(path), _made_and_held(path):
         stored = stored_result(path, config, fingerprint)
         if stored and stored.status == "done" and (stored.test_acc is not None or not config.test):
             yield RunDirectory(path, stored)
             return
         with _log_file(path / "train.log"):
-            run = RunDirectory(path, fresh)
-            _prepare(run, config)
-            yield from _recorded(run)
+            yield from _recorded(RunDirectory(path, fresh), config)
 
 
 def stored_config(path: Path) -> Config:
@@ -124,13 +119,12 @@ def stored_config(path: Path) -> Config:
         UserError: There is none, or it cannot be read.
     """
     try:
-        cfg = OmegaConf.load(path / "config.yaml")
-        assert isinstance(cfg, DictConfig)
+        cfg = plain_yaml.load(path / "config.yaml")
         cfg.pop("defaults", None)
         return typed(cfg)
     except FileNotFoundError:
         raise UserError(f"{path} holds no config.yaml: it is not the directory of a run") from None
-    except (ConfigError, ValueError, AssertionError) as error:
+    except (ConfigError, ValueError) as error:
         raise UserError(f"{path / 'config.yaml'} cannot be read: {error}") from None
 
 
@@ -157,49 +151,20 @@ def stored_result(path: Path, config: Config, fingerprint: str) -> Result | None
     )
 
 
-def is_held(path: Path) -> bool:
-    """Whether a process is at work in a run's directory."""
-    try:
-        with _held(path):
-            return False
-    except InUseError:
-        return True
-
-
 def record_failure(path: Path, config: Config, overrides: Sequence[str], error: Exception) -> None:
     """Records a run that could not even begin; leaves a directory alone in which one has."""
-    path.mkdir(parents=True, exist_ok=True)
-    with _held(path):
+    with _made_and_held(path):
         if (path / "result.json").exists() and Result.read(path / "result.json").config_hash:
             return
         _write_config(path, config)
         RunDirectory(path, _fresh_result(config, overrides))._store("failed", _sentence(error))
 
 
-def global_rank() -> int:
-    """This process's rank in distributed training, known before torch is; 0 outside of it."""
-    for variable in ("RANK", "SLURM_PROCID", "LOCAL_RANK"):
-        if variable in os.environ:
-            return int(os.environ[variable])
-    return 0
-
-
 @contextmanager
-def _held(path: Path) -> Iterator[None]:
-    """Holds the directory's lock, which the system frees when a process ends, however it ends.
-
-    Raises:
-        InUseError: Somebody else holds it.
-    """
-    lock = FileLock(path / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise InUseError(f"another process is at work in {path}: wait for it, or choose another name") from None
-    try:
+def _made_and_held(path: Path) -> Iterator[None]:
+    path.mkdir(parents=True, exist_ok=True)
+    with held(path):
         yield
-    finally:
-        lock.release()
 
 
 def _prepare(run: RunDirectory, config: Config) -> None:
@@ -224,15 +189,20 @@ def _fresh_result(config: Config, overrides: Sequence[str]) -> Result:
     )  # fmt: skip
 
 
-def _recorded(run: RunDirectory) -> Iterator[RunDirectory]:
+def _recorded(run: RunDirectory, config: Config) -> Iterator[RunDirectory]:
     try:
-        yield run
+        with explained(run.path):
+            _prepare(run, config)
+            yield run
     except Exception as error:
-        run._store("failed", _sentence(error))
         log.error("failed", exc_info=error, extra=FILE_ONLY)
+        with suppress(OSError):  # a full disk may be what failed
+            run._store("failed", _sentence(error))
         raise
     except BaseException:  # Ctrl-C, SIGTERM
-        run._store("interrupted")
+        if not run.finished and (run.path / "result.json").exists():
+            with suppress(OSError):
+                run._store("interrupted")
         raise
 
 
@@ -243,10 +213,17 @@ def _sentence(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
+class _LogHandler(logging.FileHandler):
+    """A log that a full disk cuts short, without a word: what stops the run is said once, and not here."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
+        """Goes on."""
+
+
 @contextmanager
 def _log_file(path: Path) -> Iterator[None]:
     """Copies what is logged to a file, errors with their traceback."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _LogHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
@@ -254,4 +231,5 @@ def _log_file(path: Path) -> Iterator[None]:
         yield
     finally:
         root.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):
+            handler.close()

@@ -3,22 +3,39 @@
 Nothing here imports torch before the configuration is known to be good and the run is known to be needed.
 """
 
+if __name__ == "__main__":  # up here, so that Ctrl-C during the imports below is answered as well
+    from sign_cnn.interruption import answered
+
+    with answered():
+        # Under its own name, not as __main__: workers of a sweep import the task from where it says that it lives.
+        from sign_cnn.train import main as entry
+
+        entry()
+    raise SystemExit
+
 import logging
+import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from sign_cnn import console, run_directory, sweeps
-from sign_cnn.checks import check
+from sign_cnn import console, interruption, run_directory, sweeps
+from sign_cnn.checks import check, name_problems
 from sign_cnn.config import Config, identity, read, register_schema, settle
 from sign_cnn.data import source
 from sign_cnn.errors import ConfigError, InUseError, UserError
+from sign_cnn.files import explained
+from sign_cnn.interruption import Interrupted
+from sign_cnn.ownership import global_rank
 from sign_cnn.results import Result
 from sign_cnn.sweeps import naming, plan
 
@@ -27,7 +44,7 @@ log = logging.getLogger(__name__)
 CONFIG_DIR = str(Path(__file__).resolve().parent.parent / "conf")
 """Absolute, so that `main` also works from a test, a notebook or a console script."""
 
-TRUSTED = ["sign_cnn.console.ConsoleHandler"]
+TRUSTED = ["sign_cnn.console.ConsoleHandler", "sign_cnn.train.DirectoryMaker"]
 """All that Hydra may make from a configuration."""
 
 
@@ -53,7 +70,7 @@ def train(
     config.data = source.resolved(config.data)
     fingerprint, kind = source.fingerprint(config.data)
     directory = directory or Path("outputs/runs", config.name)
-    with run_directory.opened(directory, config, fingerprint, kind, overrides) as run:
+    with run_directory.opened(directory, config, fingerprint, kind, overrides) as run, interruption.unmasked():
         log.info("data: %s", source.described(config.data, kind))
         if run.finished:
             log.info("already done: %s", run.path)
@@ -66,14 +83,21 @@ def train(
         trainer = fitting.make_trainer(config, run)
         trainer.fit(model, data, ckpt_path=run.last_checkpoint, weights_only=True)
         predictions = fitting.predict(trainer, data, run, with_test=bool(config.test))
-        return outcome.finish(config, run, trainer, model, predictions, hparams or identity(config))
+        return outcome.finish(config, run, trainer, model, data, predictions, hparams or identity(config))
+
+
+def main() -> None:
+    """The command line."""
+    with interruption.answered():
+        task()
 
 
 @hydra.main(config_path=CONFIG_DIR, config_name="train", execution_whitelist=TRUSTED)
-def main(cfg: DictConfig) -> float | None:
-    """Hydra's entry; returns the validation accuracy, which a search maximises."""
+def task(cfg: DictConfig) -> float | None:
+    """What Hydra calls; returns the validation accuracy, which a search maximises."""
     settings = HydraConfig.get()
-    directory, overrides = Path(settings.runtime.output_dir), list(settings.overrides.task)
+    directory, overrides = Path(settings.runtime.output_dir), OmegaConf.to_container(settings.overrides.task)
+    assert isinstance(overrides, list)
     if settings.mode == RunMode.MULTIRUN:
         return sweep_job(cfg, directory, overrides)
     try:
@@ -81,9 +105,10 @@ def main(cfg: DictConfig) -> float | None:
             raise ConfigError([f"sweep={study} is a sweep: add -m"])
         return single_run(cfg, directory, overrides)
     except UserError as error:
+        sys.exit(f"Error: {error}")
+    finally:
         if directory.is_dir() and not any(directory.iterdir()):
             directory.rmdir()
-        sys.exit(f"Error: {error}")
 
 
 def single_run(cfg: DictConfig, directory: Path, overrides: Sequence[str]) -> float | None:
@@ -91,15 +116,20 @@ def single_run(cfg: DictConfig, directory: Path, overrides: Sequence[str]) -> fl
 
     Raises:
         UserError: As in `train`.
+        Interrupted: By a signal; it names the command that goes on.
     """
     config, unknown = read(cfg)
     if config.dry_run:
         plan.show([plan.Job(directory, config, unknown=unknown)])
-        directory.rmdir()
         return None
     check(config, unknown)
-    result = train(config, directory, overrides)
-    if run_directory.global_rank() == 0:
+    try:
+        result = train(config, directory, overrides)
+    except Interrupted as stop:
+        if not any(item.startswith("name=") for item in overrides):  # another start would get another name
+            stop.command += f" {shlex.quote(f'name={config.name}')}"
+        raise
+    if global_rank() == 0:
         console.show(result, directory)
     return result.val_acc
 
@@ -121,19 +151,29 @@ def sweep_job(cfg: DictConfig, directory: Path, overrides: Sequence[str]) -> flo
             # Lightning leaves LOCAL_RANK behind in the process, and the next job would take itself for a worker.
             raise ConfigError(["a sweep runs each job on one device: set trainer.devices=1, or leave out -m"])
         check(config, unknown)
-        return train(config, directory, overrides, naming.hparams(directory.name)).val_acc
+        with interruption.raised():  # in a worker; in the process that started the sweep they are already
+            return train(config, directory, overrides, naming.hparams(directory.name)).val_acc
     except InUseError:
         return None
     except UserError as error:
-        run_directory.record_failure(directory, config, overrides, error)
+        with suppress(OSError):  # a full disk may be what failed
+            run_directory.record_failure(directory, config, overrides, error)
         raise
+
+
+class DirectoryMaker(Callback):
+    """Makes a run's directory. Hydra does so as well, but answers a place that it cannot write to with a traceback."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Ends the program where there can be no directory."""
+        try:
+            if found := name_problems(str(config.name)):
+                raise ConfigError(found)
+            with explained(path := Path(config.hydra.run.dir)):
+                path.mkdir(parents=True, exist_ok=True)
+        except (UserError, OmegaConfBaseException) as error:  # the latter: ${…} in the name that leads nowhere
+            sys.exit(f"Error: {str(error).splitlines()[0]}")
 
 
 register_schema()
 sweeps.register()
-
-if __name__ == "__main__":
-    # Under its own name, not as __main__: workers of a sweep import the function from where it says that it lives.
-    from sign_cnn.train import main as entry
-
-    entry()

@@ -1,6 +1,9 @@
+import errno
+
 import pytest
 
-from sign_cnn.files import replacing, sweep_temporary, write_text
+from sign_cnn.errors import UserError
+from sign_cnn.files import explained, replacing, sweep_temporary, write_text
 
 
 def test_a_file_appears_whole(tmp_path):
@@ -34,3 +37,25 @@ def test_what_a_killed_process_left_is_swept(tmp_path):
     write_text(tmp_path / ".hidden", "stays")
     sweep_temporary(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [".hidden"]
+
+
+def test_what_is_being_written_stays_and_what_was_left_goes(tmp_path):
+    left = tmp_path / ".file.txt.abc.tmp"
+    left.write_text("left by a kill")
+    with replacing(tmp_path / "file.txt") as temporary:
+        assert not left.exists()
+        temporary.write_text("new")
+        sweep_temporary(tmp_path)
+        write_text(tmp_path / "file.txt", "of another process, meanwhile")
+    assert (tmp_path / "file.txt").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(OSError, match="No space") as caught, replacing(tmp_path / "a.txt"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert str(caught.value) == f"[Errno {errno.ENOSPC}] No space left on device: '{tmp_path / 'a.txt'}'"
+    with pytest.raises(UserError, match=r"a\.txt: No space left on device; make room"), explained(tmp_path):
+        raise caught.value
+    with pytest.raises(UserError, match=r"Permission denied; choose"), explained(tmp_path):
+        raise OSError(errno.EACCES, "Permission denied")

@@ -3,16 +3,14 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from stopped_runs import Stop, equal, rows, stop_before, weights
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sign_cnn import run_directory
@@ -31,19 +29,6 @@ CONTRACT = re.findall(
     "val_loss val_originals val_originals_wrong test_acc test_loss test_errors test_originals test_originals_wrong "
     "test_originals_with_error test_acc_ci95",
 )
-
-
-def weights(path: Path) -> dict[str, torch.Tensor]:
-    return torch.load(path, weights_only=True)["state_dict"]
-
-
-def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open() as file:
-        return [{key: value for key, value in row.items() if "seconds" not in key} for row in csv.DictReader(file)]
 
 
 @pytest.fixture(scope="module")
@@ -183,51 +168,6 @@ def test_a_directory_in_use_is_refused_until_it_is_free(finished: Path):
     assert train(config, finished).status == "done"
 
 
-class Stop(Exception):
-    pass
-
-
-def stop_after(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
-    from sign_cnn.models import classifier
-
-    original = classifier.SignClassifier.on_train_epoch_start
-
-    def on_train_epoch_start(self) -> None:
-        if self.current_epoch == epoch:
-            raise Stop
-        original(self)
-
-    monkeypatch.setattr(classifier.SignClassifier, "on_train_epoch_start", on_train_epoch_start)
-
-
-@pytest.mark.parametrize(
-    "choice",
-    [
-        "augment=full model.dropout=0.2 scheduler=one_cycle scheduler.warmup_epochs=1",
-        "optimizer=sgd scheduler=cosine model.batch_norm=true trainer.ema_decay=0.9",
-        "optimizer=adamw data.val_split=none",
-        "data.val_split=random trainer.patience=2 scheduler=cosine scheduler.interval=epoch",
-    ],
-)
-def test_a_stopped_run_goes_on_to_the_same_bits(choice: str, make_config, tmp_path: Path):
-    overrides = [*choice.split(), "trainer.max_epochs=4", "trainer.threads=1"]
-    train(make_config(*overrides), tmp_path / "whole")
-    with pytest.MonkeyPatch.context() as patched:
-        stop_after(patched, 2)
-        with pytest.raises(Stop):
-            train(make_config(*overrides), tmp_path / "halves")
-    assert Result.read(tmp_path / "halves" / "result.json").status == "failed"
-    assert len(rows(tmp_path / "halves" / "metrics.csv")) == 2
-    result = train(make_config(*overrides), tmp_path / "halves")
-    whole = Result.read(tmp_path / "whole" / "result.json")
-    for name in ("best.ckpt", "last.ckpt"):
-        assert equal(weights(tmp_path / "whole/checkpoints" / name), weights(tmp_path / "halves/checkpoints" / name))
-    assert rows(tmp_path / "whole" / "metrics.csv") == rows(tmp_path / "halves" / "metrics.csv")
-    for item in fields(Result):
-        if "seconds" not in item.name and "per_second" not in item.name:
-            assert getattr(result, item.name) == getattr(whole, item.name), item.name
-
-
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(make_config, tmp_path: Path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         train(make_config(f"seed={seed}", "augment=full", "trainer.threads=1"), tmp_path / name)
@@ -239,29 +179,12 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(make_config, 
 
 def test_a_failing_run_says_so_and_is_tried_again(make_config, tmp_path: Path):
     with pytest.MonkeyPatch.context() as patched:
-        stop_after(patched, 0)
+        stop_before(patched, 0)
         with pytest.raises(Stop):
             train(make_config(), tmp_path)
     failed = Result.read(tmp_path / "result.json")
     assert (failed.status, failed.error) == ("failed", "Stop")
     assert train(make_config(), tmp_path).status == "done"
-
-
-def test_a_killed_process_leaves_a_run_that_goes_on(make_config, tiny_overrides, tmp_path: Path):
-    overrides = ["trainer.max_epochs=60", "trainer.threads=1", "test=false"]
-    command = [sys.executable, "-m", "sign_cnn.train", *tiny_overrides, *overrides, f"hydra.run.dir={tmp_path / 'run'}"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    while not last.exists() and process.poll() is None:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert Result.read(tmp_path / "run" / "result.json").status == "running"
-    result = train(make_config(*overrides), tmp_path / "run")
-    assert (result.status, result.epochs) == ("done", 60)
-    train(make_config(*overrides), tmp_path / "whole")
-    assert equal(weights(last), weights(tmp_path / "whole" / "checkpoints" / "last.ckpt"))
-    assert rows(tmp_path / "run" / "metrics.csv") == rows(tmp_path / "whole" / "metrics.csv")
 
 
 def test_the_test_set_is_left_alone_unless_asked_and_scored_later_on_request(make_config, tmp_path: Path):

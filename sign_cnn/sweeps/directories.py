@@ -1,6 +1,7 @@
 """Where a sweep and its jobs go, worked out from Hydra's overrides before there are jobs."""
 
 import hashlib
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from sign_cnn.checks import name_problems
 from sign_cnn.sweeps import naming
 
 
@@ -21,6 +23,9 @@ def name_directories(config: DictConfig, params: Mapping[str, Any]) -> None:
     Args:
         config: Of the sweep, with its `hydra` node; changed in place.
         params: Of the study: `hydra.sweeper.params`.
+
+    Raises:
+        SystemExit: The name is none that a folder can have.
     """
     overrides = merged(params, config.hydra.overrides.task)
     swept = [item.key_or_group for item in overrides if item.is_sweep_override() or item.key_or_group in params]
@@ -31,6 +36,8 @@ def name_directories(config: DictConfig, params: Mapping[str, Any]) -> None:
         assert isinstance(raw, dict)
         unnamed = str(raw["name"]).startswith("${now:")
         name = "-".join([*naming.short_names(swept).values(), _hash(fixed)]) if unnamed else raw["name"]
+        if found := name_problems(str(name)):
+            sys.exit(f"Error: {found[0]}")
         additions["hydra.sweep.dir"] = f"outputs/sweeps/{name}"
     if not _is_given("hydra.sweep.subdir", config):
         additions["hydra.sweep.subdir"] = f"${{job_name:{','.join(['${hydra.overrides.task}', *swept])}}}"

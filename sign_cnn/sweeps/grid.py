@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import os
 import sys
 import time
 from collections import Counter
@@ -16,12 +17,13 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from sign_cnn import run_directory
 from sign_cnn.config import read
 from sign_cnn.errors import ConfigError, UserError
+from sign_cnn.files import explained
+from sign_cnn.interruption import Interrupted, this_command
+from sign_cnn.ownership import is_held
 from sign_cnn.sweeps import directories, plan
 from sign_cnn.sweeps.plan import Job
-from sign_cnn.sweeps.report import reported
 from sign_cnn.sweeps.study import Study
 
 log = logging.getLogger(__name__)
@@ -54,13 +56,16 @@ class GridSweeper(Sweeper):
                 plan.show(jobs)
                 return
             plan.check_jobs(jobs)
+            with explained(folder):
+                Study(folder.name, command=this_command(), jobs=[job.name for job in jobs]).add_to(folder)
         except UserError as error:
             sys.exit(f"Error: {error}")
-        Study(folder.name, command=Study.this_command(), jobs=[job.name for job in jobs]).add_to(folder)
         todo = [job for job in jobs if job.status != "done"]
         log.warning(
             "%d jobs in %s%s", len(jobs), folder, f", {len(jobs) - len(todo)} of them done" * (len(todo) < len(jobs))
         )
+        from sign_cnn.sweeps.report import reported  # scipy.stats, two seconds
+
         with reported(folder, [job.name for job in todo]):
             self._run(todo)
 
@@ -84,18 +89,20 @@ class GridSweeper(Sweeper):
             self._launch(todo, started)
             started += len(todo)
             todo = [job for job in todo if job.status not in ("done", "failed")]
-            held = [job for job in todo if run_directory.is_held(job.directory)]
+            held = [job for job in todo if is_held(job.directory)]
             attempts.update(job.name for job in todo if job not in held)
             todo = [job for job in todo if attempts[job.name] < ATTEMPTS]
             if todo and len(held) == len(todo):
                 log.warning("waiting for %d jobs that other processes are at work on", len(held))
-                while all(run_directory.is_held(job.directory) for job in held):
+                while all(is_held(job.directory) for job in held):
                     time.sleep(1)
 
     def _launch(self, jobs: list[Job], first: int) -> None:
         try:
             self.launcher.launch([job.overrides for job in jobs], initial_job_idx=first)
-        except Exception as error:  # a worker that was killed takes others' results with it
+        except (Exception, Interrupted) as error:  # a worker that was killed takes others' results with it
+            if isinstance(error, Interrupted) and error.process == os.getpid():
+                raise
             log.warning("the launcher stopped: %s: %s", type(error).__name__, error)
 
 

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -62,7 +63,8 @@ class Progress:
 
     def _watch(self) -> None:
         while not self._stop.wait(self.INTERVAL_SECONDS):
-            self._look()
+            with suppress(UserError, OSError):  # the last look is not a thread's, and tells
+                self._look()
 
     def _look(self) -> None:
         news = {name: result for name in self._watched() if name not in self.ended and (result := self._news(name))}

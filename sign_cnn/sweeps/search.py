@@ -9,13 +9,15 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from sign_cnn.errors import UserError
+from sign_cnn.files import explained
+from sign_cnn.interruption import this_command
 from sign_cnn.sweeps import directories
-from sign_cnn.sweeps.report import reported
 from sign_cnn.sweeps.study import Study
 
 
 class SearchSweeper(Sweeper):
-    """Maximises what `train.main` returns, the validation accuracy; a trial that fails is one result less."""
+    """Maximises what `train.task` returns, the validation accuracy; a trial that fails is one result less."""
 
     def __init__(self, params: Mapping[str, Any] | None, n_trials: int, n_jobs: int, seed: int) -> None:
         self.params = dict(params or {})
@@ -39,7 +41,11 @@ class SearchSweeper(Sweeper):
         if self.config.get("dry_run"):
             sys.exit("Error: a search decides its jobs as it goes: dry_run can only show a grid")
         folder = Path(self.config.hydra.sweep.dir)
-        Study(folder.name, command=Study.this_command()).add_to(folder)
+        try:
+            with explained(folder):
+                Study(folder.name, command=this_command()).add_to(folder)
+        except UserError as error:
+            sys.exit(f"Error: {error}")
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage = f"sqlite:///{folder.resolve() / 'optuna.db'}"
         study = _reopened(storage, folder.name)
@@ -50,6 +56,8 @@ class SearchSweeper(Sweeper):
             direction="maximize", storage=storage, study_name=folder.name, n_trials=max(0, self.n_trials - ended),
             n_jobs=self.n_jobs, max_failure_rate=1.0, custom_search_space=None, params=OmegaConf.create(self.params),
         )  # fmt: skip
+        from sign_cnn.sweeps.report import reported  # scipy.stats, two seconds
+
         with reported(folder, total=max(0, self.n_trials - ended)):
             sweeper.setup(hydra_context=self.hydra_context, task_function=self.task_function, config=self.config)
             try:

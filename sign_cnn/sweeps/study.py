@@ -1,8 +1,6 @@
 """study.json of a sweep's directory: which jobs it has, so that a missing one is known to be missing."""
 
 import json
-import shlex
-import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
@@ -20,11 +18,6 @@ class Study:
     name: str
     command: str = ""  # the last one
     jobs: list[str] = field(default_factory=list)  # directory names, in the order of the sweep
-
-    @staticmethod
-    def this_command() -> str:
-        """The command line of this process, as a person would type it."""
-        return shlex.join(["python", "-m", "sign_cnn.train", *sys.argv[1:]])
 
     @classmethod
     def read(cls, folder: Path) -> Self:
