@@ -169,7 +169,7 @@ def test_one_cycle_peaks_after_its_warm_up():
 def test_a_loss_that_is_no_number_stops_the_run_with_its_epoch_and_step():
     good, bad = random_batch(4), random_batch(4)
     bad = bad._replace(images=torch.full((4, 28, 28), math.inf))
-    with pytest.raises(UserError, match="training loss became infinite or NaN in epoch 1, step 3; .* optimizer.lr"):
+    with pytest.raises(UserError, match=r"training loss became infinite or NaN in epoch 1, step 3; .* optimizer\.lr"):
         trainer().fit(SignClassifier(SMALL), Loader(good, good, bad, good))
 
 
