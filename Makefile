@@ -1,6 +1,6 @@
 # Every target builds what it needs; `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep test lint tensorboard app lock clean
+.PHONY: help setup train sweep test coverage torture lint tensorboard app bench lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -27,6 +27,12 @@ sweep: $(READY) ## run the main study, or another with ARGS="sweep=optimizer"; t
 test: lint ## linters, types and the whole test suite
 	$(BIN)/python -m pytest
 
+coverage: $(READY) ## the test suite, with the lines and branches of sign_cnn that it does not reach
+	$(BIN)/coverage erase && $(BIN)/coverage run -m pytest && $(BIN)/coverage combine --quiet && $(BIN)/coverage report
+
+torture: $(READY) ## kill, interrupt and starve runs and sweeps, and see that nothing is lost: some ten minutes
+	$(BIN)/python -m scripts.torture $(ARGS)
+
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -37,6 +43,9 @@ tensorboard: $(READY) ## show the curves of all runs
 
 app: $(READY) ## open the web page, on this machine alone
 	$(BIN)/streamlit run sign_cnn/app/streamlit_app.py $(ARGS)
+
+bench: $(READY) ## measure speed, as tables and in outputs/bench; ARGS="pipeline step accuracy startup scaling profile"
+	$(BIN)/python -m scripts.bench $(ARGS)
 
 lock: $(READY) ## pin every dependency anew, for every platform (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --upgrade --generate-hashes \
