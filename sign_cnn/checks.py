@@ -26,7 +26,10 @@ def check(config: Config, unknown: Sequence[str] = ()) -> None:
 
 def problems(config: Config) -> list[str]:
     """What is wrong, as sentences, from every room that has something to say."""
-    found = [*out_of_range(config), *geometry.problems(config.model), *splits.problems(config.data)]
+    outside = out_of_range(config)
+    found = [*outside, *name_problems(config.name), *splits.problems(config.data)]
+    if not any(problem.startswith("model.") for problem in outside):  # a depth of a million takes long to be impossible
+        found += geometry.problems(config.model)
     if config.data.val_split == "none" and config.trainer.patience:
         found.append("trainer.patience needs a validation split: set trainer.patience=0 with data.val_split=none")
     if config.scheduler.warmup_epochs >= config.trainer.max_epochs and config.scheduler.warmup_epochs:
@@ -35,6 +38,18 @@ def problems(config: Config) -> list[str]:
             f"trainer.max_epochs={config.trainer.max_epochs}"
         )
     return found
+
+
+def name_problems(name: str) -> list[str]:
+    """What keeps a name from being that of a folder, as a sentence."""
+    if name.strip(". ") and name.isprintable() and not set(name) & set("/\\") and len(name.encode()) <= MAX_NAME_BYTES:
+        return []
+    shown = ascii(name if len(name) <= 40 else f"{name[:40]}…")
+    return [f"name={shown} cannot be a folder's name: choose a short one without / or \\, such as first_try"]
+
+
+MAX_NAME_BYTES = 200
+"""File systems take 255."""
 
 
 def out_of_range(node: Any, prefix: str = "") -> list[str]:

@@ -20,8 +20,9 @@ MAX_BYTES = 32 * 2**20
 MAX_PIXELS = 50_000_000
 """Most pixels that are decoded: a phone's 48-megapixel photograph passes, a decompression bomb does not."""
 
-# Left out on purpose: formats that run a program to be read (EPS), and those that no camera or browser writes.
-_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "JPEG2000", "GIF", "BMP", "DIB", "TIFF", "PPM", "ICO")
+# Left out on purpose: formats that run a program to be read (EPS), that hold pictures larger than they say (ICO), and
+# those that no camera or browser writes.
+_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "JPEG2000", "GIF", "BMP", "DIB", "TIFF", "PPM")
 
 
 def open_image(

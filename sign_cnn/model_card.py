@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
+from sign_cnn import typed_values
 from sign_cnn.errors import DataError
 
 
@@ -58,8 +59,10 @@ class ModelCard:
         """
         try:
             known = {item.name: _value(metadata[item.name], item.type) for item in fields(cls) if item.name in metadata}
+            if found := typed_values.problems(known, cls):
+                raise ValueError(found[0])
             card = cls(**known)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise DataError(
                 f"{name} lacks the notes of an exported network ({error}): make it with python -m sign_cnn.export RUN"
             ) from None

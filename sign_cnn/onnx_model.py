@@ -47,6 +47,9 @@ class OnnxModel:
             ) from None
         self.card = ModelCard.from_metadata(self._session.get_modelmeta().custom_metadata_map, name)
         self.letters = self.card.letters
+        self._name = name
+        if not {LOGITS, PROBABILITIES} <= {output.name for output in self._session.get_outputs()}:
+            raise DataError(f"{name} has no outputs {LOGITS} and {PROBABILITIES}: export it again")
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probability of each letter.
@@ -56,6 +59,9 @@ class OnnxModel:
 
         Returns:
             float32 (N, 24), 0..1, rows sum to 1.
+
+        Raises:
+            DataError: The file's graph is not one that `sign_cnn.export` makes.
         """
         return self._outputs(PROBABILITIES, images)
 
@@ -67,7 +73,10 @@ class OnnxModel:
         result = np.empty((len(images), len(self.letters)), np.float32)
         for start in range(0, len(images), BATCH_SIZE):
             batch: dict[str, Any] = {INPUT: images[start : start + BATCH_SIZE]}
-            result[start : start + BATCH_SIZE] = self._session.run([name], batch)[0]
+            try:
+                result[start : start + BATCH_SIZE] = self._session.run([name], batch)[0]
+            except Exception as error:  # other inputs, other shapes, or a graph that fails half-way
+                raise DataError(f"{self._name} cannot read pictures ({_first_line(error)}): export it again") from None
         return result
 
 

@@ -29,17 +29,23 @@ def find(names: Iterable[str]) -> tuple[list[Path], list[str]]:
     files: list[Path] = []
     problems = []
     for name in names:
-        path = Path(name)
-        if path.is_dir():
-            found = [item for item in path.iterdir() if item.is_file() and not item.name.startswith(".")]
-            problem = f"{name} has no files in it"
-        elif path.exists() or not glob.has_magic(name):
-            found, problem = [path], ""
-        else:
-            matches = glob.glob(name, recursive=True)  # noqa: PTH207  # Path.glob takes no absolute pattern
-            found = [path for path in map(Path, matches) if path.is_file()]
-            problem = f"{name} matches no file"
+        try:
+            found, problem = _found(name)
+        except OSError as error:
+            found, problem = [], f"{name[:100]} cannot be opened: {error.strerror or error}"
         files += sorted(found, key=lambda item: natural_key(item.as_posix()))
         if not found:
             problems.append(problem)
     return files, problems
+
+
+def _found(name: str) -> tuple[list[Path], str]:
+    """Files in any order, and what to say if there are none."""
+    path = Path(name)
+    if path.is_dir():
+        found = [item for item in path.iterdir() if item.is_file() and not item.name.startswith(".")]
+        return found, f"{name} has no files in it"
+    if path.exists() or not glob.has_magic(name):
+        return [path], ""
+    matches = glob.glob(name, recursive=True)  # noqa: PTH207  # Path.glob takes no absolute pattern
+    return [path for path in map(Path, matches) if path.is_file()], f"{name} matches no file"

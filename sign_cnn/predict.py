@@ -92,17 +92,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     options = _parser().parse_args(arguments)
     try:
-        model = open_model(options.model)
+        predictions = predict(
+            open_model(options.model),
+            options.images,
+            threshold=options.threshold,
+            crop=options.crop,
+            invert=options.invert,
+            mirror=options.mirror,
+        )
     except UserError as error:
         sys.exit(f"Error: {error}")
-    predictions = predict(
-        model,
-        options.images,
-        threshold=options.threshold,
-        crop=options.crop,
-        invert=options.invert,
-        mirror=options.mirror,
-    )
     if options.json:
         _print_json(predictions)
     elif options.csv:

@@ -1,7 +1,5 @@
 """Logits of a run's best checkpoint, row by row: what every score, comparison and pooled fold is counted from."""
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -10,9 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
+from sign_cnn.data.npz import unpacked_bytes
 from sign_cnn.errors import UserError
 from sign_cnn.files import replacing
 from sign_cnn.letters import NUM_CLASSES
+
+MAX_BYTES = 1 << 30
+"""Most that stored predictions may unpack to: some 12 million rows."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,9 @@ class Predictions:
         """Writes a compressed .npz in one step, with half the precision of the logits."""
         with replacing(path) as temporary, temporary.open("wb") as file:
             arrays = {name: getattr(self, name) for name in self.__dataclass_fields__}
-            np.savez_compressed(file, **(arrays | {"logits": self.logits.astype(np.float16)}))
+            largest = np.finfo(np.float16).max
+            halved = self.logits.clip(-largest, largest).astype(np.float16)
+            np.savez_compressed(file, **(arrays | {"logits": halved}))
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -72,7 +76,24 @@ class Predictions:
             UserError: The file is missing or damaged.
         """
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                return cls(*(stored[name] for name in cls.__dataclass_fields__))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise UserError(f"{path} cannot be read ({error}): finish the run, or run it again") from None
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as stored:
+                if unpacked_bytes(stored) > MAX_BYTES:
+                    raise ValueError("it would unpack to more than a gigabyte")
+                predictions = cls(*(stored[name] for name in cls.__dataclass_fields__))
+            predictions._check()
+        except Exception as error:  # a damaged zip makes numpy and zipfile raise nearly anything
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise UserError(f"{path} cannot be read ({reason}): finish the run, or run it again") from None
+        return predictions
+
+    def _check(self) -> None:
+        kinds = {"split": "U", "row": "i", "photograph": "i", "label": "u", "logits": "f"}
+        for name, kind in kinds.items():
+            array = getattr(self, name)
+            shape = (len(self.row), NUM_CLASSES) if name == "logits" else (len(self.row),)
+            if array.dtype.kind != kind or array.shape != shape:
+                raise ValueError(f"{name} is {array.dtype} {array.shape}")
+        if not np.isfinite(self.logits).all():
+            raise ValueError("some logits are infinite or no numbers")
+        if len(self.row) and (self.label.max() >= NUM_CLASSES or not np.isin(self.split, ("val", "test")).all()):
+            raise ValueError("it holds labels or splits that there are not")

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sign_cnn.errors import UserError
+
 THRESHOLD = 0.5
 """Probability below which a letter is unsure: all others together are likelier than it."""
 
@@ -51,10 +53,16 @@ class Reading:
 
 
 def read(model: Model, images: Sequence[NDArray[np.uint8]], threshold: float = THRESHOLD) -> list[Reading]:
-    """Reads pictures, each uint8 (28, 28), 0..255."""
+    """Reads pictures, each uint8 (28, 28), 0..255.
+
+    Raises:
+        UserError: The network answers with what are no probabilities.
+    """
     if not images:
         return []
     probabilities = model.probabilities(np.stack(images))
+    if not np.isfinite(probabilities).all():
+        raise UserError("the network's answers are infinite or no numbers: train or export it again")
     orders = np.argsort(-probabilities, axis=1, kind="stable")
     return [
         Reading(tuple((model.letters[index], float(row[index])) for index in order), threshold)

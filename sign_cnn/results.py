@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, Self
 
+from sign_cnn import typed_values
 from sign_cnn.errors import UserError
 from sign_cnn.files import write_text
 
@@ -68,10 +69,13 @@ class Result:
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
             known = {item.name for item in fields(cls)}
-            return cls(**{key: value for key, value in stored.items() if key in known})
+            values = {key: value for key, value in stored.items() if key in known}
+            if found := typed_values.problems(values, cls):
+                raise ValueError("; ".join(found[:3]))
+            return cls(**values)
         except FileNotFoundError:
             raise UserError(f"{path} does not exist: is {path.parent} the directory of a run?") from None
-        except (ValueError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(f"{path} is not a result file ({error}); remove it to run again") from None
 
 
@@ -93,8 +97,11 @@ def machine() -> str:
 def git_commit() -> str | None:
     """Commit of this code, with `-dirty` if it was changed since; None outside a clone."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--match="]
+    # Git's own variables may name another repository, or a program for Git to call.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10, env=environment)
+        return done.stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
 

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.errors import ConfigCompositionException
 
-from sign_cnn.checks import out_of_range
+from sign_cnn.checks import name_problems, out_of_range
 from sign_cnn.config import Config, DataConfig, ModelConfig, config_hash, identity, plain, typed
 from sign_cnn.errors import ConfigError
 from sign_cnn.models.conv_net import ConvNet
@@ -36,24 +35,6 @@ def test_the_model_group_has_the_arguments_of_the_network():
     assert all(defaults[key] == value for key, value in plain(ModelConfig()).items())
 
 
-def test_a_plain_typo_is_refused_by_the_schema():
-    with pytest.raises(ConfigCompositionException, match="detph"):
-        composed("model.detph=2")
-
-
-@pytest.mark.parametrize("override", ["+model.detph=2", "++model.detph=2", "+modle.depth=2", "+data.synthetic.sed=1"])
-def test_a_forced_typo_is_refused_too(override: str):
-    key = override.lstrip("+").split("=")[0]
-    with pytest.raises(ConfigError, match=rf"{key if not key.startswith('modle') else 'modle'} is not a setting"):
-        typed(composed(override))
-
-
-@pytest.mark.parametrize("override", ["model.depth=two", "data.val_split=rows", "model.batch_norm=maybe", "seed=0.5"])
-def test_a_wrong_type_is_refused(override: str):
-    with pytest.raises(ConfigCompositionException, match=override):
-        composed(override)
-
-
 def test_all_problems_are_reported_at_once():
     cfg = composed(
         "optimizer.lr=-1", "model.depth=9", "data.fold=7", "model.kernel_size=4", "data.val_split=none",
@@ -73,43 +54,14 @@ def test_unknown_keys_are_all_named():
     assert len(caught.value.problems) == 2
 
 
-@pytest.mark.parametrize(
-    ("override", "expected"),
-    [
-        ("optimizer.lr=0", "above 0"),
-        ("optimizer.lr=nan", "above 0"),
-        ("model.dropout=1", "below 1"),
-        ("data.batch_size=0", "at least 1"),
-        ("model.dense_units=[64,0]", "at least 1"),
-        ("augment.rotation=200", "at most 180"),
-        ("seed=-1", "at least 0"),
-    ],
-)
-def test_numbers_outside_their_bounds_are_named_with_the_bounds(override: str, expected: str):
-    problems = out_of_range(typed(composed(override)))
-    assert len(problems) == 1
-    assert override.split("=")[0] in problems[0]
-    assert expected in problems[0]
+@pytest.mark.parametrize("name", ["2026-01-02_03-04-05-678", "depth=3,batch_norm=true", "Übung 1", ".a", "x" * 200])
+def test_usual_names_of_folders_are_names(name: str):
+    assert name_problems(name) == []
 
 
 def test_defaults_are_within_their_bounds():
     assert out_of_range(Config()) == []
     assert not math.isnan(Config().optimizer.lr)
-
-
-@pytest.mark.parametrize(
-    ("override", "problem"),
-    [
-        ("data.val_size=0.2", "data.val_split=random alone"),
-        ("data.folds=3 data.fold=3", "below data.folds=3"),
-        ("data.val_split=random data.val_size=1.5", "a share, below 1"),
-        ("data.val_split=random data.val_size=100 data.fold=1", "both set"),
-        ("scheduler=cosine scheduler.warmup_epochs=10", "below trainer.max_epochs=10"),
-    ],
-)
-def test_settings_that_contradict_each_other_are_refused(override: str, problem: str):
-    with pytest.raises(ConfigError, match=problem):
-        check(typed(composed(*override.split())))
 
 
 def test_seed_zero_is_a_seed():

@@ -65,20 +65,6 @@ def test_archive_with_nested_files_alone_will_do(tmp_path: Path) -> None:
     assert unpacked(find(tmp_path).train) == CONTENT
 
 
-def test_archive_members_that_lead_outside_do_not_count(tmp_path: Path) -> None:
-    members = {"../sign_mnist_train.csv": CONTENT, "/sign_mnist_test.csv": CONTENT}
-    (tmp_path / "archive.zip").write_bytes(zipped(members))
-    with pytest.raises(DataError, match="no Sign Language MNIST in"):
-        find(tmp_path)
-
-
-def test_zip_of_something_else_is_refused(tmp_path: Path) -> None:
-    for stem in STEMS:
-        (tmp_path / f"{stem}.csv.zip").write_bytes(zipped({"notes.csv": CONTENT}))
-    with pytest.raises(DataError, match=r"sign_mnist_train.csv.zip holds no sign_mnist_train.csv"):
-        find(tmp_path)
-
-
 @pytest.mark.parametrize("suffix", [".csv.gz", ".csv.xz", ".csv.zip"])
 @pytest.mark.parametrize("keep", [0.1, 0.6, 0.99])
 def test_truncated_file_is_refused_by_name(tmp_path: Path, suffix: str, keep: float) -> None:
@@ -86,22 +72,6 @@ def test_truncated_file_is_refused_by_name(tmp_path: Path, suffix: str, keep: fl
         whole = PACKERS[suffix](stem)
         (tmp_path / f"{stem}{suffix}").write_bytes(whole[: int(keep * len(whole))])
     with pytest.raises(DataError, match=rf"sign_mnist_train{suffix} .*damaged or cut short .* again"):
-        unpacked(find(tmp_path).train)
-
-
-def test_encrypted_archive_is_refused_by_name(tmp_path: Path) -> None:
-    content = bytearray(zipped({f"{stem}.csv": CONTENT for stem in STEMS}))
-    content[content.index(b"PK\x01\x02") + 8] |= 1  # the flag "encrypted" of the first member
-    (tmp_path / "archive.zip").write_bytes(content)
-    with pytest.raises(DataError, match=r"archive.zip \(sign_mnist_train.csv\) is damaged .*encrypted"):
-        unpacked(find(tmp_path).train)
-
-
-def test_changed_byte_in_an_archive_is_noticed(tmp_path: Path) -> None:
-    content = bytearray(zipped({f"{stem}.csv": CONTENT for stem in STEMS}))
-    content[content.index(b"PK\x01\x02") + 16] ^= 1  # the checksum of the first member
-    (tmp_path / "archive.zip").write_bytes(content)
-    with pytest.raises(DataError, match="Bad CRC-32"):
         unpacked(find(tmp_path).train)
 
 
@@ -119,13 +89,6 @@ def test_missing_data_name_the_folder_and_the_ways_out(tmp_path: Path, folder: s
         find(root)
     for part in (str(root), "SIGN_MNIST_DIR", "python -m sign_cnn.data.download", "data=synthetic"):
         assert part in str(caught.value)
-
-
-def test_root_that_is_a_file_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "archive.zip"
-    path.write_bytes(CONTENT)
-    with pytest.raises(DataError, match="is a file"):
-        find(path)
 
 
 def test_vanished_file_is_named(tmp_path: Path) -> None:

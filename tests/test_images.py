@@ -1,14 +1,17 @@
 import contextlib
-import struct
 import subprocess
 import sys
-import zlib
 from io import BytesIO
 from pathlib import Path
 
+import broken
+import broken_pictures
 import numpy as np
 import pytest
+from broken import Case
+from broken_pictures import encoded
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from sign_cnn.errors import DataError
 from sign_cnn.images import load_image, prepare
@@ -16,20 +19,6 @@ from sign_cnn.images import load_image, prepare
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-
-
-def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
-    buffer = BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def png_header(width: int, height: int) -> bytes:
-    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    end = b"IEND"
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in (body, end)
-    )
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM", "GIF"])
@@ -177,31 +166,16 @@ def test_paths_bytes_and_open_files_are_read_alike(tmp_path: Path):
             assert np.array_equal(load_image(source), noise(28, 28))
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "is empty"),
-        (b"hello", "is not a picture"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not a picture"),
-        (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
-        (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00", "HEIC"),
-        (encoded(Image.fromarray(noise(90, 90)))[:-3000], "cut short"),
-        (encoded(Image.fromarray(noise(90, 90)), "JPEG")[:-500], "cut short"),
-        (encoded(Image.fromarray(noise(90, 90)))[:20], "hand.png"),
-        (png_header(0, 5), "hand.png"),
-        (png_header(28, 28), "hand.png"),
-        (png_header(9000, 9000), "more than 50 million pixels"),
-        (png_header(12000, 12000), "more than 50 million pixels"),
-        (png_header(60000, 60000), "more than 50 million pixels"),
-    ],
-)
-def test_files_that_are_no_good_are_one_sentence_that_names_them(content: bytes, message: str, tmp_path: Path):
+@broken.each(broken_pictures.CORPUS)
+def test_files_that_are_no_good_are_one_sentence_that_names_them(case: Case, tmp_path: Path):
     path = tmp_path / "hand.png"
-    path.write_bytes(content)
-    with pytest.raises(DataError, match=message) as caught:
+    path.write_bytes(case.make(tmp_path))
+    before = broken.peak_megabytes()
+    with pytest.raises(DataError) as caught:
         load_image(path)
+    broken.check_sentence(str(caught.value), case)
     assert "hand.png" in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert broken.peak_megabytes() - before < 300
 
 
 def test_missing_files_and_folders_are_named(tmp_path: Path):
@@ -235,6 +209,24 @@ def test_bytes_that_were_changed_anywhere_never_raise_anything_else():
         changed[where] = generator.integers(0, 256, 4)
         with contextlib.suppress(DataError):
             assert load_image(changed.tobytes()).shape == (28, 28)
+
+
+def test_the_first_frame_counts_even_if_the_next_is_broken():
+    frames = [Image.fromarray(noise(28, 28, seed=seed)) for seed in (0, 1)]
+    content = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert np.array_equal(load_image(content[:-400]), noise(28, 28))
+
+
+def test_long_notes_in_a_picture_do_not_hinder():
+    notes = PngInfo()
+    notes.add_text("comment", "x" * 500_000, zip=True)
+    assert np.array_equal(load_image(encoded(Image.fromarray(noise(28, 28)), pnginfo=notes)), noise(28, 28))
+
+
+def test_more_pixel_data_than_pixels_are_not_unpacked():
+    before = broken.peak_megabytes()
+    assert (load_image(broken_pictures.png(28, 28, broken_pictures.PACKED_ZEROS)) == 0).all()
+    assert broken.peak_megabytes() - before < 100
 
 
 def test_neither_torch_nor_the_rest_of_the_package_is_imported():

@@ -162,21 +162,27 @@ def test_names_that_lead_nowhere_are_said(tmp_path: Path):
     assert ["has no files" in problems[0], "matches no file" in problems[1]] == [True, True]
 
 
-@pytest.mark.parametrize("name", ["gone", "torn.onnx", "torn.ckpt", "empty", "foreign.onnx"])
+@pytest.mark.parametrize("name", ["gone", "empty"])
 def test_what_is_no_model_is_one_sentence(tmp_path: Path, name: str):
     (tmp_path / "empty").mkdir()
-    for torn in ("torn.onnx", "torn.ckpt"):
-        (tmp_path / torn).write_bytes(b"not a model")
-    import onnx
-
-    given = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
-    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "g", [given], [
-        onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])])  # fmt: skip
-    foreign = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=9)
-    onnx.save(foreign, tmp_path / "foreign.onnx")
     with pytest.raises(UserError, match=name) as caught:
         predict.open_model(tmp_path / name)
     assert "\n" not in str(caught.value)
+
+
+def test_names_that_the_system_refuses_are_said(models: dict[str, Path], hands: Path, capsys):
+    with pytest.raises(SystemExit):
+        predict.main([str(models["onnx"]), "x" * 5000, str(hands / "h2.png"), "--csv"])
+    captured = capsys.readouterr()
+    assert "h2.png,A," in captured.out
+    assert captured.err == f"Error: {'x' * 100} cannot be opened: File name too long\n"
+
+
+def test_a_network_without_answers_is_one_sentence(tmp_path: Path, hands: Path):
+    model = stub_classifier()
+    model.network.head[-1].bias.data.fill_(float("nan"))
+    with pytest.raises(SystemExit, match="Error: the network's answers are infinite or no numbers"):
+        predict.main([str(write_onnx(tmp_path / "model.onnx", model)), str(hands)])
 
 
 def test_a_model_file_is_read_without_torch(models: dict[str, Path], hands: Path):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sign_cnn.data import csv, csv_files, npz
 from sign_cnn.data.csv_files import Source, Sources
@@ -16,7 +17,7 @@ from sign_cnn.data.derived import derived
 from sign_cnn.data.identity import OFFICIAL_FINGERPRINT, SYNTHETIC_MARKER, fingerprint, kind_of
 from sign_cnn.data.npz import DamagedError, Note
 from sign_cnn.errors import DataError
-from sign_cnn.letters import NUM_CLASSES
+from sign_cnn.letters import NUM_CLASSES, letter_of
 
 __all__ = [
     "OFFICIAL_FINGERPRINT",
@@ -108,6 +109,9 @@ def _state(root: Path, found: Sources) -> Note:
 def _stamp(source: Source, root: Path) -> Note:
     with source.reading():
         status = source.path.stat()
+    if status.st_size > csv_files.MAX_FILE_BYTES:
+        gigabytes = f"{status.st_size / 2**30:.1f} GiB large, at most {csv_files.MAX_FILE_BYTES >> 30} is expected"
+        raise DataError(f"{source} is {gigabytes}; copy or download it again")
     file = source.path.relative_to(root).as_posix()
     return {"file": file, "member": source.member, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
 
@@ -123,7 +127,16 @@ def _digest(source: Source) -> str:
 
 def _parse(found: Sources) -> SignDataset:
     arrays = (*csv.read(found.train), *csv.read(found.test))
+    _check_trainable(found.train, *arrays[:2])
     return SignDataset(*arrays, fingerprint=fingerprint(*arrays), kind="custom")
+
+
+def _check_trainable(source: Source, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:
+    if (labels == labels[0]).all():
+        letter = letter_of(int(labels[0]))
+        raise DataError(f"{source} shows the letter {letter} alone; a network needs two or more to tell apart")
+    if images.min() == images.max():
+        raise DataError(f"{source} has {images.min()} for every pixel, so there is nothing to see; download it again")
 
 
 def _store(entry: Path, dataset: SignDataset, origin: Note) -> None:

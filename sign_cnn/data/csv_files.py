@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -22,13 +23,20 @@ WAYS_OUT = (
     "or use the drawn hands with data=synthetic"
 )
 
+MAX_FILE_BYTES = 1 << 30
+"""A plain or compressed CSV larger than this is none of this kind: the real training set has 83 MB."""
+
 _DAMAGE = (
     EOFError,
+    MemoryError,  # lzma: a header that asks for gigabytes
     zlib.error,
     lzma.LZMAError,
     gzip.BadGzipFile,
     zipfile.BadZipFile,
     RuntimeError,  # zipfile: encrypted, or of a kind that it does not know
+    UnicodeDecodeError,  # zipfile: names of members
+    struct.error,  # zipfile: numbers in its directory, as the next
+    OverflowError,
 )
 
 

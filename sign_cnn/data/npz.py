@@ -84,11 +84,18 @@ def _note(file: Any) -> Note:
     return note
 
 
+def unpacked_bytes(file: Any) -> int:
+    """What an opened .npz says that its arrays take, before any is read."""
+    return sum(member.file_size for member in file.zip.infolist())
+
+
 @contextlib.contextmanager
 def _stored(path: Path) -> Iterator[Any]:
     try:
         # Opened here: numpy leaves a file that it opened, and then could not read, to the garbage collector.
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            if unpacked_bytes(file) > path.stat().st_size:
+                raise ValueError("it would unpack to more than its size")  # `write` never packs
             yield file
     except FileNotFoundError:
         raise
