@@ -54,9 +54,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, nargs=2, default=(0.5, 20), help="of --sweep: range of the instants")
     parser.add_argument("overrides", nargs="*", help="of --sweep")
     options = parser.parse_args()
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # ignored in the background of a script
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background of a script
     if options.sweep:
         rows = [sweep.killed(options, Random(options.seed))]
     else:
