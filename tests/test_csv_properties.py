@@ -63,7 +63,7 @@ def written(draw: st.DrawFn) -> tuple[NDArray[np.uint8], bytes]:
     return table, (mark + "".join(line + end for line, end in zip(lines, ends[-len(lines) :], strict=True))).encode()
 
 
-@QUICK
+@settings(max_examples=80, deadline=None)
 @given(written())
 def test_what_is_written_as_a_csv_is_read_whatever_its_line_ends_and_quotes(
     case: tuple[NDArray[np.uint8], bytes],
@@ -74,7 +74,7 @@ def test_what_is_written_as_a_csv_is_read_whatever_its_line_ends_and_quotes(
     np.testing.assert_array_equal(np.array(RAW_LABELS)[labels], table[:, 0])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(written())
 def test_pandas_reads_the_same(case: tuple[NDArray[np.uint8], bytes]) -> None:
     pd = pytest.importorskip("pandas")

@@ -117,13 +117,11 @@ def disks(bench: Bench, random: Random, options: argparse.Namespace) -> list[Row
 
 
 def quick(bench: Bench, random: Random, options: argparse.Namespace) -> list[Row]:
-    """A slice for the test suite: a run alone, some seconds."""
+    """A slice for the test suite: kills of a run alone, some seconds."""
     run = SCENARIOS["run"]
     return [
         shown(killed, bench, run, options.kills // 2, random),
         shown(killed, bench, run, options.kills // 2, random, aimed=True),
-        shown(signalled, bench, run, signal.SIGTERM, 1, random),
-        shown(signalled, bench, run, signal.SIGINT, 1, random),
     ]
 
 

@@ -16,6 +16,8 @@ from scripts.torture.scenarios import JOBS, SCENARIOS, SMALL, Bench, Scenario, t
 from scripts.torture.stopping import PATIENCE_SECONDS, Row, ended, finished, killed, progress, statuses
 
 OTHER_DISK = Path("/dev/shm")
+MOST_ATTEMPTS = 4  # at a limit that a command runs into
+PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def temporary_folder_elsewhere(bench: Bench, kills: int, random: Random) -> Row:
@@ -39,7 +41,9 @@ def full_disk(bench: Bench, tries: int, random: Random) -> list[Row]:
         bench.undisturbed(scenario)
         for kind, limited in (("file size limit", _limited_files), ("full disk", _small_disk)):
             row = Row(f"{kind}, {name}")
-            while row.tries < tries:
+            for _ in range(MOST_ATTEMPTS * tries):
+                if row.tries == tries:
+                    break
                 code = limited(bench, scenario, random)
                 if code is None:
                     row.kind = f"{kind}, {name}: left out, nothing can be mounted here"
@@ -158,11 +162,14 @@ def _small_disk(bench: Bench, scenario: Scenario, random: Random) -> int | None:
     aside = bench.root / "aside"
     bench.place.rename(aside)
     bench.place.mkdir()
-    needed, there = _size(bench.end(scenario.name)), _size(aside)
-    size = there + int((needed - there) * random.uniform(0, 0.95))
-    with _mounted(bench.place, f"size={size}") as works:
+    needed = max(0, _size(bench.end(scenario.name)) - _size(aside))
+    with _mounted(bench.place, "size=1g") as works:
         if works:
             shutil.copytree(aside, bench.place, dirs_exist_ok=True)
+            disk = os.statvfs(bench.place)
+            used = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
+            size = used + int(needed * random.uniform(0, 0.95))
+            subprocess.run(["mount", "-o", f"remount,size={size}", str(bench.place)], check=True)
             code = Fork(scenario.command, bench.around).wait(PATIENCE_SECONDS)
             shutil.rmtree(aside)
             shutil.copytree(bench.place, aside)
@@ -172,7 +179,8 @@ def _small_disk(bench: Bench, scenario: Scenario, random: Random) -> int | None:
 
 
 def _size(folder: Path) -> int:
-    return sum(4096 * (1 + path.stat().st_size // 4096) for path in folder.rglob("*"))
+    """In pages, as a disk in memory counts; folders take none there."""
+    return sum(-(-path.stat().st_size // PAGE) * PAGE for path in folder.rglob("*") if path.is_file())
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sign_cnn.config import AugmentConfig, DataConfig
 from sign_cnn.data.augment import NUM_DRAWS, Augment
-from sign_cnn.data.dataset import SignDataset
+from sign_cnn.data.dataset import IMAGE_SIZE, SignDataset
+from sign_cnn.data.derived import derived
 from sign_cnn.data.source import load
 from sign_cnn.data.splits import Split, split_rows
 
@@ -143,7 +145,8 @@ class SignMNISTDataModule(pl.LightningDataModule):
         Raises:
             DataError: A file is missing or broken.
         """
-        load(self.data)
+        if not hasattr(self, "dataset"):
+            load(self.data)
 
     def setup(self, stage: str | None = None) -> None:
         """Reads the cache and splits the training rows; the same for every stage, and done once."""
@@ -152,8 +155,11 @@ class SignMNISTDataModule(pl.LightningDataModule):
         self.dataset = load(self.data)
         self.split = split_rows(self.dataset, self.data)
         if self.data.normalize == "standardize":
-            pixels = self.dataset.train_images[self.split.train]
-            self.pixel_mean, self.pixel_std = _mean_std(pixels)
+            sums = derived(
+                Path(self.data.cache_dir), self.dataset.fingerprint, "sums of train pixels and of their squares",
+                lambda: _sums(self.dataset.train_images),
+            )  # fmt: skip
+            self.pixel_mean, self.pixel_std = _mean_std(sums[self.split.train])
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled, augmented batches of `data.batch_size`."""
@@ -218,12 +224,17 @@ class SignMNISTDataModule(pl.LightningDataModule):
         return {"rank": self.trainer.global_rank, "num_ranks": self.trainer.world_size}
 
 
-def _mean_std(pixels: NDArray[np.uint8]) -> tuple[float, float]:
-    """Mean and standard deviation over all pixels / 255, from a histogram: exact, and without a float copy."""
-    counts = np.bincount(pixels.reshape(-1), minlength=256)
-    values = np.arange(256) / 255
-    mean = np.average(values, weights=counts)
-    return float(mean), float(np.sqrt(np.average((values - mean) ** 2, weights=counts)))
+def _sums(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Of each image, the sum of its pixels and of their squares: (N, 2)."""
+    pixels = images.reshape(len(images), -1).astype(np.uint16)
+    return np.stack([pixels.sum(1, dtype=np.int64), (pixels**2).sum(1, dtype=np.int64)], axis=1)
+
+
+def _mean_std(sums: NDArray[np.int64]) -> tuple[float, float]:
+    """Mean and standard deviation over all pixels / 255 of images with these sums, in whole numbers to the end."""
+    count = len(sums) * IMAGE_SIZE**2
+    total, squares = map(int, sums.sum(0))
+    return total / (255 * count), math.sqrt(count * squares - total**2) / (255 * count)
 
 
 def mixed(*numbers: int) -> int:

@@ -7,15 +7,17 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf
 
 from sign_cnn.config import read
 from sign_cnn.errors import ConfigError, UserError
@@ -23,6 +25,7 @@ from sign_cnn.files import explained
 from sign_cnn.interruption import Interrupted, this_command
 from sign_cnn.ownership import is_held
 from sign_cnn.sweeps import directories, plan
+from sign_cnn.sweeps.composing import RememberingLoader
 from sign_cnn.sweeps.plan import Job
 from sign_cnn.sweeps.study import Study
 
@@ -37,15 +40,16 @@ class GridSweeper(Sweeper):
 
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
         self.params = dict(params or {})
-        self.hydra_context: HydraContext
+        self.loader: RememberingLoader
         self.config: DictConfig
         self.launcher: Launcher
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Names the directories and makes the launcher."""
-        self.hydra_context, self.config = hydra_context, config
+        self.loader, self.config = RememberingLoader(hydra_context.config_loader), config
         directories.name_directories(config, self.params)
-        self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
+        context = replace(hydra_context, config_loader=cast(ConfigLoader, self.loader))
+        self.launcher = Plugins.instance().instantiate_launcher(context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> None:
         """Runs what is not done yet, and ends with a summary; exits with 1 if a job failed."""
@@ -74,11 +78,9 @@ class GridSweeper(Sweeper):
         return [self._job(list(lines)) for lines in itertools.product(*map(_lines, overrides))]
 
     def _job(self, overrides: list[str]) -> Job:
-        cfg = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
+        cfg = self.loader.planned(self.config, overrides)
         directory = Path(OmegaConf.select(cfg, "hydra.sweep.dir"), str(OmegaConf.select(cfg, "hydra.sweep.subdir")))
-        with read_write(cfg), open_dict(cfg):
-            del cfg["hydra"]
-        config, unknown = read(cfg)
+        config, unknown = read(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]))
         return Job(directory, config, overrides, unknown)
 
     def _run(self, todo: list[Job]) -> None:
