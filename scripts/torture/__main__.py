@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="of --sweep")
     options = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background of a script
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is mounted is unmounted
     if options.sweep:
         rows = [sweep.killed(options, Random(options.seed))]
     else:
