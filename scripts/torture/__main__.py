@@ -62,7 +62,7 @@ def main() -> None:
         work = options.folder.resolve() / "work"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
-        import_everything()
+        import_for_forks(options.only)
         bench, random = Bench(work), Random(options.seed)
         rows = [row for part in options.only for row in PARTS[part](bench, random, options)]
         shutil.rmtree(work)
@@ -119,17 +119,13 @@ def disks(bench: Bench, random: Random, options: argparse.Namespace) -> list[Row
 
 def quick(bench: Bench, random: Random, options: argparse.Namespace) -> list[Row]:
     """A slice for the test suite: kills of a run alone, some seconds."""
-    run = SCENARIOS["run"]
-    return [
-        shown(killed, bench, run, options.kills // 2, random),
-        shown(killed, bench, run, options.kills // 2, random, aimed=True),
-    ]
+    return [shown(killed, bench, SCENARIOS["run"], options.kills, random, aimed=True)]
 
 
-IMPORTED = (
-    "sign_cnn.train", "sign_cnn.fitting", "sign_cnn.outcome", "sign_cnn.evaluate", "sign_cnn.evaluation_figures",
-    "sign_cnn.export", "sign_cnn.summarize", "sign_cnn.summary.figures", "sklearn.model_selection",
-    "torch.utils.tensorboard",
+TRAINING = ("sign_cnn.train", "sign_cnn.fitting", "sign_cnn.outcome", "sklearn.model_selection")
+AFTERWARDS = (
+    "sign_cnn.evaluate", "sign_cnn.evaluation_figures", "sign_cnn.export", "sign_cnn.summarize",
+    "sign_cnn.summary.figures", "torch.utils.tensorboard",
 )  # fmt: skip
 
 PARTS: dict[str, Callable[[Bench, Random, argparse.Namespace], list[Row]]] = {
@@ -145,11 +141,11 @@ def shown(part: Callable[..., Row], *arguments: Any, **options: Any) -> Row:
     return row
 
 
-def import_everything() -> None:
-    """What any command needs, so that its forks need not; starts no thread."""
+def import_for_forks(parts: list[str]) -> None:
+    """What commands need, so that their forks need not import it; starts no thread."""
     torch.set_num_threads(1)
     torch.set_num_interop_threads(1)
-    for name in IMPORTED:
+    for name in TRAINING if parts == ["quick"] else (*TRAINING, *AFTERWARDS):
         importlib.import_module(name)
 
 
