@@ -44,7 +44,7 @@ tensorboard: $(READY) ## show the curves of all runs
 app: $(READY) ## open the web page, on this machine alone
 	$(BIN)/streamlit run sign_cnn/app/streamlit_app.py $(ARGS)
 
-bench: $(READY) ## measure speed, as tables and in outputs/bench; ARGS="pipeline step accuracy startup scaling profile"
+bench: $(READY) ## measure speed, as tables and in outputs/bench; ARGS="pipeline step accuracy startup sweep scaling profile"
 	$(BIN)/python -m scripts.bench $(ARGS)
 
 lock: $(READY) ## pin every dependency anew, for every platform (needs uv)

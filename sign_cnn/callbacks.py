@@ -81,6 +81,16 @@ class NamedCheckpoint(ModelCheckpoint):
         """Lightning's own would be the same for two that monitor nothing."""
         return f"NamedCheckpoint {self.filename}"
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on with the best score so far, wherever the run lay when it was saved: Lightning would forget it."""
+        scores = list(state_dict["best_k_models"].values())
+        own = str(Path(self.dirpath or "") / f"{self.filename}{self.FILE_EXTENSION}")
+        places = {key: own if state_dict[key] else "" for key in ("best_model_path", "kth_best_model_path")}
+        known = {own: scores[0]} if scores else {}
+        super().load_state_dict(
+            state_dict | places | {"dirpath": self.dirpath, "last_model_path": "", "best_k_models": known}
+        )
+
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Checkpoints that are either the old or the new one, however the process ends.

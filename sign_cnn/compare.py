@@ -1,7 +1,6 @@
 """Which of two runs is better, counted by photograph: `python -m sign_cnn.compare RUN_A RUN_B [--split val]`."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 from rich import get_console
 
 from sign_cnn import intervals, scoring
-from sign_cnn.errors import UserError
+from sign_cnn.errors import UserError, clean_exit
 from sign_cnn.predictions import Predictions
 from sign_cnn.report_text import Section, console_table, percent
 from sign_cnn.run_directory import RunDirectory, stored_config
@@ -117,10 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("run_b", type=Path, metavar="RUN_B", help="directory of another, on the same data and split")
     parser.add_argument("--split", choices=scoring.SPLITS, default="test", help="which rows (default: test)")
     options = parser.parse_args(arguments)
-    try:
+    with clean_exit():
         comparison = compare(options.run_a, options.run_b, options.split)
-    except UserError as error:
-        sys.exit(f"Error: {error}")
     console = get_console()
     name_a, name_b = options.run_a.resolve().name, options.run_b.resolve().name
     console.print(console_table(table(comparison, name_a, name_b), f"{options.split} rows"), highlight=False)

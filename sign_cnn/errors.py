@@ -1,4 +1,8 @@
-"""The one exception that a person, not a programmer, is meant to read."""
+"""The one exception that a person, not a programmer, is meant to read, and how a command ends with it."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class UserError(Exception):
@@ -23,3 +27,15 @@ class DataError(UserError):
 
 class InUseError(UserError):
     """Another process is at work in the directory of a run."""
+
+
+@contextmanager
+def clean_exit() -> Iterator[None]:
+    """Ends the process with the sentence of a `UserError` (exit code 1), and after Ctrl-C without a traceback (130)."""
+    try:
+        yield
+    except UserError as error:
+        sys.exit(f"Error: {error}")
+    except KeyboardInterrupt:
+        print("Interrupted by Ctrl-C.", file=sys.stderr)
+        sys.exit(130)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rich import get_console
 
 from sign_cnn import report_text, scoring
-from sign_cnn.errors import DataError, UserError
+from sign_cnn.errors import DataError, clean_exit
 from sign_cnn.files import explained, write_text
 from sign_cnn.image_folder import read_image_folder
 from sign_cnn.letters import LETTERS
@@ -117,13 +117,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON instead of as tables")
     options = parser.parse_args(arguments)
-    try:
+    with clean_exit():
         run = scoring.open_run(options.run)
         evaluation = evaluate_images(run, options.images) if options.images else evaluate_split(run, options.split)
         with explained(evaluation.directory):
             write(evaluation)
-    except UserError as error:
-        sys.exit(f"Error: {error}")
     if options.json:
         sys.stdout.write(as_json(evaluation))
         return

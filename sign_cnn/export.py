@@ -4,7 +4,6 @@ The file takes its name only after it was run on every test picture beside the c
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,8 +20,8 @@ from sign_cnn.config import DataConfig, SyntheticConfig
 from sign_cnn.data import source
 from sign_cnn.data.dataset import SignDataset
 from sign_cnn.data.synthetic import draw_letter
-from sign_cnn.errors import DataError, UserError
-from sign_cnn.files import replacing
+from sign_cnn.errors import DataError, UserError, clean_exit
+from sign_cnn.files import explained, replacing
 from sign_cnn.letters import LETTERS, NUM_CLASSES
 from sign_cnn.model_card import ModelCard
 from sign_cnn.onnx_graph import INPUT_IN_WORDS, Precision, make_graph
@@ -171,12 +170,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     options = parser.parse_args(arguments)
     output = options.output or options.run / "model.onnx"
-    try:
+    with clean_exit(), explained(output):
         card, note = export(scoring.open_run(options.run), output, options.precision)
-    except UserError as error:
-        sys.exit(f"Error: {error}")
-    except OSError as error:
-        sys.exit(f"Error: {output} cannot be written: {error.strerror or error}")
     for line in _summary(card, note, output):
         get_console().print(line, soft_wrap=True, highlight=False, markup=False)
 

@@ -6,7 +6,6 @@
 
 import argparse
 import json
-import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from rich import get_console
 
 from sign_cnn import intervals
-from sign_cnn.errors import UserError
+from sign_cnn.errors import UserError, clean_exit
 from sign_cnn.files import explained, write_text
 from sign_cnn.folds import check_folds, find_runs
 from sign_cnn.letters import letter_of
@@ -136,12 +135,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder that holds the runs, at any depth")
     options = parser.parse_args(arguments)
-    try:
+    with clean_exit():
         pooled = pool(find_runs(options.folder))
         with explained(options.folder):
             write(pooled, options.folder)
-    except UserError as error:
-        sys.exit(f"Error: {error}")
     console = get_console()
     console.print(console_table(table(pooled), f"{options.folder.resolve().name}, out-of-fold"), highlight=False)
     console.print(f"written to {options.folder / 'pooled.md'}", soft_wrap=True, highlight=False, markup=False)

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sign_cnn import picture_files
-from sign_cnn.errors import DataError, UserError
+from sign_cnn.errors import DataError, UserError, clean_exit
 from sign_cnn.images import Crop, load_image
 from sign_cnn.reading import THRESHOLD, Model, Reading, read, word
 
@@ -91,7 +91,7 @@ def predict(
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     options = _parser().parse_args(arguments)
-    try:
+    with clean_exit():
         predictions = predict(
             open_model(options.model),
             options.images,
@@ -100,8 +100,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             invert=options.invert,
             mirror=options.mirror,
         )
-    except UserError as error:
-        sys.exit(f"Error: {error}")
     if options.json:
         _print_json(predictions)
     elif options.csv:

@@ -5,15 +5,14 @@ configuration), `jobs.csv` (one line a job), `results.md` and `figures/` in it.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from filelock import FileLock
 from rich import get_console
 
-from sign_cnn.errors import UserError
-from sign_cnn.files import sweep_temporary, write_text
+from sign_cnn.errors import clean_exit
+from sign_cnn.files import explained, sweep_temporary, write_text
 from sign_cnn.summary import pages
 from sign_cnn.summary.contents import Summary, check, collect
 
@@ -74,10 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder of a sweep, or of any runs")
     parser.add_argument("--quick", action="store_true", help="the table alone, without comparisons and figures")
     options = parser.parse_args(arguments)
-    try:
+    with clean_exit(), explained(options.folder):
         summary = write(options.folder, final=not options.quick)
-    except (UserError, OSError) as error:
-        sys.exit(f"Error: {error}")
     show(summary)
 
 

@@ -32,7 +32,7 @@ from sign_cnn import console, interruption, run_directory, sweeps
 from sign_cnn.checks import check, name_problems
 from sign_cnn.config import Config, identity, read, register_schema, settle
 from sign_cnn.data import source
-from sign_cnn.errors import ConfigError, InUseError, UserError
+from sign_cnn.errors import ConfigError, InUseError, UserError, clean_exit
 from sign_cnn.files import explained
 from sign_cnn.interruption import Interrupted
 from sign_cnn.ownership import global_rank
@@ -101,11 +101,10 @@ def task(cfg: DictConfig) -> float | None:
     if settings.mode == RunMode.MULTIRUN:
         return sweep_job(cfg, directory, overrides)
     try:
-        if study := settings.runtime.choices.get("sweep"):
-            raise ConfigError([f"sweep={study} is a sweep: add -m"])
-        return single_run(cfg, directory, overrides)
-    except UserError as error:
-        sys.exit(f"Error: {error}")
+        with clean_exit():
+            if study := settings.runtime.choices.get("sweep"):
+                raise ConfigError([f"sweep={study} is a sweep: add -m"])
+            return single_run(cfg, directory, overrides)
     finally:
         if directory.is_dir() and not any(directory.iterdir()):
             directory.rmdir()

@@ -1,17 +1,15 @@
 """CSVs and archives that are no data set."""
 
 import gzip
-import io
 import lzma
 import os
 import re
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from broken import Case, Corpus
-from sample_csv import HEADER, TABLE, TEXT, changed, lines_with, text, write_pair
+from sample_csv import HEADER, TABLE, TEXT, changed, lines_with, text, write_pair, zipped
 
 from sign_cnn.data.csv_files import STEMS
 
@@ -94,14 +92,6 @@ FILES = [
 ]
 
 
-def _zip(members: dict[str, bytes]) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return file.getvalue()
-
-
 def _set(prefix: str = "", train: bytes = TEXT.encode()) -> dict[str, bytes]:
     return {prefix + TRAIN: train, prefix + TEST: TEXT.encode()}
 
@@ -125,7 +115,7 @@ def _half(pack: Callable[[bytes], bytes]) -> bytes:
 
 
 def _one_csv(content: bytes) -> bytes:
-    return _zip({TRAIN: content, TEST: content})
+    return zipped({TRAIN: content, TEST: content})
 
 
 def _with_byte(content: bytes, offset: int, change: Callable[[int], int]) -> bytes:
@@ -158,20 +148,20 @@ ARCHIVES = [
     _packed("gzip bomb", ".csv.gz", gzip.compress(BOMB), "more than 1 MiB of text"),
     _packed("xz bomb", ".csv.xz", lzma.compress(BOMB), "more than 1 MiB of text"),
     _packed("zip bomb", ".csv.zip", _one_csv(BOMB), "more than 1 MiB of text"),
-    _packed("zip of something else", ".csv.zip", _zip({"notes.csv": b""}), f"{TRAIN}.zip holds no {TRAIN}"),
-    _archive("zip without the CSVs", _zip({"notes.txt": b""}), "no Sign Language MNIST in "),
-    _archive("zip with half a pair", _zip({TRAIN: TEXT.encode()}), f"({TRAIN}) but no {TEST}"),
-    _archive("paths upwards", _zip(_set("../")), "no Sign Language MNIST in "),
-    _archive("absolute paths", _zip(_set("/")), "no Sign Language MNIST in "),
-    _archive("paths upwards half-way", _zip(_set("a/../../")), "no Sign Language MNIST in "),
-    _archive("empty zip", _zip({}), "no Sign Language MNIST in "),
+    _packed("zip of something else", ".csv.zip", zipped({"notes.csv": b""}), f"{TRAIN}.zip holds no {TRAIN}"),
+    _archive("zip without the CSVs", zipped({"notes.txt": b""}), "no Sign Language MNIST in "),
+    _archive("zip with half a pair", zipped({TRAIN: TEXT.encode()}), f"({TRAIN}) but no {TEST}"),
+    _archive("paths upwards", zipped(_set("../")), "no Sign Language MNIST in "),
+    _archive("absolute paths", zipped(_set("/")), "no Sign Language MNIST in "),
+    _archive("paths upwards half-way", zipped(_set("a/../../")), "no Sign Language MNIST in "),
+    _archive("empty zip", zipped({}), "no Sign Language MNIST in "),
     _archive(
-        "encrypted zip", _with_byte(_zip(_set()), 8, lambda flags: flags | 1), f"archive.zip ({TRAIN}) is damaged"
+        "encrypted zip", _with_byte(zipped(_set()), 8, lambda flags: flags | 1), f"archive.zip ({TRAIN}) is damaged"
     ),
-    _archive("unknown packing", _with_byte(_zip(_set()), 10, lambda _: 99), f"archive.zip ({TRAIN}) is damaged"),
-    _archive("wrong checksum", _with_byte(_zip(_set()), 16, lambda byte: byte ^ 1), "Bad CRC-32"),
-    _archive("a name that is no text", _with_spoiled_name(_zip(_set())), f"archive.zip ({TRAIN}) is damaged"),
-    _archive("zip with a bad CSV", _zip(_set(train=b"label\n")), f"archive.zip ({TRAIN}), line 1: 1 columns"),
+    _archive("unknown packing", _with_byte(zipped(_set()), 10, lambda _: 99), f"archive.zip ({TRAIN}) is damaged"),
+    _archive("wrong checksum", _with_byte(zipped(_set()), 16, lambda byte: byte ^ 1), "Bad CRC-32"),
+    _archive("a name that is no text", _with_spoiled_name(zipped(_set())), f"archive.zip ({TRAIN}) is damaged"),
+    _archive("zip with a bad CSV", zipped(_set(train=b"label\n")), f"archive.zip ({TRAIN}), line 1: 1 columns"),
 ]
 
 
@@ -223,7 +213,7 @@ def _dangling(folder: Path) -> Path:
 
 def _file(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
-    (folder / "archive.zip").write_bytes(_zip(_set()))
+    (folder / "archive.zip").write_bytes(zipped(_set()))
     return folder / "archive.zip"
 
 

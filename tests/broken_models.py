@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,18 @@ def _picture(folder: Path) -> str:
     return str(path)
 
 
-def _checkpoint(name: str, write: Callable[[Path], Any], words: str) -> Case:
+def _file(called: str, name: str, write: Callable[[Path], Any], words: str) -> Case:
     """A file, for `python -m sign_cnn.predict`."""
 
     def make(folder: Path) -> list[str]:
-        path = folder / "best.ckpt"
+        path = folder / called
         write(path)
         return ["predict", str(path), _picture(folder)]
 
-    return Case(name, make, f"best.ckpt {words}")
+    return Case(name, make, f"{called} {words}")
+
+
+_checkpoint, _model = partial(_file, "best.ckpt"), partial(_file, "model.onnx")
 
 
 def _content(name: str, content: bytes, words: str = "cannot be read as a checkpoint (") -> Case:
@@ -127,15 +131,6 @@ def _other_network(path: Path) -> None:
 
 
 CHECKPOINTS.append(_checkpoint("other names of weights", _other_network, "holds the weights of another network"))
-
-
-def _model(name: str, write: Callable[[Path], Any], words: str) -> Case:
-    def make(folder: Path) -> list[str]:
-        path = folder / "model.onnx"
-        write(path)
-        return ["predict", str(path), _picture(folder)]
-
-    return Case(name, make, f"model.onnx {words}")
 
 
 def _identity(path: Path) -> None:

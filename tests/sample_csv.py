@@ -1,5 +1,7 @@
 """A CSV of three rows, and ways to spoil it."""
 
+import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,3 +54,12 @@ def write_pair(root: Path, train: str | bytes = TEXT, test: str | bytes = TEXT, 
     for stem, content in zip(STEMS, (train, test), strict=True):
         (root / f"{stem}{suffix}").write_bytes(content.encode() if isinstance(content, str) else content)
     return root
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    """A zip of these files."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file.getvalue()

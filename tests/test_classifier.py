@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 import pytorch_lightning as pl
@@ -164,6 +165,14 @@ def test_one_cycle_peaks_after_its_warm_up():
     assert max(seen) == pytest.approx(1.0)
     assert seen.index(max(seen)) == 4
     assert seen[-1] < 1e-4
+
+
+@pytest.mark.filterwarnings("ignore:A `OneCycleLR` scheduler is using")
+@pytest.mark.parametrize("scheduler", [{"warmup_epochs": 0.2}, {"warmup_epochs": 1, "interval": "epoch"}])
+def test_one_cycle_may_warm_up_for_a_single_step(scheduler: dict[str, Any]):
+    seen = rates({"name": "one_cycle", **scheduler})
+    assert max(seen) == seen[0] == pytest.approx(1.0, abs=0.2)
+    assert seen[-1] < seen[0]
 
 
 def test_a_loss_that_is_no_number_stops_the_run_with_its_epoch_and_step():

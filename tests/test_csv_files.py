@@ -1,25 +1,16 @@
 import gzip
-import io
 import lzma
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sample_csv import zipped
 
 from sign_cnn.data.csv import find
 from sign_cnn.data.csv_files import STEMS, Source
 from sign_cnn.errors import DataError
 
 CONTENT = bytes(range(256)) * 20
-
-
-def zipped(members: dict[str, bytes]) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return file.getvalue()
 
 
 PACKERS: dict[str, Callable[[str], bytes]] = {

@@ -2,8 +2,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import torch
 from stopped_runs import Stop, assert_same, rows, stop_before
 
+from sign_cnn.callbacks import NamedCheckpoint
 from sign_cnn.results import Result
 from sign_cnn.train import train
 
@@ -40,6 +42,18 @@ def test_the_choices_hold_every_one_there_is():
     for group, kinds in {"optimizer": ("adam", "adamw", "sgd"), "scheduler": ("cosine", "one_cycle")}.items():
         assert {f"{group}={kind}" for kind in kinds} <= set(words)
     assert {f"data.val_split={kind}" for kind in ("burst", "random", "none")} <= set(words)
+
+
+def test_a_run_that_was_moved_goes_on_with_its_best_epoch(tmp_path: Path):
+    saved, moved = (NamedCheckpoint(tmp_path / place, "best", "val/acc") for place in ("here", "there"))
+    score, path = torch.tensor(0.9), str(tmp_path / "here" / "best.ckpt")
+    saved.best_model_score = saved.kth_value = score
+    saved.best_model_path = saved.kth_best_model_path = path
+    saved.best_k_models = {path: score}
+    moved.load_state_dict(saved.state_dict())
+    assert moved.best_k_models == {str(tmp_path / "there" / "best.ckpt"): score}
+    assert not moved.check_monitor_top_k(None, torch.tensor(0.8))
+    assert moved.check_monitor_top_k(None, torch.tensor(0.95))
 
 
 def test_a_run_that_failed_while_it_ended_ends_without_training_again(make_config, tmp_path: Path):

@@ -15,6 +15,12 @@ PHOTOGRAPHS = st.lists(st.tuples(st.integers(0, NUM_CLASSES - 1), st.integers(1,
 """Letter and number of rows of each."""
 
 
+def settings_of(most_folds: int) -> st.SearchStrategy[tuple[list[tuple[int, int]], str, int, int]]:
+    """Photographs, kind of split, number of folds, seed."""
+    kinds = st.sampled_from(["group", "burst", "random"])
+    return st.tuples(PHOTOGRAPHS, kinds, st.integers(2, most_folds), st.integers(0, 2**32 - 1))
+
+
 def check_splits(photographs: list[tuple[int, int]], kind: str, folds: int, seed: int) -> None:
     labels = np.repeat([label for label, _ in photographs], [rows for _, rows in photographs]).astype(np.uint8)
     groups = np.repeat(np.arange(len(photographs)), [rows for _, rows in photographs])
@@ -47,20 +53,16 @@ def check_splits(photographs: list[tuple[int, int]], kind: str, folds: int, seed
 
 
 @settings(max_examples=60, deadline=None)
-@given(PHOTOGRAPHS, st.sampled_from(["group", "burst", "random"]), st.integers(2, 6), st.integers(0, 2**32 - 1))
-def test_folds_divide_the_rows_and_no_photograph(
-    photographs: list[tuple[int, int]], kind: str, folds: int, seed: int
-) -> None:
-    check_splits(photographs, kind, folds, seed)
+@given(settings_of(most_folds=6))
+def test_folds_divide_the_rows_and_no_photograph(chosen: tuple[list[tuple[int, int]], str, int, int]) -> None:
+    check_splits(*chosen)
 
 
 @pytest.mark.torture
 @settings(max_examples=3_000, deadline=None)
-@given(PHOTOGRAPHS, st.sampled_from(["group", "burst", "random"]), st.integers(2, 9), st.integers(0, 2**32 - 1))
-def test_many_folds_divide_the_rows_and_no_photograph(
-    photographs: list[tuple[int, int]], kind: str, folds: int, seed: int
-) -> None:
-    check_splits(photographs, kind, folds, seed)
+@given(settings_of(most_folds=9))
+def test_many_folds_divide_the_rows_and_no_photograph(chosen: tuple[list[tuple[int, int]], str, int, int]) -> None:
+    check_splits(*chosen)
 
 
 @settings(max_examples=200, deadline=None)

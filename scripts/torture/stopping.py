@@ -55,14 +55,7 @@ def killed(
         else:
             child = Fork(scenario.command, around)
             code = child.wait(random.uniform(0, 1.1 * bench.seconds[scenario.name]))
-        if code in (None, -signal.SIGKILL):
-            child.kill()
-            faults = [*inspection.torn(bench.place), *done_again(bench.place, done)]
-            row.add(progress(bench.place), faults)
-        else:
-            row.faults += ended(bench, scenario, code)
-            bench.prepare(scenario)
-            done = {}
+        after_kill(bench, scenario, row, done, child, code)
     row.faults += finished(bench, scenario, Fork(scenario.command, around))
     return row
 
@@ -76,16 +69,22 @@ def killed_fresh(bench: Bench, scenario: Scenario, kills: int, random: Random, s
     while row.tries < kills:
         child = Fresh(scenario.command, bench.around)
         code = child.wait(random.uniform(0, seconds))
-        if code is None:
-            child.kill()
-            faults = [*inspection.torn(bench.place), *done_again(bench.place, done)]
-            row.add(progress(bench.place), faults)
-        else:
-            row.faults += ended(bench, scenario, code)
-            bench.prepare(scenario)
-            done = {}
+        after_kill(bench, scenario, row, done, child, code)
     row.faults += finished(bench, scenario, Fresh(scenario.command, bench.around))
     return row
+
+
+def after_kill(
+    bench: Bench, scenario: Scenario, row: Row, done: dict[Path, int], child: Child, code: int | None
+) -> None:
+    """Kills what is still at work, if it did not kill itself, and looks at what it left; else begins again."""
+    if code in (None, -signal.SIGKILL):
+        child.kill()
+        row.add(progress(bench.place), [*inspection.torn(bench.place), *done_again(bench.place, done)])
+    else:
+        row.faults += ended(bench, scenario, code)
+        bench.prepare(scenario)
+        done.clear()
 
 
 def signalled(

@@ -4,31 +4,26 @@ import argparse
 import filecmp
 import os
 import shutil
-import sys
 from pathlib import Path
 
 from sign_cnn.data import csv, csv_files
 from sign_cnn.data.csv_files import Sources
 from sign_cnn.data.identity import OFFICIAL_FINGERPRINT, fingerprint
-from sign_cnn.errors import DataError, UserError
+from sign_cnn.errors import DataError, clean_exit
 from sign_cnn.files import replacing
 
 HANDLE = "datamunge/sign-language-mnist"
 PAGE = f"https://www.kaggle.com/datasets/{HANDLE}"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Command line; returns the exit code."""
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m sign_cnn.data.download", description=f"Fetches {PAGE}.")
     default = os.environ.get("SIGN_MNIST_DIR") or "data/sign_mnist"
     parser.add_argument("--root", type=Path, default=Path(default), help="folder for the CSVs (default: %(default)s)")
     root = parser.parse_args(arguments).root
-    try:
+    with clean_exit():
         print(download(root))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
 
 
 def download(root: Path) -> str:
@@ -106,4 +101,4 @@ def _copy_whole(path: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -207,8 +207,11 @@ class SignClassifier(pl.LightningModule):
         total = int(self.trainer.estimated_stepping_batches) if config.interval == "step" else epochs
         warmup = round(total * config.warmup_epochs / epochs)
         if config.name == "one_cycle":
+            share = config.warmup_epochs / epochs
+            # torch divides by the warm-up's steps but one
+            pct_start = 0 if share * total == 1 else share
             return torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, self.optimizer_config.lr, total_steps=total, pct_start=config.warmup_epochs / epochs
+                optimizer, self.optimizer_config.lr, total_steps=total, pct_start=pct_start
             )
         if config.name == "none" and not warmup:
             return None

@@ -3,7 +3,6 @@
 import itertools
 import logging
 import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from sign_cnn.config import read
-from sign_cnn.errors import ConfigError, UserError
+from sign_cnn.errors import ConfigError, clean_exit
 from sign_cnn.files import explained
 from sign_cnn.interruption import Interrupted, this_command
 from sign_cnn.ownership import is_held
@@ -54,7 +53,7 @@ class GridSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         """Runs what is not done yet, and ends with a summary; exits with 1 if a job failed."""
         folder = Path(self.config.hydra.sweep.dir)
-        try:
+        with clean_exit():
             jobs = self._jobs(arguments)
             if any(job.config.dry_run for job in jobs):
                 plan.show(jobs)
@@ -62,8 +61,6 @@ class GridSweeper(Sweeper):
             plan.check_jobs(jobs)
             with explained(folder):
                 Study(folder.name, command=this_command(), jobs=[job.name for job in jobs]).add_to(folder)
-        except UserError as error:
-            sys.exit(f"Error: {error}")
         todo = [job for job in jobs if job.status != "done"]
         log.warning(
             "%d jobs in %s%s", len(jobs), folder, f", {len(jobs) - len(todo)} of them done" * (len(todo) < len(jobs))

@@ -9,7 +9,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from sign_cnn.errors import UserError
+from sign_cnn.errors import clean_exit
 from sign_cnn.files import explained
 from sign_cnn.interruption import this_command
 from sign_cnn.sweeps import directories
@@ -41,11 +41,8 @@ class SearchSweeper(Sweeper):
         if self.config.get("dry_run"):
             sys.exit("Error: a search decides its jobs as it goes: dry_run can only show a grid")
         folder = Path(self.config.hydra.sweep.dir)
-        try:
-            with explained(folder):
-                Study(folder.name, command=this_command()).add_to(folder)
-        except UserError as error:
-            sys.exit(f"Error: {error}")
+        with clean_exit(), explained(folder):
+            Study(folder.name, command=this_command()).add_to(folder)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage = f"sqlite:///{folder.resolve() / 'optuna.db'}"
         study = _reopened(storage, folder.name)
