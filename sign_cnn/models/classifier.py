@@ -209,7 +209,7 @@ class SignClassifier(pl.LightningModule):
         if config.name == "one_cycle":
             share = config.warmup_epochs / epochs
             # torch divides by the warm-up's steps but one
-            pct_start = 0 if share * total == 1 else share
+            pct_start = 0.0 if share * total == 1 else share
             return torch.optim.lr_scheduler.OneCycleLR(
                 optimizer, self.optimizer_config.lr, total_steps=total, pct_start=pct_start
             )
