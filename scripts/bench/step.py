@@ -7,6 +7,7 @@ making the trainer is part of the fit, reading the data is not. The usual set-up
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import mkdtemp
 
 from scripts.bench import measurement, plain, usual
 from scripts.bench.measurement import Report, Series, Sheet, Target, interleaved, number, ratios, scratch, timed
@@ -71,14 +72,9 @@ def compare(report: Report, recipe: str, config: Config, options: Options) -> No
 
 def fits(config: Config, data: SignMNISTDataModule, folder: Path) -> dict[str, Callable[[], FitSeconds]]:
     """Name to a function that fits from the start, in a directory of its own."""
-    count = 0
 
     def fresh() -> Path:
-        nonlocal count
-        count += 1
-        path = folder / str(count)
-        path.mkdir()
-        return path
+        return Path(mkdtemp(dir=folder))
 
     def model() -> SignClassifier:
         fitting.prepare(config)
