@@ -21,8 +21,8 @@ from numpy.typing import NDArray  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from sign_cnn.app.looking import look, samples  # noqa: E402
-from sign_cnn.onnx_model import OnnxModel  # noqa: E402
-from sign_cnn.reading import read  # noqa: E402
+from sign_cnn.inference.onnx_model import OnnxModel  # noqa: E402
+from sign_cnn.inference.reading import read  # noqa: E402
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:

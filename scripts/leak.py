@@ -18,14 +18,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from sign_cnn import figures, fitting, run_directory
-from sign_cnn.callbacks import as_csv
+from sign_cnn import figures
 from sign_cnn.checks import check
 from sign_cnn.config import settle, typed
 from sign_cnn.data import source
 from sign_cnn.data.datamodule import SignMNISTDataModule
 from sign_cnn.files import write_text
+from sign_cnn.runs import run_directory
 from sign_cnn.train import CONFIG_DIR
+from sign_cnn.training import fitting
+from sign_cnn.training.callbacks import as_csv
 
 FOLDER = Path("outputs/leak")
 PICTURE = Path(__file__).resolve().parent.parent / ".github" / "images" / "leak.png"

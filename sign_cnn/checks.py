@@ -1,9 +1,8 @@
 """All that can be said against a configuration before anything is started; no torch."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import fields, is_dataclass
-from typing import Any
+from collections.abc import Sequence
 
+from sign_cnn.bounds import out_of_range
 from sign_cnn.config import Config
 from sign_cnn.data import splits
 from sign_cnn.errors import ConfigError
@@ -50,27 +49,3 @@ def name_problems(name: str) -> list[str]:
 
 MAX_NAME_BYTES = 200
 """File systems take 255."""
-
-
-def out_of_range(node: Any, prefix: str = "") -> list[str]:
-    """Every number of a config object that is outside its bounds (NaN always is), as sentences."""
-    problems = []
-    for item in fields(node):
-        value, path = getattr(node, item.name), f"{prefix}{item.name}"
-        if is_dataclass(value):
-            problems += out_of_range(value, f"{path}.")
-        for number in value if isinstance(value, list) else [value]:
-            if item.metadata and isinstance(number, int | float) and (expected := _violated(number, item.metadata)):
-                problems.append(f"{path}={value} must be {expected}")
-    return problems
-
-
-def _violated(value: float, bounds: Any) -> str | None:
-    checks: list[tuple[str, str, Callable[[Any], bool]]] = [
-        ("low", "at least", lambda bound: value >= bound), ("above", "above", lambda bound: value > bound),
-        ("high", "at most", lambda bound: value <= bound), ("below", "below", lambda bound: value < bound),
-    ]  # fmt: skip
-    stated = [(words, bounds[key], holds) for key, words, holds in checks if bounds.get(key) is not None]
-    if all(holds(bound) for _, bound, holds in stated):
-        return None
-    return " and ".join(f"{words} {bound}" for words, bound, _ in stated)

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from rich import get_console
 
-from sign_cnn import intervals, scoring
+from sign_cnn import intervals
 from sign_cnn.errors import UserError, clean_exit
-from sign_cnn.predictions import Predictions
-from sign_cnn.report_text import Section, console_table, percent
-from sign_cnn.run_directory import RunDirectory, stored_config
+from sign_cnn.reports import scoring
+from sign_cnn.reports.report_text import Section, console_table, percent
+from sign_cnn.runs.predictions import Predictions
+from sign_cnn.runs.run_directory import RunDirectory, stored_config
 
 
 @dataclass(frozen=True)

@@ -10,26 +10,8 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from sign_cnn.bounds import setting
 from sign_cnn.errors import ConfigError
-
-
-def setting(
-    default: Any,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
-    identity: bool = True,
-) -> Any:
-    """A field with bounds: `low`, `high` are allowed values, `above`, `below` are not; for a list, bounds of each item.
-
-    `identity=False` marks what may differ between two runs that are still the same experiment (paths, threads, names).
-    """
-    metadata = {"low": low, "high": high, "above": above, "below": below, "identity": identity}
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
 
 
 @dataclass

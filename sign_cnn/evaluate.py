@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from rich import get_console
 
-from sign_cnn import report_text, scoring
 from sign_cnn.errors import DataError, clean_exit
 from sign_cnn.files import explained, write_text
-from sign_cnn.image_folder import read_image_folder
+from sign_cnn.images.image_folder import read_image_folder
 from sign_cnn.letters import LETTERS
-from sign_cnn.predictions import Predictions
-from sign_cnn.report import Report, make_report
-from sign_cnn.run_directory import RunDirectory
+from sign_cnn.reports import report_text, scoring
+from sign_cnn.reports.report import Report, make_report
+from sign_cnn.runs.predictions import Predictions
+from sign_cnn.runs.run_directory import RunDirectory
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ def evaluate_images(run: RunDirectory, folder: Path) -> Evaluation:
 
 def write(evaluation: Evaluation) -> None:
     """Writes report.md, report.json and the figures."""
-    from sign_cnn import evaluation_figures, figures  # matplotlib: 1 s
+    from sign_cnn import figures  # matplotlib: 1 s
+    from sign_cnn.reports import evaluation_figures
 
     report, directory, title = evaluation.report, evaluation.directory, evaluation.title
     counts = np.array(report.confusion)

@@ -14,19 +14,19 @@ import onnx
 from numpy.typing import NDArray
 from rich import get_console
 
-from sign_cnn import scoring
-from sign_cnn.checkpoint_model import CheckpointModel
 from sign_cnn.config import DataConfig, SyntheticConfig
 from sign_cnn.data import source
 from sign_cnn.data.dataset import SignDataset
 from sign_cnn.data.synthetic import draw_letter
 from sign_cnn.errors import DataError, UserError, clean_exit
 from sign_cnn.files import explained, replacing
+from sign_cnn.inference.checkpoint_model import CheckpointModel
+from sign_cnn.inference.model_card import ModelCard
+from sign_cnn.inference.onnx_graph import INPUT_IN_WORDS, Precision, make_graph
+from sign_cnn.inference.onnx_model import OnnxModel
 from sign_cnn.letters import LETTERS, NUM_CLASSES
-from sign_cnn.model_card import ModelCard
-from sign_cnn.onnx_graph import INPUT_IN_WORDS, Precision, make_graph
-from sign_cnn.onnx_model import OnnxModel
-from sign_cnn.run_directory import RunDirectory
+from sign_cnn.reports import scoring
+from sign_cnn.runs.run_directory import RunDirectory
 
 MAX_DIFFERENCE = 1e-5
 """Largest difference of a probability that float32 may have; its letters must not change at all."""

@@ -18,11 +18,11 @@ from rich import get_console
 from sign_cnn import intervals
 from sign_cnn.errors import UserError, clean_exit
 from sign_cnn.files import explained, write_text
-from sign_cnn.folds import check_folds, find_runs
 from sign_cnn.letters import letter_of
-from sign_cnn.predictions import Predictions
-from sign_cnn.report_text import Section, console_table, markdown_table, percent
-from sign_cnn.run_directory import RunDirectory
+from sign_cnn.reports.folds import check_folds, find_runs
+from sign_cnn.reports.report_text import Section, console_table, markdown_table, percent
+from sign_cnn.runs.predictions import Predictions
+from sign_cnn.runs.run_directory import RunDirectory
 
 
 @dataclass(frozen=True)

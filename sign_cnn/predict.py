@@ -12,10 +12,10 @@ from rich import get_console
 from rich.markup import escape
 from rich.table import Table
 
-from sign_cnn import picture_files
 from sign_cnn.errors import DataError, UserError, clean_exit
-from sign_cnn.images import Crop, load_image
-from sign_cnn.reading import THRESHOLD, Model, Reading, read, word
+from sign_cnn.images import picture_files
+from sign_cnn.images.preprocessing import Crop, load_image
+from sign_cnn.inference.reading import THRESHOLD, Model, Reading, read, word
 
 TOP = 3
 """How many letters are shown of each picture."""
@@ -49,10 +49,10 @@ def open_model(path: Path) -> Model:
     if not path.is_file():
         raise UserError(f"{path} does not exist: name a run's directory, a checkpoint or a model.onnx")
     if path.suffix.lower() == ".onnx":
-        from sign_cnn.onnx_model import OnnxModel
+        from sign_cnn.inference.onnx_model import OnnxModel
 
         return OnnxModel(path)
-    from sign_cnn.checkpoint_model import CheckpointModel  # torch: 3 s
+    from sign_cnn.inference.checkpoint_model import CheckpointModel  # torch: 3 s
 
     return CheckpointModel(path)
 

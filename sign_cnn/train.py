@@ -4,7 +4,7 @@ Nothing here imports torch before the configuration is known to be good and the 
 """
 
 if __name__ == "__main__":  # up here, so that Ctrl-C during the imports below is answered as well
-    from sign_cnn.interruption import answered
+    from sign_cnn.runs.interruption import answered
 
     with answered():
         # Under its own name, not as __main__: workers of a sweep import the task from where it says that it lives.
@@ -28,16 +28,18 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sign_cnn import console, interruption, run_directory, sweeps
+from sign_cnn import console, sweeps
 from sign_cnn.checks import check, name_problems
 from sign_cnn.config import Config, identity, read, register_schema, settle
 from sign_cnn.data import source
 from sign_cnn.errors import ConfigError, InUseError, UserError, clean_exit
 from sign_cnn.files import explained
-from sign_cnn.interruption import Interrupted
-from sign_cnn.ownership import global_rank
-from sign_cnn.results import Result
-from sign_cnn.sweeps import naming, plan
+from sign_cnn.reports import run_table
+from sign_cnn.runs import interruption, naming, run_directory
+from sign_cnn.runs.interruption import Interrupted
+from sign_cnn.runs.ownership import global_rank
+from sign_cnn.runs.results import Result
+from sign_cnn.sweeps import plan
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +77,7 @@ def train(
         if run.finished:
             log.info("already done: %s", run.path)
             return run.result
-        from sign_cnn import fitting, outcome  # torch and Lightning: 7 s
+        from sign_cnn.training import fitting, outcome  # torch and Lightning: 7 s
 
         fitting.prepare(config)
         data = fitting.make_data(config)
@@ -129,7 +131,7 @@ def single_run(cfg: DictConfig, directory: Path, overrides: Sequence[str]) -> fl
             stop.command += f" {shlex.quote(f'name={config.name}')}"
         raise
     if global_rank() == 0:
-        console.show(result, directory)
+        run_table.show(result, directory)
     return result.val_acc
 
 

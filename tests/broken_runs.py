@@ -13,7 +13,7 @@ from hostile import CANARY, claiming_gigabytes, hostile_pickle
 from sample_csv import write_pair
 
 from sign_cnn.data import cache, npz
-from sign_cnn.predictions import Predictions
+from sign_cnn.runs.predictions import Predictions
 
 
 def _run(folder: Path) -> Path:

@@ -8,8 +8,8 @@ from omegaconf import OmegaConf
 from sign_cnn.config import Config, plain
 from sign_cnn.intervals import photographs_wrong
 from sign_cnn.letters import NUM_CLASSES
-from sign_cnn.predictions import Predictions
-from sign_cnn.results import Result
+from sign_cnn.runs.predictions import Predictions
+from sign_cnn.runs.results import Result
 
 FINGERPRINT = "0123456789ab" + "0" * 52
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sign_cnn.results import Result
+from sign_cnn.runs.results import Result
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:

@@ -12,10 +12,10 @@ from fake_runs import fake_run
 from PIL import Image
 
 from sign_cnn.config import Config
+from sign_cnn.inference.model_card import ModelCard
+from sign_cnn.inference.onnx_graph import INPUT_IN_WORDS, make_graph
 from sign_cnn.letters import NUM_CLASSES, class_of
-from sign_cnn.model_card import ModelCard
 from sign_cnn.models.classifier import SignClassifier
-from sign_cnn.onnx_graph import INPUT_IN_WORDS, make_graph
 
 STEP = 10
 

@@ -17,11 +17,11 @@ from sign_cnn.app.looking import MAX_BYTES, WHOLE, look, samples
 from sign_cnn.config import DataConfig
 from sign_cnn.data import source
 from sign_cnn.errors import DataError
-from sign_cnn.images import load_image
+from sign_cnn.images.preprocessing import load_image
+from sign_cnn.inference.model_card import ModelCard
+from sign_cnn.inference.onnx_model import OnnxModel
+from sign_cnn.inference.reading import read, word
 from sign_cnn.letters import LETTERS
-from sign_cnn.model_card import ModelCard
-from sign_cnn.onnx_model import OnnxModel
-from sign_cnn.reading import read, word
 
 SCRIPT = Path(page.__file__).with_name("streamlit_app.py")
 OFFICIAL = ModelCard(

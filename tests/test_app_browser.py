@@ -17,9 +17,9 @@ from stub_network import picture_of, write_onnx
 
 from sign_cnn.app import page as app_page
 from sign_cnn.app.looking import GALLERY
-from sign_cnn.images import load_image
-from sign_cnn.onnx_model import OnnxModel
-from sign_cnn.reading import read, word
+from sign_cnn.images.preprocessing import load_image
+from sign_cnn.inference.onnx_model import OnnxModel
+from sign_cnn.inference.reading import read, word
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

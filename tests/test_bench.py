@@ -14,8 +14,8 @@ from scripts.bench.accuracy import Fit
 from scripts.bench.first_step import WhenImported
 from scripts.bench.measurement import Target
 from scripts.bench.recipes import Options, composed, shortened
-from sign_cnn import callbacks, fitting
 from sign_cnn.train import CONFIG_DIR
+from sign_cnn.training import callbacks, fitting
 
 RECIPES = sorted({"best", "speedrun", "article_tuned"} & {path.stem for path in Path(CONFIG_DIR).rglob("*.yaml")})
 

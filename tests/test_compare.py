@@ -8,7 +8,7 @@ from sign_cnn import compare
 from sign_cnn.compare import Comparison, compare_predictions
 from sign_cnn.config import Config, DataConfig
 from sign_cnn.errors import UserError
-from sign_cnn.predictions import Predictions
+from sign_cnn.runs.predictions import Predictions
 
 PHOTOGRAPHS = np.repeat(np.arange(60), 5)
 

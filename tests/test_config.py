@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from sign_cnn.checks import name_problems, out_of_range
+from sign_cnn.bounds import out_of_range
+from sign_cnn.checks import name_problems
 from sign_cnn.config import Config, DataConfig, ModelConfig, config_hash, identity, plain, typed
 from sign_cnn.errors import ConfigError
 from sign_cnn.models.conv_net import ConvNet

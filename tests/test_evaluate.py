@@ -8,15 +8,16 @@ from fake_runs import fake_run, predictions_of
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from sign_cnn import evaluate, scoring
+from sign_cnn import evaluate
 from sign_cnn.config import Config, DataConfig, typed
 from sign_cnn.data import source
 from sign_cnn.data.dataset import SignDataset
 from sign_cnn.errors import DataError, UserError
-from sign_cnn.image_folder import read_image_folder
+from sign_cnn.images.image_folder import read_image_folder
 from sign_cnn.letters import LETTERS
-from sign_cnn.results import Result
-from sign_cnn.run_directory import RunDirectory
+from sign_cnn.reports import scoring
+from sign_cnn.runs.results import Result
+from sign_cnn.runs.run_directory import RunDirectory
 from sign_cnn.train import CONFIG_DIR, train
 
 

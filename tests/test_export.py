@@ -8,15 +8,17 @@ import pytest
 import torch
 from stub_network import noise, stub_classifier, write_run
 
-from sign_cnn import export, onnx_graph, scoring
+from sign_cnn import export
 from sign_cnn.config import Config, DataConfig, SyntheticConfig
 from sign_cnn.data import source
 from sign_cnn.errors import DataError, UserError
+from sign_cnn.inference import onnx_graph
+from sign_cnn.inference.model_card import ModelCard
+from sign_cnn.inference.onnx_graph import make_graph
+from sign_cnn.inference.onnx_model import OnnxModel
 from sign_cnn.letters import LETTERS
-from sign_cnn.model_card import ModelCard
 from sign_cnn.models.classifier import SignClassifier
-from sign_cnn.onnx_graph import make_graph
-from sign_cnn.onnx_model import OnnxModel
+from sign_cnn.reports import scoring
 
 NETWORK = {"width": 4, "depth": 2, "kernel_size": 3, "dense_units": [16]}
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 from filelock import FileLock
 
-from sign_cnn.results import Result
+from sign_cnn.runs.results import Result
+from sign_cnn.runs.study import Study
 from sign_cnn.sweeps.grid import GridSweeper
-from sign_cnn.sweeps.study import Study
 from sign_cnn.train import CONFIG_DIR
 
 Sweep = Callable[..., int | str | None]
@@ -61,7 +61,7 @@ def test_a_job_that_raises_leaves_its_traceback_in_its_own_log(sweep: Sweep, mon
     def broken(*_: object) -> None:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr("sign_cnn.fitting.make_model", broken)
+    monkeypatch.setattr("sign_cnn.training.fitting.make_model", broken)
     assert "1 of 1 jobs failed" in str(sweep("name=s", "model.depth=1"))
     assert (results("s")["default"].status, results("s")["default"].error) == ("failed", "out of memory")
     log = Path("outputs/sweeps/s/default/train.log").read_text()

@@ -11,8 +11,10 @@ import torch
 from hostile import CANARY, archive_of, hostile_pickle
 from stub_network import picture_of
 
-from sign_cnn import checkpoint_files, evaluate, export, predict, results
+from sign_cnn import evaluate, export, predict
 from sign_cnn.errors import UserError
+from sign_cnn.models import checkpoint_files
+from sign_cnn.runs import results
 from sign_cnn.train import train
 
 RAN = f"""

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from sign_cnn.errors import DataError
-from sign_cnn.images import load_image, prepare
+from sign_cnn.images.preprocessing import load_image, prepare
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -231,7 +231,14 @@ def test_more_pixel_data_than_pixels_are_not_unpacked():
 
 def test_neither_torch_nor_the_rest_of_the_package_is_imported():
     code = (
-        "import sys, sign_cnn.images; print(*(name for name in sys.modules if name[:5] in ('torch', 'sign_', 'scipy')))"
+        "import sys, sign_cnn.images.preprocessing; "
+        "print(*(name for name in sys.modules if name[:5] in ('torch', 'sign_', 'scipy')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert set(done.stdout.split()) == {"sign_cnn", "sign_cnn.errors", "sign_cnn.image_files", "sign_cnn.images"}
+    assert set(done.stdout.split()) == {
+        "sign_cnn",
+        "sign_cnn.errors",
+        "sign_cnn.images",
+        "sign_cnn.images.image_files",
+        "sign_cnn.images.preprocessing",
+    }

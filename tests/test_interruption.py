@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from stopped_runs import assert_same
 
-from sign_cnn import interruption
-from sign_cnn.interruption import Interrupted
-from sign_cnn.results import Result
+from sign_cnn.runs import interruption
+from sign_cnn.runs.interruption import Interrupted
+from sign_cnn.runs.results import Result
 
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 
@@ -80,7 +80,7 @@ def test_an_interrupted_sweep_keeps_what_is_done(number, overrides, command_line
 
 
 def test_the_same_signal_twice_does_not_cut_off_the_record(overrides, command_line, monkeypatch, capfd):
-    from sign_cnn.run_directory import RunDirectory
+    from sign_cnn.runs.run_directory import RunDirectory
 
     original = RunDirectory._store
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from sign_cnn.results import Result
+from sign_cnn.runs.results import Result
 from sign_cnn.train import CONFIG_DIR
 
 

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sign_cnn.outcome import below_chance
+from sign_cnn.training.outcome import below_chance
 
 
 def data(val: list[int]) -> SimpleNamespace:

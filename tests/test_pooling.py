@@ -8,9 +8,9 @@ from fake_runs import fake_run, predictions_of
 from sign_cnn import pooling
 from sign_cnn.config import Config, DataConfig, ModelConfig, TrainerConfig
 from sign_cnn.errors import UserError
-from sign_cnn.folds import find_runs
 from sign_cnn.intervals import accuracy_interval, photograph_interval
 from sign_cnn.pooling import pool
+from sign_cnn.reports.folds import find_runs
 
 FOLDS, PHOTOGRAPHS, VARIANTS = 3, 30, 4
 WRONG = {0: [4], 1: [4, 5, 6]}  # photographs, by seed

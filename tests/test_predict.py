@@ -10,12 +10,13 @@ import pytest
 from PIL import Image
 from stub_network import noise, picture_of, stub_classifier, write_onnx, write_run
 
-from sign_cnn import picture_files, predict
+from sign_cnn import predict
 from sign_cnn.app.looking import look
 from sign_cnn.errors import UserError
-from sign_cnn.images import load_image
+from sign_cnn.images import picture_files
+from sign_cnn.images.preprocessing import load_image
+from sign_cnn.inference.reading import Reading, read, word
 from sign_cnn.letters import LETTERS
-from sign_cnn.reading import Reading, read, word
 
 
 @pytest.fixture(scope="module")

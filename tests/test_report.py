@@ -6,10 +6,10 @@ import pytest
 from fake_runs import predictions_of
 from scipy.special import softmax
 
-from sign_cnn import report_text
 from sign_cnn.letters import NUM_CLASSES, class_of
-from sign_cnn.predictions import Predictions
-from sign_cnn.report import NUM_HARDEST, calibration_error, make_report, reliability
+from sign_cnn.reports import report_text
+from sign_cnn.reports.report import NUM_HARDEST, calibration_error, make_report, reliability
+from sign_cnn.runs.predictions import Predictions
 
 A, B, K = class_of("A"), class_of("B"), class_of("K")
 
@@ -119,6 +119,6 @@ def test_markdown_escapes_what_would_end_a_cell():
 
 
 def test_counting_needs_no_torch():
-    code = "import sys, sign_cnn.report, sign_cnn.evaluate, sign_cnn.compare; print('torch' in sys.modules)"
+    code = "import sys, sign_cnn.reports.report, sign_cnn.evaluate, sign_cnn.compare; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

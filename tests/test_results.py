@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sign_cnn import results
 from sign_cnn.errors import UserError
-from sign_cnn.results import Result
+from sign_cnn.runs import results
+from sign_cnn.runs.results import Result
 
 
 def test_what_nobody_knows_yet_is_none_and_what_belongs_to_no_run_is_empty() -> None:

@@ -5,9 +5,9 @@ import pytest
 import torch
 from stopped_runs import Stop, assert_same, rows, stop_before
 
-from sign_cnn.callbacks import NamedCheckpoint
-from sign_cnn.results import Result
+from sign_cnn.runs.results import Result
 from sign_cnn.train import train
+from sign_cnn.training.callbacks import NamedCheckpoint
 
 EPOCHS = 4
 
@@ -58,7 +58,7 @@ def test_a_run_that_was_moved_goes_on_with_its_best_epoch(tmp_path: Path):
 
 def test_a_run_that_failed_while_it_ended_ends_without_training_again(make_config, tmp_path: Path):
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("sign_cnn.outcome.finish", lambda *_: 1 / 0)
+        patched.setattr("sign_cnn.training.outcome.finish", lambda *_: 1 / 0)
         with suppress(ZeroDivisionError):
             train(make_config(), tmp_path / "parts")
     table = rows(tmp_path / "parts" / "metrics.csv")

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from sign_cnn.results import Result
+from sign_cnn.runs.results import Result
 
 optuna = pytest.importorskip("optuna")
 
@@ -35,7 +35,7 @@ def test_a_search_stores_its_study_and_goes_on_to_the_number_asked_for(search, c
 
 
 def test_a_trial_that_fails_does_not_stop_the_search(search, monkeypatch: pytest.MonkeyPatch):
-    from sign_cnn import fitting
+    from sign_cnn.training import fitting
 
     original, calls = fitting.make_model, []
 

@@ -13,8 +13,8 @@ import rich
 from fake_runs import fake_run, judged_run
 
 from sign_cnn import summarize
+from sign_cnn.runs.study import Study
 from sign_cnn.summary import figures as summary_figures
-from sign_cnn.sweeps.study import Study
 
 PHOTOGRAPHS = np.repeat(np.arange(60), 5)
 

@@ -5,9 +5,9 @@ import pytest
 from fake_runs import FINGERPRINT, fake_run, judged_run
 from filelock import FileLock
 
+from sign_cnn.runs.study import Study
 from sign_cnn.summary.contents import collect
 from sign_cnn.summary.jobs import in_order, read_job
-from sign_cnn.sweeps.study import Study
 
 PHOTOGRAPHS = np.repeat(np.arange(20), 5)
 

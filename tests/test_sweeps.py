@@ -1,7 +1,7 @@
 import pytest
 
+from sign_cnn.runs.naming import hparams, labels, short_names, shown
 from sign_cnn.sweeps.directories import job_name, merged
-from sign_cnn.sweeps.naming import hparams, labels, short_names, shown
 
 
 @pytest.mark.parametrize(

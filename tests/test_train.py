@@ -13,13 +13,13 @@ import torch
 from stopped_runs import Stop, equal, rows, stop_before, weights
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sign_cnn import run_directory
 from sign_cnn.config import config_hash
 from sign_cnn.data import source
 from sign_cnn.errors import ConfigError, DataError, UserError
 from sign_cnn.models.classifier import SignClassifier
-from sign_cnn.predictions import Predictions
-from sign_cnn.results import Result
+from sign_cnn.runs import run_directory
+from sign_cnn.runs.predictions import Predictions
+from sign_cnn.runs.results import Result
 from sign_cnn.train import CONFIG_DIR, train
 
 CONTRACT = re.findall(
@@ -130,7 +130,7 @@ def test_the_same_command_returns_the_stored_result_without_torch(finished: Path
     config = run_directory.stored_config(finished)
     before = (finished / "result.json").stat().st_mtime_ns
     code = (
-        "import sys; from pathlib import Path; from sign_cnn.run_directory import stored_config;"
+        "import sys; from pathlib import Path; from sign_cnn.runs.run_directory import stored_config;"
         "from sign_cnn.train import train; path = Path(sys.argv[1]);"
         "print(train(stored_config(path), path).val_acc, 'torch' in sys.modules)"
     )

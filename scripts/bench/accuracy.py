@@ -14,11 +14,12 @@ from pytorch_lightning.callbacks import Checkpoint
 from scripts.bench import measurement
 from scripts.bench.measurement import Report, Series, Sheet, Target, number, scratch
 from scripts.bench.recipes import Options, composed, say
-from sign_cnn import fitting, run_directory
 from sign_cnn.config import Config
 from sign_cnn.data.datamodule import SignMNISTDataModule
 from sign_cnn.models.classifier import SignClassifier
-from sign_cnn.run_directory import RunDirectory
+from sign_cnn.runs import run_directory
+from sign_cnn.runs.run_directory import RunDirectory
+from sign_cnn.training import fitting
 
 THRESHOLDS = (0.963, 0.99, 0.995, 0.999)
 """The first is what the article reports for its tuned network."""

@@ -10,10 +10,10 @@ import numpy as np
 
 from scripts.bench.measurement import peak_megabytes, scratch
 from scripts.bench.recipes import composed, shortened
-from sign_cnn import run_directory
 from sign_cnn.config import Config
 from sign_cnn.data.datamodule import SignMNISTDataModule
 from sign_cnn.models import geometry
+from sign_cnn.runs import run_directory
 
 
 @dataclass
@@ -46,8 +46,8 @@ def whole(config: Config, folder: Path) -> dict[str, Any]:
 
 def epochs(config: Config, copies: int, folder: Path) -> dict[str, Any]:
     """A fit alone."""
-    from sign_cnn import fitting
-    from sign_cnn.callbacks import EpochRecorder
+    from sign_cnn.training import fitting
+    from sign_cnn.training.callbacks import EpochRecorder
 
     fitting.prepare(config)
     data = fitting.make_data(config)

@@ -18,8 +18,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from sign_cnn import results
 from sign_cnn.files import write_text
+from sign_cnn.runs import results
 
 clock = time.perf_counter
 

@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader
 from scripts.bench.measurement import Report, Series, Target, images_per_second, interleaved, ratios
 from scripts.bench.recipes import Options, composed, say
 from scripts.bench.usual import PerSample, transforms
-from sign_cnn import fitting
 from sign_cnn.data.datamodule import SignMNISTDataModule
+from sign_cnn.training import fitting
 
 WORKERS = (0, 2)
 FACTOR = 15

@@ -19,12 +19,13 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from scripts.bench.measurement import Report, Series, Sheet, clock, number, scratch
 from scripts.bench.recipes import Options, composed, say
-from sign_cnn import fitting, run_directory
-from sign_cnn.callbacks import EpochRecorder
 from sign_cnn.config import Config
 from sign_cnn.data.augment import Augment
 from sign_cnn.data.datamodule import SignMNISTDataModule
 from sign_cnn.models import geometry
+from sign_cnn.runs import run_directory
+from sign_cnn.training import fitting
+from sign_cnn.training.callbacks import EpochRecorder
 
 AUGMENTATION = "augmentation"
 KINDS = {

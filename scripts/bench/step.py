@@ -13,11 +13,12 @@ from scripts.bench import measurement, plain, usual
 from scripts.bench.measurement import Report, Series, Sheet, Target, interleaved, number, ratios, scratch, timed
 from scripts.bench.plain import FitSeconds
 from scripts.bench.recipes import Options, composed, say, shortened
-from sign_cnn import fitting, run_directory
-from sign_cnn.callbacks import EpochRecorder
 from sign_cnn.config import Config
 from sign_cnn.data.datamodule import SignMNISTDataModule
 from sign_cnn.models.classifier import SignClassifier
+from sign_cnn.runs import run_directory
+from sign_cnn.training import fitting
+from sign_cnn.training.callbacks import EpochRecorder
 
 LIMITS = {"best": (1.10, 2.0), "speedrun": (1.25, 3.0)}
 """Of ours / plain, at most, and of usual / ours, at least."""

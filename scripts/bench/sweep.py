@@ -11,9 +11,10 @@ import pytorch_lightning as pl
 
 from scripts.bench.measurement import Report, Series, Sheet, Target, clock, number, scratch, timed
 from scripts.bench.recipes import Options, arguments, say
-from sign_cnn import fitting, outcome, summarize
+from sign_cnn import summarize
 from sign_cnn.data import datamodule
 from sign_cnn.train import main
+from sign_cnn.training import fitting, outcome
 
 JOBS = 24
 STEPS = 4  # of each job

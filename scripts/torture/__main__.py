@@ -122,9 +122,9 @@ def quick(bench: Bench, random: Random, options: argparse.Namespace) -> list[Row
     return [shown(killed, bench, SCENARIOS["run"], options.kills, random, aimed=True)]
 
 
-TRAINING = ("sign_cnn.train", "sign_cnn.fitting", "sign_cnn.outcome", "sklearn.model_selection")
+TRAINING = ("sign_cnn.train", "sign_cnn.training.fitting", "sign_cnn.training.outcome", "sklearn.model_selection")
 AFTERWARDS = (
-    "sign_cnn.evaluate", "sign_cnn.evaluation_figures", "sign_cnn.export", "sign_cnn.summarize",
+    "sign_cnn.evaluate", "sign_cnn.reports.evaluation_figures", "sign_cnn.export", "sign_cnn.summarize",
     "sign_cnn.summary.figures", "torch.utils.tensorboard",
 )  # fmt: skip
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sign_cnn.interruption import answered
+from sign_cnn.runs.interruption import answered
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -13,7 +13,7 @@ from scripts.torture import inspection
 from scripts.torture.children import Child, Command, Fork, Fresh, Surroundings
 from scripts.torture.scenarios import JOBLIB, SCENARIOS, Bench, Scenario
 from sign_cnn.errors import UserError
-from sign_cnn.results import Result
+from sign_cnn.runs.results import Result
 
 PATIENCE_SECONDS = 120
 """After so long a command is taken for one that hangs."""

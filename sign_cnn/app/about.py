@@ -1,6 +1,6 @@
 """What the page says of its model, every figure from the model's own card."""
 
-from sign_cnn.model_card import ModelCard
+from sign_cnn.inference.model_card import ModelCard
 
 MOTIONS = "J and Z are motions, which no single picture shows: they cannot be recognised."
 

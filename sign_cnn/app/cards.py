@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sign_cnn.app import sentence
 from sign_cnn.app.looking import WHOLE, Box, Look, look
 from sign_cnn.errors import DataError
-from sign_cnn.reading import Model, Reading, read, word
+from sign_cnn.inference.reading import Model, Reading, read, word
 
 TOP = 3
 SHOWN_SIZE = 128

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from sign_cnn.image_files import open_image
-from sign_cnn.images import as_grey, prepare, upright
+from sign_cnn.images.image_files import open_image
+from sign_cnn.images.preprocessing import as_grey, prepare, upright
 from sign_cnn.letters import LETTERS
 
 MAX_BYTES = 5 * 2**20

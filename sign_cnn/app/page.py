@@ -8,9 +8,9 @@ import streamlit as st
 from sign_cnn.app import about, cards, sentence
 from sign_cnn.app.looking import samples
 from sign_cnn.errors import DataError
-from sign_cnn.onnx_model import OnnxModel
-from sign_cnn.picture_files import natural_key
-from sign_cnn.reading import THRESHOLD
+from sign_cnn.images.picture_files import natural_key
+from sign_cnn.inference.onnx_model import OnnxModel
+from sign_cnn.inference.reading import THRESHOLD
 
 MODEL_VARIABLE = "SIGN_CNN_MODEL"
 MODEL = Path(__file__).with_name("model.onnx")

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from sign_cnn import checkpoint_files
 from sign_cnn.config import OptimizerConfig, SchedulerConfig
 from sign_cnn.data.datamodule import Batch
 from sign_cnn.errors import UserError
 from sign_cnn.letters import LETTERS
+from sign_cnn.models import checkpoint_files
 from sign_cnn.models.conv_net import ConvNet
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sign_cnn.errors import UserError
+from sign_cnn.runs.study import Study
 from sign_cnn.summary import words
 from sign_cnn.summary.jobs import Job, read_job, read_names
 from sign_cnn.summary.table import Configuration, configurations, factor_names
-from sign_cnn.sweeps.study import Study
 
 if TYPE_CHECKING:
     from sign_cnn.summary.effects import Effect, Grid, Trend

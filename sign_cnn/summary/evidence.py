@@ -68,7 +68,7 @@ def read_rows(path: Path) -> Rows:
     Raises:
         UserError: The file is missing or damaged, or holds none.
     """
-    from sign_cnn.predictions import Predictions  # loads scipy, which a summary without comparisons does not need
+    from sign_cnn.runs.predictions import Predictions  # loads scipy, which a summary without comparisons does not need
 
     if path.exists() and not zipfile.is_zipfile(path):  # numpy leaves such a file open
         raise UserError(f"{path} is damaged (cut off, or no archive): remove the run's directory and run it again")

@@ -9,10 +9,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from sign_cnn.errors import UserError
-from sign_cnn.results import Result
+from sign_cnn.runs.naming import labels
+from sign_cnn.runs.results import Result
+from sign_cnn.runs.study import Study
 from sign_cnn.summary.evidence import Rows, read_rows
-from sign_cnn.sweeps.naming import labels
-from sign_cnn.sweeps.study import Study
 
 STATUSES = ("done", "failed", "running", "interrupted", "missing", "unreadable")
 """Of a job. `missing` is planned and not begun; `unreadable` has a damaged file; the others as in `Result`."""

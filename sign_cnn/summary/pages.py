@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.console import Console, ConsoleRenderable
 
-from sign_cnn.report_text import Section, console_table, markdown_table
-from sign_cnn.results import Result
+from sign_cnn.reports.report_text import Section, console_table, markdown_table
+from sign_cnn.runs.results import Result
 from sign_cnn.summary.contents import Summary
 from sign_cnn.summary.jobs import Job, number
 from sign_cnn.summary.table import Configuration, Difference, factor_names, varying

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal
 
-from sign_cnn.results import Result
+from sign_cnn.runs.results import Result
 from sign_cnn.summary.evidence import Evidence, Rows, evidence
 from sign_cnn.summary.jobs import STATUSES, Job, natural
 

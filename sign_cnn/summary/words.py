@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sign_cnn.report_text import percent
+from sign_cnn.reports.report_text import percent
 from sign_cnn.summary.jobs import Job
 from sign_cnn.summary.table import Configuration, counted, varying
 

@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from sign_cnn.checks import name_problems
-from sign_cnn.sweeps import naming
+from sign_cnn.runs import naming
 
 
 def name_directories(config: DictConfig, params: Mapping[str, Any]) -> None:

@@ -21,12 +21,12 @@ from omegaconf import DictConfig, OmegaConf
 from sign_cnn.config import read
 from sign_cnn.errors import ConfigError, clean_exit
 from sign_cnn.files import explained
-from sign_cnn.interruption import Interrupted, this_command
-from sign_cnn.ownership import is_held
+from sign_cnn.runs.interruption import Interrupted, this_command
+from sign_cnn.runs.ownership import is_held
+from sign_cnn.runs.study import Study
 from sign_cnn.sweeps import directories, plan
 from sign_cnn.sweeps.composing import RememberingLoader
 from sign_cnn.sweeps.plan import Job
-from sign_cnn.sweeps.study import Study
 
 log = logging.getLogger(__name__)
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from rich import get_console
 from rich.table import Table
 
-from sign_cnn import checks, run_directory
+from sign_cnn import checks
 from sign_cnn.config import Config
 from sign_cnn.data import source
 from sign_cnn.errors import ConfigError, UserError
 from sign_cnn.models import geometry
-from sign_cnn.results import Result, Status
+from sign_cnn.runs import run_directory
+from sign_cnn.runs.results import Result, Status
 
 
 @dataclass

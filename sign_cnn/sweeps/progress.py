@@ -12,7 +12,7 @@ from rich import get_console
 
 from sign_cnn import summarize
 from sign_cnn.errors import UserError
-from sign_cnn.results import Result
+from sign_cnn.runs.results import Result
 
 
 class Progress:

@@ -11,9 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from sign_cnn.errors import clean_exit
 from sign_cnn.files import explained
-from sign_cnn.interruption import this_command
+from sign_cnn.runs.interruption import this_command
+from sign_cnn.runs.study import Study
 from sign_cnn.sweeps import directories
-from sign_cnn.sweeps.study import Study
 
 
 class SearchSweeper(Sweeper):

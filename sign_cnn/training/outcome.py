@@ -10,15 +10,15 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from sign_cnn import intervals
-from sign_cnn.callbacks import EpochRecorder
 from sign_cnn.config import Config
 from sign_cnn.data.datamodule import SignMNISTDataModule
 from sign_cnn.letters import NUM_CLASSES
 from sign_cnn.models import geometry
 from sign_cnn.models.classifier import SignClassifier
-from sign_cnn.predictions import Predictions
-from sign_cnn.results import Result
-from sign_cnn.run_directory import RunDirectory
+from sign_cnn.runs.predictions import Predictions
+from sign_cnn.runs.results import Result
+from sign_cnn.runs.run_directory import RunDirectory
+from sign_cnn.training.callbacks import EpochRecorder
 
 log = logging.getLogger(__name__)
 

@@ -23,12 +23,12 @@ from pytorch_lightning.callbacks import (
 from pytorch_lightning.loggers import TensorBoardLogger
 from torchvision.utils import make_grid
 
-from sign_cnn import checkpoint_files
 from sign_cnn.config import Config
 from sign_cnn.data.datamodule import Batch, mixed
 from sign_cnn.files import replacing, write_text
-from sign_cnn.ownership import global_rank
-from sign_cnn.run_directory import RunDirectory
+from sign_cnn.models import checkpoint_files
+from sign_cnn.runs.ownership import global_rank
+from sign_cnn.runs.run_directory import RunDirectory
 
 log = logging.getLogger(__name__)
 

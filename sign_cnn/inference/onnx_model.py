@@ -9,7 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from sign_cnn.errors import DataError
-from sign_cnn.model_card import ModelCard
+from sign_cnn.inference.model_card import ModelCard
 
 INPUT = "images"
 LOGITS = "logits"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sign_cnn.errors import DataError
-from sign_cnn.image_files import MAX_BYTES, MAX_PIXELS, PictureFile, name_of, open_image, reason
+from sign_cnn.images.image_files import MAX_BYTES, MAX_PIXELS, PictureFile, name_of, open_image, reason
 
 IMAGE_SIZE = 28
 """Height and width of the result, in pixels."""

@@ -8,8 +8,8 @@ from matplotlib.ticker import LogLocator, PercentFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from sign_cnn.figures import TEST_COLOUR, TRAIN_COLOUR, VAL_COLOUR
-from sign_cnn.report import HardPhotograph, ReliabilityBin
-from sign_cnn.report_text import percent
+from sign_cnn.reports.report import HardPhotograph, ReliabilityBin
+from sign_cnn.reports.report_text import percent
 
 _COLUMNS = 6
 _FEW_ROWS = 20  # a share of fewer says little

@@ -13,14 +13,14 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
-from sign_cnn.callbacks import AtomicCheckpointIO, make_callbacks
 from sign_cnn.config import Config, plain
 from sign_cnn.data import source
 from sign_cnn.data.datamodule import SignMNISTDataModule
 from sign_cnn.errors import ConfigError, UserError
 from sign_cnn.models.classifier import SignClassifier
-from sign_cnn.predictions import Predictions
-from sign_cnn.run_directory import RunDirectory
+from sign_cnn.runs.predictions import Predictions
+from sign_cnn.runs.run_directory import RunDirectory
+from sign_cnn.training.callbacks import AtomicCheckpointIO, make_callbacks
 
 log = logging.getLogger(__name__)
 

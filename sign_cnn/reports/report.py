@@ -10,7 +10,7 @@ from scipy.special import softmax
 
 from sign_cnn import intervals
 from sign_cnn.letters import LETTERS, NUM_CLASSES
-from sign_cnn.predictions import Predictions
+from sign_cnn.runs.predictions import Predictions
 
 NUM_BINS = 15
 """Equal bins of confidence that calibration is measured in; the usual number since Guo et al. (2017)."""

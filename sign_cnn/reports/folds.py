@@ -5,8 +5,8 @@ from pathlib import Path
 
 from sign_cnn.config import Config, identity
 from sign_cnn.errors import UserError
-from sign_cnn.results import Result
-from sign_cnn.run_directory import RunDirectory, stored_config
+from sign_cnn.runs.results import Result
+from sign_cnn.runs.run_directory import RunDirectory, stored_config
 
 _LEADING = ("seed", "data.fold")
 """What the runs of one cross-validation differ in."""

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from sign_cnn import typed_values
-from sign_cnn.checks import out_of_range
+from sign_cnn.bounds import out_of_range
 from sign_cnn.config import ModelConfig, OptimizerConfig, SchedulerConfig
 from sign_cnn.data.dataset import IMAGE_SIZE
 from sign_cnn.errors import UserError

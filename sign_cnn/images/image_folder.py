@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sign_cnn.errors import DataError
-from sign_cnn.images import IMAGE_SIZE, load_image
+from sign_cnn.images.preprocessing import IMAGE_SIZE, load_image
 from sign_cnn.letters import LETTERS, class_of
 
 

@@ -15,8 +15,8 @@ from onnxruntime import quantization
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import Tensor, nn
 
+from sign_cnn.inference.onnx_model import INPUT, LOGITS, PROBABILITIES
 from sign_cnn.models.classifier import SignClassifier
-from sign_cnn.onnx_model import INPUT, LOGITS, PROBABILITIES
 
 Precision = Literal["float32", "float16", "int8"]
 """Of the weights; both short ones are an approximation."""

@@ -84,7 +84,7 @@ def answered() -> Iterator[None]:
         with raised():
             yield
     except Interrupted as stop:
-        from sign_cnn.ownership import global_rank  # not before it is needed: 0.1 s
+        from sign_cnn.runs.ownership import global_rank  # not before it is needed: 0.1 s
 
         if not stop.answered and global_rank() == 0:
             print(f"Interrupted by {NAMES[stop.number]}. This goes on: {stop.command}", file=sys.stderr, flush=True)

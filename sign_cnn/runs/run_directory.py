@@ -13,13 +13,13 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from sign_cnn import plain_yaml, results
 from sign_cnn.config import Config, config_hash, identity, plain, typed
 from sign_cnn.console import FILE_ONLY
 from sign_cnn.errors import ConfigError, UserError
 from sign_cnn.files import explained, sweep_temporary, write_text
-from sign_cnn.ownership import global_rank, held
-from sign_cnn.results import Result
+from sign_cnn.runs import plain_yaml, results
+from sign_cnn.runs.ownership import global_rank, held
+from sign_cnn.runs.results import Result
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from sign_cnn.report import Report
+from sign_cnn.reports.report import Report
 
 
 @dataclass(frozen=True)

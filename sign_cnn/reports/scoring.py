@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from sign_cnn.data import csv_files, source
 from sign_cnn.data.dataset import SignDataset
 from sign_cnn.errors import DataError, UserError
-from sign_cnn.predictions import Predictions
-from sign_cnn.results import Result
-from sign_cnn.run_directory import RunDirectory, stored_config
+from sign_cnn.runs.predictions import Predictions
+from sign_cnn.runs.results import Result
+from sign_cnn.runs.run_directory import RunDirectory, stored_config
 
 SPLITS = ("test", "val")
 

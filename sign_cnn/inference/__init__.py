@@ -1,0 +1,1 @@
+"""Letters from pictures, with a checkpoint or without torch, and the file that makes the latter possible."""

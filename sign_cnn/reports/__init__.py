@@ -1,0 +1,1 @@
+"""What a finished run is worth: scores, reports as text and figures, folds pooled."""

@@ -1,0 +1,1 @@
+"""One fit: the trainer with its callbacks, and what comes of it."""
