@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 from filelock import FileLock
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
 from sign_cnn.runs.results import Result
 from sign_cnn.runs.study import Study
@@ -224,13 +226,32 @@ def hparams_experiment(place: str) -> dict:
         time.sleep(0.5)
 
 
-@pytest.mark.parametrize("study", sorted({path.stem for path in Path(CONFIG_DIR, "sweep").glob("*.yaml")} - {"search"}))
+STUDIES = sorted(path.stem for path in Path(CONFIG_DIR, "sweep").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("study", [study for study in STUDIES if study != "search"])
 def test_every_study_plans_jobs_without_problems(
     study: str, fixed: list[str], sweep: Sweep, capfd: pytest.CaptureFixture[str]
 ):
     fixed[:] = [item for item in fixed if not item.startswith(("model.", "data.folds"))]
     assert sweep(f"sweep={study}", "dry_run=true") == 0
     assert "0 impossible" in capfd.readouterr().out
+
+
+def first_values(study: str) -> list[str]:
+    """Overrides that leave of a study its first job."""
+    params = OmegaConf.load(Path(CONFIG_DIR, "sweep", f"{study}.yaml")).hydra.sweeper.params
+    parsed = OverridesParser.create().parse_overrides([f"{key}={value}" for key, value in params.items()])
+    return [f"{item.key_or_group}={next(item.sweep_string_iterator())}" for item in parsed]
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_study_runs_a_step(study: str, fixed: list[str], sweep: Sweep):
+    fixed[:] = [item for item in fixed if not item.startswith(("model.", "trainer.max_epochs"))]
+    step = ["trainer=debug", "trainer.limit_batches=1", "trainer.patience=0", "data.batch_size=8"]
+    limited = ["hydra.sweeper.n_trials=1"] if study == "search" else first_values(study)
+    assert sweep(f"sweep={study}", "name=s", *step, *limited) == 0
+    assert [result.status for result in results("s").values()] == ["done"]
 
 
 def test_a_lock_left_by_a_dead_process_is_no_obstacle(sweep: Sweep):
