@@ -60,7 +60,7 @@ class AugmentConfig:
 
 @dataclass
 class ModelConfig:
-    """The arguments of `ConvNet`: convolution blocks, then dense layers, then one logit a class."""
+    """A `ConvNet`: convolution blocks, then dense layers, then one logit a class."""
 
     width: int | None = setting(None, low=1, high=4096)  # channels of the first block, doubled by each next; null: 32
     depth: int | None = setting(None, low=1, high=16)  # number of blocks; null: 3

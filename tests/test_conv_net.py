@@ -32,7 +32,7 @@ def count(net: nn.Module) -> int:
     ],
 )
 def test_the_articles_networks_have_the_articles_parameter_counts(channels, kernel_size, dropout, expected):
-    assert count(ConvNet(channels=channels, kernel_size=kernel_size, dropout=dropout)) == expected
+    assert count(ConvNet(ModelConfig(channels=channels, kernel_size=kernel_size, dropout=dropout))) == expected
 
 
 # (depth, kernel size, batch norm, downsample) -> parameters and side of the last block, width 8, dense layer of 16.
@@ -60,9 +60,8 @@ TABLE = {
 @pytest.mark.parametrize(("choice", "expected"), TABLE.items(), ids=str)
 def test_counts_and_sizes_over_depth_kernel_norm_and_downsampling(choice, expected):
     depth, kernel_size, batch_norm, downsample = choice
-    net = ConvNet(
-        width=8, depth=depth, kernel_size=kernel_size, batch_norm=batch_norm, downsample=downsample, dense_units=[16]
-    )
+    sizes = {"width": 8, "depth": depth, "kernel_size": kernel_size, "dense_units": [16]}
+    net = ConvNet(ModelConfig(**sizes, batch_norm=batch_norm, downsample=downsample))
     blocks = net.blocks(torch.zeros(2, 1, 28, 28))
     assert (count(net), blocks.shape[-1]) == expected
     assert blocks.shape == (2, 8 * 2 ** (depth - 1), expected[1], expected[1])
@@ -76,7 +75,7 @@ def test_parameters_and_macs_are_predicted_without_building_the_network():
             channels=[4, 6], convs_per_block=convs, kernel_size=3, batch_norm=norm, downsample=downsample, head=head,
             dense_units=[10, 7],
         )  # fmt: skip
-        net = ConvNet(**vars(config))
+        net = ConvNet(config)
         assert shape(config).num_params == count(net)
         assert shape(config).macs == measured_macs(net)
 
@@ -96,26 +95,26 @@ def measured_macs(net: nn.Module) -> int:
 
 
 def test_two_3x3_convolutions_see_as_far_as_one_5x5():
-    net = ConvNet(channels=[4], convs_per_block=2, kernel_size=3)
+    net = ConvNet(ModelConfig(channels=[4], convs_per_block=2, kernel_size=3))
     convs = [layer for layer in net.blocks if isinstance(layer, nn.Conv2d)]
     assert [(conv.in_channels, conv.out_channels) for conv in convs] == [(1, 4), (4, 4)]
 
 
 def test_dropout_follows_each_block_and_each_dense_layer():
-    net = ConvNet(width=4, depth=3, dropout=0.3, dense_units=[8, 8])
+    net = ConvNet(ModelConfig(width=4, depth=3, dropout=0.3, dense_units=[8, 8]))
     layers = [*net.blocks, *net.head]
     before = [type(layers[i - 1]) for i, layer in enumerate(layers) if isinstance(layer, nn.Dropout)]
     assert before == [nn.ReLU] * 5
 
 
 def test_a_convolution_before_a_norm_has_no_bias():
-    net = ConvNet(width=4, depth=1, batch_norm=True)
+    net = ConvNet(ModelConfig(width=4, depth=1, batch_norm=True))
     assert net.blocks[0].bias is None
     assert any(isinstance(layer, nn.BatchNorm2d) for layer in net.blocks)
 
 
 def test_pooling_before_the_activation_computes_the_same_as_after_it():
-    net = ConvNet(width=4, depth=1)
+    net = ConvNet(ModelConfig(width=4, depth=1))
     conv, pool, relu = net.blocks[:3]
     images = torch.randn(2, 1, 28, 28)
     assert torch.equal(net.blocks(images), pool(relu(conv(images))))
@@ -123,20 +122,22 @@ def test_pooling_before_the_activation_computes_the_same_as_after_it():
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "gelu", "silu"])
 def test_every_activation_of_the_schema_is_built(activation):
-    assert ConvNet(width=2, depth=1, activation=activation)(torch.zeros(1, 1, 28, 28)).shape == (1, 24)
+    assert ConvNet(ModelConfig(width=2, depth=1, activation=activation))(torch.zeros(1, 1, 28, 28)).shape == (1, 24)
 
 
 def test_weights_start_as_in_the_named_library():
-    keras = ConvNet(width=8, depth=2, init="keras")
+    keras = ConvNet(ModelConfig(width=8, depth=2, init="keras"))
     bound = (6 / (8 * 25 + 16 * 25)) ** 0.5
     weight = keras.blocks[4].weight
     assert bound * 0.95 < weight.abs().max() <= bound
     assert all((layer.bias == 0).all() for layer in keras.modules() if isinstance(layer, nn.Conv2d | nn.Linear))
-    assert any((layer.bias != 0).any() for layer in ConvNet(width=8).modules() if isinstance(layer, nn.Conv2d))
+    torch_like = ConvNet(ModelConfig(width=8))
+    assert any((layer.bias != 0).any() for layer in torch_like.modules() if isinstance(layer, nn.Conv2d))
 
 
 def test_no_dense_layer_is_allowed():
-    assert count(ConvNet(channels=[4], kernel_size=1, dense_units=[], head="global_pool")) == 8 + 4 * 24 + 24
+    config = ModelConfig(channels=[4], kernel_size=1, dense_units=[], head="global_pool")
+    assert count(ConvNet(config)) == 8 + 4 * 24 + 24
 
 
 @pytest.mark.parametrize(
@@ -153,7 +154,7 @@ def test_no_dense_layer_is_allowed():
 )
 def test_an_impossible_network_is_refused_with_its_numbers(arguments, message):
     with pytest.raises(ConfigError, match=re.escape(message)):
-        ConvNet(**arguments)
+        ConvNet(ModelConfig(**arguments))
 
 
 def test_all_problems_are_named_at_once():

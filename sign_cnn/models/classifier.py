@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from sign_cnn.config import OptimizerConfig, SchedulerConfig
+from sign_cnn.config import ModelConfig, OptimizerConfig, SchedulerConfig
 from sign_cnn.data.datamodule import Batch
 from sign_cnn.errors import UserError
 from sign_cnn.letters import LETTERS
@@ -39,7 +39,7 @@ class SignClassifier(pl.LightningModule):
         """Builds the network.
 
         Args:
-            network: Arguments of `ConvNet`, but for the number of classes and the image size.
+            network: Fields of `ModelConfig`; its defaults where missing.
             optimizer: Fields of `OptimizerConfig`; its defaults where missing.
             scheduler: Fields of `SchedulerConfig`; its defaults where missing.
             pixel_mean: Mean of the training pixels, of a range 0..1.
@@ -52,7 +52,7 @@ class SignClassifier(pl.LightningModule):
         """
         super().__init__()
         self.save_hyperparameters()
-        self.network = ConvNet(**network, num_classes=len(letters), image_size=image_size)
+        self.network = ConvNet(ModelConfig(**network), num_classes=len(letters), image_size=image_size)
         self.optimizer_config = OptimizerConfig(**(optimizer or {}))
         self.scheduler_config = SchedulerConfig(**(scheduler or {}))
         self.pixel_scale = 1 / (255 * pixel_std)

@@ -1,7 +1,5 @@
 """The network: blocks of same-padded convolutions that each halve the image, then dense layers."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
@@ -33,68 +31,54 @@ class ConvNet(nn.Module):
         - input: float (B, 1, image_size, image_size), normalised
         - output: float (B, num_classes), logits
 
-    >>> sum(p.numel() for p in ConvNet(width=24, depth=3, dense_units=[128]).parameters())
+    >>> sum(p.numel() for p in ConvNet(ModelConfig(width=24, depth=3)).parameters())
     258584
     """
 
-    def __init__(
-        self,
-        *,
-        width: int | None = None,
-        depth: int | None = None,
-        channels: list[int] | None = None,
-        convs_per_block: int = 1,
-        kernel_size: int = 5,
-        batch_norm: bool = False,
-        downsample: Literal["max_pool", "strided_conv"] = "max_pool",
-        activation: Literal["relu", "leaky_relu", "gelu", "silu"] = "relu",
-        dropout: float = 0.0,
-        dense_units: list[int] | tuple[int, ...] = (128,),
-        head: Literal["flatten", "global_pool"] = "flatten",
-        init: Literal["torch", "keras"] = "torch",
-        num_classes: int = NUM_CLASSES,
-        image_size: int = IMAGE_SIZE,
-    ) -> None:
-        """Arguments as in `sign_cnn.config.ModelConfig`.
+    def __init__(self, config: ModelConfig, *, num_classes: int = NUM_CLASSES, image_size: int = IMAGE_SIZE) -> None:
+        """Builds it.
+
+        Args:
+            config: Its sizes and choices.
+            num_classes: Logits of an image.
+            image_size: Height and width, in pixels.
 
         Raises:
             ConfigError: The sizes do not fit together; the message shows them.
         """
-        config = ModelConfig(
-            width, depth, channels, convs_per_block, kernel_size, batch_norm, downsample, activation, dropout,
-            list(dense_units), head, init,
-        )  # fmt: skip
         if found := problems(config, image_size):
             raise ConfigError(found)
         super().__init__()
         plan = shape(config, num_classes, image_size)
 
         def conv(inputs: int, outputs: int, stride: int = 1, pool: bool = False) -> list[nn.Module]:
-            layer = nn.Conv2d(inputs, outputs, kernel_size, stride, kernel_size // 2, bias=not batch_norm)
-            norm = [nn.BatchNorm2d(outputs)] if batch_norm else []
-            return [layer, *([nn.MaxPool2d(2)] if pool else []), *norm, ACTIVATIONS[activation]()]
+            size, bias = config.kernel_size, not config.batch_norm
+            layer = nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=bias)
+            norm = [nn.BatchNorm2d(outputs)] if config.batch_norm else []
+            return [layer, *([nn.MaxPool2d(2)] if pool else []), *norm, ACTIVATIONS[config.activation]()]
 
         # Dropout is there also at 0, so that a network's weights have the same names whatever its dropout.
         blocks: list[nn.Module] = []
         inputs = 1
         for outputs in plan.channels:
-            for index in range(convs_per_block):
-                blocks += conv(inputs, outputs, pool=downsample == "max_pool" and index == convs_per_block - 1)
+            for index in range(config.convs_per_block):
+                last = index == config.convs_per_block - 1
+                blocks += conv(inputs, outputs, pool=last and config.downsample == "max_pool")
                 inputs = outputs
-            if downsample == "strided_conv":
+            if config.downsample == "strided_conv":
                 blocks += conv(outputs, outputs, stride=2)
-            blocks += [nn.Dropout(dropout)]
+            blocks += [nn.Dropout(config.dropout)]
 
-        head_layers: list[nn.Module] = [nn.AdaptiveAvgPool2d(1)] if head == "global_pool" else []
+        head_layers: list[nn.Module] = [nn.AdaptiveAvgPool2d(1)] if config.head == "global_pool" else []
         head_layers += [nn.Flatten()]
         features = plan.features
-        for units in dense_units:
-            head_layers += [nn.Linear(features, units), ACTIVATIONS[activation](), nn.Dropout(dropout)]
+        for units in config.dense_units:
+            head_layers += [nn.Linear(features, units), ACTIVATIONS[config.activation](), nn.Dropout(config.dropout)]
             features = units
 
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Sequential(*head_layers, nn.Linear(features, num_classes))
-        if init == "keras":
+        if config.init == "keras":
             self.apply(_initialise_as_keras)
         self.to(memory_format=torch.channels_last)  # a tenth to a third faster a step on two cores
 
