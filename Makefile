@@ -5,6 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+XDIST := -n logical --maxprocesses 4 --dist worksteal
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,10 +26,10 @@ sweep: $(READY) ## run the main study, or another with ARGS="sweep=optimizer"; t
 	$(BIN)/python -m sign_cnn.train -m data=auto hydra/launcher=joblib $(or $(ARGS),sweep=design)
 
 test: lint ## linters, types and the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(XDIST)
 
 coverage: $(READY) ## the test suite, with the lines and branches of sign_cnn that it does not reach
-	$(BIN)/coverage erase && $(BIN)/coverage run -m pytest && $(BIN)/coverage combine --quiet && $(BIN)/coverage report
+	$(BIN)/coverage erase && $(BIN)/coverage run -m pytest $(XDIST) && $(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
 torture: $(READY) ## kill, interrupt and starve runs and sweeps, and see that nothing is lost: some ten minutes
 	$(BIN)/python -m scripts.torture $(ARGS)

@@ -4,12 +4,12 @@ from sign_cnn.errors import ConfigError, UserError, clean_exit
 
 
 def test_a_users_error_ends_the_process_with_its_sentence():
-    with pytest.raises(SystemExit, match="^Error: no such run$"), clean_exit():
+    with pytest.raises(SystemExit, match=r"^Error: no such run$"), clean_exit():
         raise UserError("no such run")
 
 
 def test_several_problems_are_listed():
-    with pytest.raises(SystemExit, match="^Error: \n  - one\n  - two$"), clean_exit():
+    with pytest.raises(SystemExit, match=r"^Error: \n  - one\n  - two$"), clean_exit():
         raise ConfigError(["one", "two"])
 
 

@@ -88,13 +88,15 @@ def test_no_more_photographs_are_listed_than_are_drawn(random: Predictions):
     assert [item.photograph for item in hardest] == np.argsort(probabilities)[:NUM_HARDEST].tolist()
 
 
-def test_calibration_error_and_loss_are_those_of_torch(random: Predictions):
+def test_confusion_calibration_error_and_loss_are_those_of_torch(random: Predictions):
     import torch
-    from torchmetrics.functional.classification import multiclass_calibration_error
+    from torchmetrics.functional.classification import multiclass_calibration_error, multiclass_confusion_matrix
 
     report, logits, labels = make_report(random), torch.from_numpy(random.logits), torch.from_numpy(random.label).long()
     expected = multiclass_calibration_error(logits, labels, NUM_CLASSES, n_bins=15, norm="l1")
     assert report.calibration_error == pytest.approx(float(expected), abs=1e-6)
+    counts = multiclass_confusion_matrix(logits, labels, NUM_CLASSES)
+    assert report.confusion == random.confusion.tolist() == counts.tolist()
     assert report.loss == pytest.approx(float(torch.nn.functional.cross_entropy(logits, labels)))
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +100,7 @@ def make_report(predictions: Predictions, names: Sequence[str] | None = None) ->
     """
     correct, photographs = predictions.correct, predictions.photograph
     total, wrong, with_error = intervals.photographs_wrong(correct, photographs)
-    counts = confusion_counts(predictions.label, predictions.predicted)
+    counts = predictions.confusion
     letters = _letters(counts, predictions)
     probabilities = softmax(predictions.logits.astype(np.float64), axis=1)
     bins = reliability(probabilities.max(axis=1), correct)
@@ -123,12 +122,6 @@ def make_report(predictions: Predictions, names: Sequence[str] | None = None) ->
         hardest=_hardest(predictions, probabilities, names)[:NUM_HARDEST],
         reliability=bins,
     )
-
-
-def confusion_counts(labels: NDArray[np.integer[Any]], predicted: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    """Rows by true and predicted class: int64 (24, 24), true down, predicted across."""
-    cells = labels.astype(np.int64) * NUM_CLASSES + predicted
-    return np.bincount(cells, minlength=NUM_CLASSES**2).reshape(NUM_CLASSES, NUM_CLASSES)
 
 
 def reliability(

@@ -49,6 +49,12 @@ class Predictions:
         log_probabilities = log_softmax(self.logits.astype(np.float64), axis=1)
         return float(-log_probabilities[np.arange(len(self.label)), self.label].mean())
 
+    @property
+    def confusion(self) -> NDArray[np.int64]:
+        """Number of rows by true (down) and predicted class (across): int64 (24, 24)."""
+        cells = self.label.astype(np.int64) * NUM_CLASSES + self.predicted
+        return np.bincount(cells, minlength=NUM_CLASSES**2).reshape(NUM_CLASSES, NUM_CLASSES)
+
     @classmethod
     def empty(cls) -> Self:
         """None at all: of a run that neither validates nor tests."""

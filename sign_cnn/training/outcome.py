@@ -7,12 +7,10 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from sign_cnn import intervals
 from sign_cnn.config import Config
 from sign_cnn.data.datamodule import SignMNISTDataModule
-from sign_cnn.letters import NUM_CLASSES
 from sign_cnn.models import geometry
 from sign_cnn.models.classifier import SignClassifier
 from sign_cnn.runs.predictions import Predictions
@@ -106,11 +104,8 @@ def _draw(
     pictures = {"learning_curves": figures.learning_curves(recorder.rows, config.experiment or config.name, best_epoch)}
     split = "test" if config.test else "val"
     if len((scored := predictions.of(split)).row):
-        counts = multiclass_confusion_matrix(
-            torch.from_numpy(scored.predicted), torch.from_numpy(scored.label).long(), NUM_CLASSES
-        )
         title = f"{config.experiment or config.name}: {split} rows, {scored.correct.mean():.2%} right"
-        pictures[f"confusion_{split}"] = figures.confusion_matrix(counts.numpy(), title)
+        pictures[f"confusion_{split}"] = figures.confusion_matrix(scored.confusion, title)
     for name, figure in pictures.items():
         figures.save(figure, run.figures / f"{name}.png")
         for logger in boards:
