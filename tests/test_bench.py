@@ -117,6 +117,12 @@ def test_the_floor_is_six_operations_a_multiply_add_over_the_rate_of_a_matrix_pr
     assert row[3:] == ["5", "20", "4.0"]
 
 
+def test_an_epoch_has_as_many_images_as_its_steps_took(tiny_network, tmp_path: Path):
+    config = composed("speedrun", [*tiny_network, "data.epoch_rows=128"])
+    fitting.prepare(config)
+    assert profile.second_epoch(config, fitting.make_data(config), tmp_path, None)[2] == 128
+
+
 def test_a_matrix_product_counts_two_operations_a_multiply_add(monkeypatch):
     ticks = itertools.count()
     monkeypatch.setattr(profile, "clock", lambda: float(next(ticks)))

@@ -77,30 +77,30 @@ def run(options: Options) -> Report:
         data = fitting.make_data(config)
         say(f"{recipe}: two epochs without the profiler, two with it")
         with scratch() as folder:
-            seconds, train_seconds = second_epoch(config, data, folder / "plain", None)
+            seconds, train_seconds, images = second_epoch(config, data, folder / "plain", None)
             with augmentation_marked():
                 profiler = profile(activities=[ProfilerActivity.CPU])
-                profiled, _ = second_epoch(config, data, folder / "profiled", profiler)
+                profiled, *_ = second_epoch(config, data, folder / "profiled", profiler)
         kinds = by_kind(profiler.events())
         kinds[REST] = profiled - sum(kinds.values())
         report.series.append(Series(f"{recipe}: one epoch", "s", [seconds]))
         report.series.append(Series(f"{recipe}: the same under the profiler", "s", [profiled]))
         report.sheets.append(shares(recipe, kinds, profiled))
-        report.sheets.append(floor(recipe, config, len(data.split.train), train_seconds, options.quick))
+        report.sheets.append(floor(recipe, config, images, train_seconds, options.quick))
         report.details[recipe] = {"kinds": kinds, "train_seconds": train_seconds}
     return report
 
 
 def second_epoch(
     config: Config, data: SignMNISTDataModule, folder: Path, profiler: profile | None
-) -> tuple[float, float]:
-    """Seconds of a fit's second epoch, and of its training steps."""
+) -> tuple[float, float, int]:
+    """Seconds of a fit's second epoch, seconds of its training steps, and their images."""
     with run_directory.opened(folder, config, data.dataset.fingerprint, data.dataset.kind) as run:
         trainer = fitting.make_trainer(config, run)
         trainer.callbacks.append(watch := ProfileSecondEpoch(profiler))
         trainer.fit(fitting.make_model(config, data), data, weights_only=True)
     recorder = next(item for item in trainer.checkpoint_callbacks if isinstance(item, EpochRecorder))
-    return watch.seconds, recorder.rows[-1]["train_seconds"]
+    return watch.seconds, recorder.rows[-1]["train_seconds"], recorder.images // len(recorder.rows)
 
 
 @contextmanager
