@@ -14,6 +14,13 @@ from sign_cnn.train import CONFIG_DIR, main
 # Tiny networks gain nothing by a second thread, and threads that wait for each other crawl on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Under `make coverage`: Hydra takes the tracer for a debugger, and shows tracebacks where it else has a message.
+if sys.gettrace():
+    sys.gettrace = lambda: None
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        [str(Path(__file__).with_name("untraced")), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    ).rstrip(os.pathsep)
+
 # Started in the background of a script, this process ignores Ctrl-C, and so would the runs that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

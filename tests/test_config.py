@@ -1,5 +1,4 @@
 import math
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -7,9 +6,8 @@ from hydra import compose, initialize_config_dir
 
 from sign_cnn.bounds import out_of_range
 from sign_cnn.checks import name_problems
-from sign_cnn.config import Config, DataConfig, ModelConfig, config_hash, identity, plain, typed
+from sign_cnn.config import Config, DataConfig, config_hash, identity, typed
 from sign_cnn.errors import ConfigError
-from sign_cnn.models.conv_net import ConvNet
 from sign_cnn.train import CONFIG_DIR, check
 
 
@@ -28,12 +26,6 @@ CHOICES = sorted(
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_file_in_conf_composes_and_is_without_problems(choice: str):
     check(typed(composed(choice)))
-
-
-def test_the_model_group_has_the_arguments_of_the_network():
-    assert {item.name for item in fields(ModelConfig)} <= set(ConvNet.__init__.__kwdefaults__)
-    defaults = ConvNet.__init__.__kwdefaults__ | {"dense_units": [128]}
-    assert all(defaults[key] == value for key, value in plain(ModelConfig()).items())
 
 
 def test_all_problems_are_reported_at_once():

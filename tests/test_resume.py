@@ -2,6 +2,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from stopped_runs import Stop, assert_same, rows, stop_before
 
@@ -52,8 +53,9 @@ def test_a_run_that_was_moved_goes_on_with_its_best_epoch(tmp_path: Path):
     saved.best_k_models = {path: score}
     moved.load_state_dict(saved.state_dict())
     assert moved.best_k_models == {str(tmp_path / "there" / "best.ckpt"): score}
-    assert not moved.check_monitor_top_k(None, torch.tensor(0.8))
-    assert moved.check_monitor_top_k(None, torch.tensor(0.95))
+    trainer = pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
+    assert not moved.check_monitor_top_k(trainer, torch.tensor(0.8))
+    assert moved.check_monitor_top_k(trainer, torch.tensor(0.95))
 
 
 def test_a_run_that_failed_while_it_ended_ends_without_training_again(make_config, tmp_path: Path):
