@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from stopped_runs import assert_same
 
+from sign_cnn.errors import UserError
 from sign_cnn.runs import interruption
 from sign_cnn.runs.interruption import Interrupted
 from sign_cnn.runs.results import Result
@@ -118,6 +119,15 @@ def test_an_interruption_while_lightning_begins_is_no_failure(overrides, command
     assert command_line(*overrides, "name=r") == 143
     assert Result.read(Path("outputs/runs/r/result.json")).status == "interrupted"
     assert command_of(capfd.readouterr().err)
+
+
+@pytest.mark.timeout(20)
+def test_errors_that_lead_back_to_each_other_are_raised_as_they_are():
+    """A disk that is full when the temporary file is removed, too: the second error is raised from the first."""
+    first, second = OSError(errno.ENOSPC, "full"), UserError("full")
+    first.__context__, second.__cause__ = second, first
+    with pytest.raises(UserError, match="full"), interruption.unmasked():
+        raise second
 
 
 def test_a_signal_that_is_to_be_ignored_stays_ignored(monkeypatch):

@@ -19,6 +19,9 @@ from sign_cnn.runs.interruption import answered
 
 ROOT = Path(__file__).resolve().parents[2]
 
+PATIENCE_SECONDS = 120
+"""After so long a command is taken for one that hangs."""
+
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.chmod", "os.link", "os.symlink"}
 
 
@@ -56,6 +59,12 @@ class Child:
         deadline = time.monotonic() + seconds
         while (code := self.poll()) is None and time.monotonic() < deadline:
             time.sleep(0.002)
+        return code
+
+    def end(self) -> int | None:
+        """Exit code; None if it had to be killed, because it came to no end."""
+        code = self.wait(PATIENCE_SECONDS)
+        self.kill()
         return code
 
     def send(self, number: int, *, everyone: bool = True) -> None:

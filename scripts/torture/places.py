@@ -13,7 +13,7 @@ from random import Random
 from scripts.torture import inspection
 from scripts.torture.children import Command, Fork
 from scripts.torture.scenarios import JOBS, SCENARIOS, SMALL, Bench, Scenario, training
-from scripts.torture.stopping import PATIENCE_SECONDS, Row, ended, finished, killed, progress, statuses
+from scripts.torture.stopping import Row, ended, finished, killed, progress, statuses
 
 OTHER_DISK = Path("/dev/shm")
 MOST_ATTEMPTS = 4  # at a limit that a command runs into
@@ -33,6 +33,10 @@ def temporary_folder_elsewhere(bench: Bench, kills: int, random: Random) -> Row:
     return row
 
 
+class NoDiskError(Exception):
+    """No disk can be mounted here."""
+
+
 def full_disk(bench: Bench, tries: int, random: Random) -> list[Row]:
     """Limits of drawn sizes, for each file and, where one can be mounted, of the disk; then again with room enough."""
     rows = []
@@ -44,8 +48,9 @@ def full_disk(bench: Bench, tries: int, random: Random) -> list[Row]:
             for _ in range(MOST_ATTEMPTS * tries):
                 if row.tries == tries:
                     break
-                code = limited(bench, scenario, random)
-                if code is None:
+                try:
+                    code = limited(bench, scenario, random)
+                except NoDiskError:
                     row.kind = f"{kind}, {name}: left out, nothing can be mounted here"
                     break
                 if code == 0:
@@ -71,7 +76,7 @@ def read_only(bench: Bench) -> Row:
             with _mounted(bench.place / "mounted", "ro") as works:
                 if folder.startswith("mounted") and not works:
                     continue
-                row.add(progress(bench.place), refused(bench, Fork(command, bench.around).wait(PATIENCE_SECONDS)))
+                row.add(progress(bench.place), refused(bench, Fork(command, bench.around).end()))
     return row
 
 
@@ -80,7 +85,7 @@ def data_missing(bench: Bench) -> Row:
     row = Row("missing data folder")
     for command in (_real("name=r"), _real(*JOBS)):
         bench.prepare(SCENARIOS["run from nothing"])
-        code = Fork(command, bench.around).wait(PATIENCE_SECONDS)
+        code = Fork(command, bench.around).end()
         row.add(progress(bench.place), refused(bench, code) if command.arguments[0] != "-m" else untraced(bench, code))
     return row
 
@@ -106,7 +111,7 @@ def data_vanishing(bench: Bench, tries: int, random: Random) -> Row:
         child.wait(random.uniform(0, bench.seconds["csv"]))
         trained = bool(list(bench.place.rglob("result.json")))
         csvs.rename(bench.root / "gone")
-        code = child.wait(PATIENCE_SECONDS)
+        code = child.end()
         faults = inspection.torn(bench.place)
         if code != 0:
             faults += ["it mattered after training had begun"] * trained + refused(bench, code)
@@ -120,7 +125,7 @@ def finished_unseen(bench: Bench, scenario: Scenario) -> list[str]:
     import time
 
     start = time.monotonic()
-    code = Fork(scenario.command, bench.around).wait(PATIENCE_SECONDS)
+    code = Fork(scenario.command, bench.around).end()
     bench.seconds[scenario.name] = time.monotonic() - start
     shutil.copytree(bench.place, bench.end(scenario.name))
     return ended(bench, scenario, code)
@@ -153,11 +158,15 @@ def _limited_files(bench: Bench, scenario: Scenario, random: Random) -> int | No
     made = [path.stat() for path in bench.end(scenario.name).rglob("*") if path.is_file()]
     largest = max(status.st_size for status in made if status.st_mtime_ns not in before)
     limit = int(largest ** random.uniform(0.3, 1))  # small ones as likely as large ones
-    return Fork(scenario.command, replace(bench.around, largest_file=limit)).wait(PATIENCE_SECONDS)
+    return Fork(scenario.command, replace(bench.around, largest_file=limit)).end()
 
 
 def _small_disk(bench: Bench, scenario: Scenario, random: Random) -> int | None:
-    """Runs the command on a disk that has room for a part of what it leaves, and keeps what it left; None: no disk."""
+    """Runs the command on a disk that has room for a part of what it leaves, and keeps what it left.
+
+    Raises:
+        NoDiskError: This user may not mount one.
+    """
     bench.prepare(scenario)
     aside = bench.root / "aside"
     bench.place.rename(aside)
@@ -170,12 +179,14 @@ def _small_disk(bench: Bench, scenario: Scenario, random: Random) -> int | None:
             used = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
             size = used + int(needed * random.uniform(0, 0.95))
             subprocess.run(["mount", "-o", f"remount,size={size}", str(bench.place)], check=True)
-            code = Fork(scenario.command, bench.around).wait(PATIENCE_SECONDS)
+            code = Fork(scenario.command, bench.around).end()
             shutil.rmtree(aside)
             shutil.copytree(bench.place, aside)
     bench.place.rmdir()
     aside.rename(bench.place)
-    return code if works else None
+    if not works:
+        raise NoDiskError
+    return code
 
 
 def _size(folder: Path) -> int:

@@ -10,13 +10,10 @@ from pathlib import Path
 from random import Random
 
 from scripts.torture import inspection
-from scripts.torture.children import Child, Command, Fork, Fresh, Surroundings
+from scripts.torture.children import PATIENCE_SECONDS, Child, Command, Fork, Fresh, Surroundings
 from scripts.torture.scenarios import JOBLIB, SCENARIOS, Bench, Scenario
 from sign_cnn.errors import UserError
 from sign_cnn.runs.results import Result
-
-PATIENCE_SECONDS = 120
-"""After so long a command is taken for one that hangs."""
 
 GOES_ON = re.compile(r"This goes on: python -m sign_cnn\.train (.*)")
 
@@ -51,7 +48,8 @@ def killed(
         if aimed:
             operation, calls = random.randint(1, bench.operations[scenario.name]), int(2 ** random.uniform(0, 7)) - 1
             child = Fork(scenario.command, replace(around, stop_at=operation, calls_later=calls))
-            code = child.wait(PATIENCE_SECONDS)
+            if (code := child.end()) is None:
+                row.faults.append(f"still running after {PATIENCE_SECONDS} s")
         else:
             child = Fork(scenario.command, around)
             code = child.wait(random.uniform(0, 1.1 * bench.seconds[scenario.name]))
@@ -104,8 +102,7 @@ def signalled(
             row.faults += ended(bench, scenario, code)
             continue
         child.send(number, everyone=everyone)
-        code = child.wait(PATIENCE_SECONDS)
-        child.kill()
+        code = child.end()
         if code == 0:  # it came too late
             row.faults += ended(bench, scenario, code)
             continue
@@ -125,9 +122,7 @@ def signalled(
 
 def finished(bench: Bench, scenario: Scenario, child: Child) -> list[str]:
     """Waits for the command's end; faults of it."""
-    code = child.wait(PATIENCE_SECONDS)
-    child.kill()
-    return ended(bench, scenario, code)
+    return ended(bench, scenario, child.end())
 
 
 def ended(bench: Bench, scenario: Scenario, code: int | None) -> list[str]:

@@ -69,12 +69,19 @@ def unmasked() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        cause: BaseException | None = error
-        while cause and not isinstance(cause, Interrupted):
-            cause = cause.__cause__ or cause.__context__
-        if cause and cause is not error:
-            raise cause from None
+        lost = next((cause for cause in _causes(error) if isinstance(cause, Interrupted)), error)
+        if lost is not error:
+            raise lost from None
         raise
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, what it was raised from, and so on; each once, as they can form a circle."""
+    seen: set[int] = set()
+    while error and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 @contextmanager
