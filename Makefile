@@ -31,7 +31,7 @@ test: lint ## linters, types and the whole test suite
 coverage: $(READY) ## the test suite, with the lines and branches of sign_cnn that it does not reach
 	$(BIN)/coverage erase && $(BIN)/coverage run -m pytest $(XDIST) && $(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
-torture: $(READY) ## kill, interrupt and starve runs and sweeps, and see that nothing is lost: some ten minutes
+torture: $(READY) ## kill, interrupt and starve runs and sweeps, and see that nothing is lost: some twenty minutes
 	$(BIN)/python -m scripts.torture $(ARGS)
 
 lint: $(READY) ## ruff and mypy

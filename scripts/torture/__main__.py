@@ -1,6 +1,6 @@
 """Nothing lost: kills, interrupts and starves real runs and sweeps, and compares their end with undisturbed ones.
 
-    make torture                                        all of it, some ten minutes
+    make torture                                        all of it, some twenty minutes
     python -m scripts.torture --only forked --kills 40 --seed 1
     python -m scripts.torture --kills 5 --sweep outputs/sweeps/design -- sweep=design hydra/launcher=joblib
 

@@ -153,8 +153,7 @@ class SignClassifier(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimiser and, if there is one, the schedule."""
-        # Fused, it is one pass over all weights, which saves 6 % of a step on two cores; but loss scaling then cannot
-        # clip gradients.
+        # Fused, it is one pass over all weights; but loss scaling then cannot clip gradients.
         optimizer = self._make_optimizer(fused=self.trainer.precision != "16-mixed")
         if (scheduler := self._make_scheduler(optimizer)) is None:
             return optimizer
