@@ -1,3 +1,1 @@
 """Train, compare and deploy small CNNs on Sign Language MNIST."""
-
-__version__ = "0.1.0"

@@ -1,7 +1,7 @@
 """Settings with bounds: stated where a setting is declared, and what is outside of them."""
 
-from collections.abc import Callable
 from dataclasses import field, fields, is_dataclass
+from operator import ge, gt, le, lt
 from typing import Any
 
 
@@ -38,11 +38,10 @@ def out_of_range(node: Any, prefix: str = "") -> list[str]:
 
 
 def _violated(value: float, bounds: Any) -> str | None:
-    checks: list[tuple[str, str, Callable[[Any], bool]]] = [
-        ("low", "at least", lambda bound: value >= bound), ("above", "above", lambda bound: value > bound),
-        ("high", "at most", lambda bound: value <= bound), ("below", "below", lambda bound: value < bound),
-    ]  # fmt: skip
-    stated = [(words, bounds[key], holds) for key, words, holds in checks if bounds.get(key) is not None]
-    if all(holds(bound) for _, bound, holds in stated):
+    stated = [(words, bounds[key], holds) for key, words, holds in _RULES if bounds.get(key) is not None]
+    if all(holds(value, bound) for _, bound, holds in stated):
         return None
     return " and ".join(f"{words} {bound}" for words, bound, _ in stated)
+
+
+_RULES = (("low", "at least", ge), ("above", "above", gt), ("high", "at most", le), ("below", "below", lt))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from sign_cnn.bounds import out_of_range
-from sign_cnn.config import Config
+from sign_cnn.config import Config, OptimizerConfig
 from sign_cnn.data import splits
 from sign_cnn.errors import ConfigError
 from sign_cnn.models import geometry
@@ -36,6 +36,11 @@ def problems(config: Config) -> list[str]:
             f"scheduler.warmup_epochs={config.scheduler.warmup_epochs:g} must be below "
             f"trainer.max_epochs={config.trainer.max_epochs}"
         )
+    found += [
+        f"scheduler=one_cycle sets the momentum itself: leave optimizer.{key} at {default:g}, or take another schedule"
+        for key, default in (("momentum", OptimizerConfig.momentum), ("beta1", OptimizerConfig.beta1))
+        if config.scheduler.name == "one_cycle" and getattr(config.optimizer, key) != default
+    ]
     return found
 
 

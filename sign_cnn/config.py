@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 from hydra.core.config_store import ConfigStore
@@ -196,11 +196,6 @@ def config_hash(config: Config, data_fingerprint: str) -> str:
     """16 hex digits that two runs share exactly when they are the same experiment on the same data."""
     text = json.dumps([identity(config), data_fingerprint], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def plain(node: Any) -> dict[str, Any]:
-    """A config object as nested dicts of plain values, safe to store in a checkpoint."""
-    return asdict(node)
 
 
 def _pop_unknown(settings: Any, schema: type, prefix: str = "") -> Iterator[str]:

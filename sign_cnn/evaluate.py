@@ -46,8 +46,7 @@ def evaluate_split(run: RunDirectory, split: str) -> Evaluation:
     report, notes = make_report(predictions), [f"{split} rows: {source}"]
     try:
         dataset = scoring.load_data(run)
-        images = dataset.test_images if split == "test" else dataset.train_images
-        hardest = images[[item.row for item in report.hardest]]
+        hardest = dataset.half("test" if split == "test" else "train")[0][[item.row for item in report.hardest]]
     except DataError as error:
         hardest = None
         notes.append(f"hardest.png is left out: {error}")

@@ -3,7 +3,7 @@
 import errno
 import glob
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,11 +31,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep_temporary(path.parent, path.name)
-    temporary = None
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=TEMPORARY_SUFFIX, dir=path.parent)
-        with os.fdopen(handle) as held:
-            temporary = Path(name)
+        with temporary.open("x") as held:
             if fcntl:
                 with suppress(OSError):  # a file system without locks
                     fcntl.flock(held, fcntl.LOCK_EX)
@@ -44,11 +42,10 @@ def replacing(path: Path) -> Iterator[Path]:
             yield temporary
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
-            temporary.chmod(0o666 & ~_umask())
             temporary.replace(path)
     except BaseException as error:
-        if temporary:
-            temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # also a name that is too long
+            temporary.unlink()
         if isinstance(error, OSError) and error.errno and Path(error.filename or "").suffix in ("", TEMPORARY_SUFFIX):
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
@@ -62,13 +59,15 @@ def explained(path: Path) -> Iterator[None]:
         path: What the block works in, named where the error names nothing.
 
     Raises:
-        UserError: In place of an OSError.
+        UserError: In place of an OSError that speaks of a file or of the disk.
     """
     try:
         yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        way_out = "make room, and start the same command again" if full else "choose a directory that can be written to"
+        if not full and not error.filename and error.errno not in _OF_FILES:
+            raise
+        way_out = "make room, and start the same command again" if full else "choose a writable directory"
         raise UserError(f"{error.filename or path}: {error.strerror or error}; {way_out}") from error
 
 
@@ -89,9 +88,5 @@ def sweep_temporary(folder: Path, name: str = "") -> None:
 
 TEMPORARY_SUFFIX = ".tmp"
 
-
-def _umask() -> int:
-    """Mkstemp makes files private; what replaces a file should be as readable as any other."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+_OF_FILES = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EISDIR, errno.ENOTDIR, errno.ENOENT)
+"""What the file system says, in contrast to networks, devices and processes, which raise OSError as well."""

@@ -4,8 +4,6 @@ The CSVs label A..Z as 0..25. J (9) and Z (25) are motions, not poses, and do no
 labels 0..8 are classes 0..8, labels 10..24 are classes 9..23.
 """
 
-from collections.abc import Iterable
-
 LETTERS = "ABCDEFGHIKLMNOPQRSTUVWXY"
 """The 24 letters in class order: `LETTERS[class_index]`."""
 
@@ -36,12 +34,3 @@ def class_of(letter: str) -> int:
     if index < 0:
         raise ValueError(f"{letter!r} is not one of the 24 letters {LETTERS} (J and Z are motions)")
     return index
-
-
-def spell(class_indices: Iterable[int]) -> str:
-    """The word that a sequence of classes spells.
-
-    >>> spell([7, 8])
-    'HI'
-    """
-    return "".join(letter_of(index) for index in class_indices)

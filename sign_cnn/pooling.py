@@ -75,8 +75,8 @@ def pool(runs: Sequence[RunDirectory]) -> Pooled:
         by_seed[config.seed].append(Predictions.load(run.predictions).of("val"))
     pooled = {seed: _joined(seed, parts) for seed, parts in sorted(by_seed.items())}
     first = next(iter(pooled.values()))
-    if any(len(item.row) != len(first.row) for item in pooled.values()):
-        raise UserError("the seeds scored different numbers of training rows: train those with fewer again")
+    if any(not np.array_equal(item.photograph, first.photograph) for item in pooled.values()):
+        raise UserError("the seeds scored different rows or photographs: train those again that differ")
     correct = np.stack([item.correct for item in pooled.values()])
     scores = [_score(seed, item.correct[None], item.photograph) for seed, item in pooled.items()]
     wrong = np.stack([intervals.wrong_photographs(item.correct, item.photograph)[0] for item in pooled.values()])
@@ -150,9 +150,7 @@ def _with_interval(share: float, bounds: tuple[float, float]) -> str:
 
 def _joined(seed: int, parts: list[Predictions]) -> Predictions:
     """All training rows, in order."""
-    whole = Predictions.joined(parts)
-    order = np.argsort(whole.row, kind="stable")
-    whole = Predictions(*(getattr(whole, name)[order] for name in whole.__dataclass_fields__))
+    whole = Predictions.joined(parts).in_row_order()
     if not len(whole.row) or not np.array_equal(whole.row, np.arange(len(whole.row))):
         raise UserError(f"the folds of seed {seed} do not hold every training row exactly once: train them again")
     if sum(len(np.unique(part.photograph)) for part in parts) != len(np.unique(whole.photograph)):

@@ -30,8 +30,6 @@ def write(folder: Path, *, final: bool) -> Summary:
     """
     check(folder)
     with FileLock(folder / ".summary.lock"):
-        for name in ("results", "jobs"):
-            sweep_temporary(folder, name)
         summary = collect(folder, final=final)
         if final:
             from sign_cnn.summary import figures  # loads matplotlib

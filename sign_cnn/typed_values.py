@@ -48,7 +48,7 @@ def _fits(value: Any, hint: Any) -> bool:
     return type(value) is hint
 
 
-_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "nothing"}
+_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
 
 
 def _named(hint: Any) -> str:

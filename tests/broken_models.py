@@ -45,7 +45,7 @@ def _saved(name: str, change: Callable[[dict[str, Any]], Any], words: str) -> Ca
         replaced = change(content)
         torch.save(content if replaced is None else replaced, path)
 
-    return _checkpoint(name, write, f"is no checkpoint that can be used: {words}")
+    return _checkpoint(name, write, f"is not a usable checkpoint: {words}")
 
 
 def _setting(name: str, words: str, /, **values: Any) -> Case:
@@ -94,12 +94,12 @@ CHECKPOINTS = [
     _saved(
         "one weight seen as a trillion",
         lambda content: _first_weight(content, lambda weight: weight.reshape(-1)[:1].expand(10**12)),
-        "its weights claim more numbers than it holds",
+        "its weights claim more data than the file holds",
     ),
     _saved(
         "NaN",
         lambda content: _first_weight(content, lambda weight: weight * float("nan")),
-        "some of its weights are infinite or no numbers",
+        "some of its weights are not finite",
     ),
     _saved("no settings", lambda content: content.pop("hyper_parameters") and None, "it does not say which network"),
     _setting("a list for the network", "network is a list, expected settings by name", network=[1]),
@@ -163,10 +163,12 @@ def _impostor(path: Path) -> None:
 
 MODELS = [
     _model("missing", lambda _: None, "does not exist"),
-    _model("empty", lambda path: path.touch(), "is no ONNX model that can be read"),
-    _model("text", lambda path: path.write_bytes(b"not a model"), "is no ONNX model that can be read"),
-    _model("a pickle", lambda path: path.write_bytes(hostile_pickle()), "is no ONNX model that can be read"),
-    _model("cut short", lambda path: path.write_bytes(write_onnx(path).read_bytes()[:2000]), "is no ONNX model"),
+    _model("empty", lambda path: path.touch(), "is not a readable ONNX model"),
+    _model("text", lambda path: path.write_bytes(b"not a model"), "is not a readable ONNX model"),
+    _model("a pickle", lambda path: path.write_bytes(hostile_pickle()), "is not a readable ONNX model"),
+    _model(
+        "cut short", lambda path: path.write_bytes(write_onnx(path).read_bytes()[:2000]), "is not a readable ONNX model"
+    ),
     _model("somebody else's", _identity, "lacks the notes of an exported network"),
     _model("somebody else's under our notes", _impostor, "has no outputs logits and probabilities"),
     _model("text for a size", _noted(image_size='"28"'), "lacks the notes of an exported network (image_size is '28'"),

@@ -63,7 +63,7 @@ RESULTS = [
     _instead("no status", "result.json", b"{}", NO_RESULT),
     _json("unknown status", "status is 'well', expected done or failed", status="well"),
     _json("text for a seed", "seed is '0', expected a whole number", seed="0"),
-    _json("NaN", "val_acc is nan, expected a number or nothing", val_acc=float("nan")),
+    _json("NaN", "val_acc is nan, expected a number or null", val_acc=float("nan")),
     _json("a table", "name is a dict, expected text", name={"status": "done"}),
     _directory("result.json", NO_RESULT),
 ]
@@ -97,9 +97,9 @@ PREDICTIONS = [
     _npz("23 letters", _arrays(logits=np.zeros((1, 23), np.float16)), "logits is float16 (1, 23)"),
     _npz("rows of another length", _arrays(photograph=np.zeros(2, np.int64)), "photograph is int64 (2,)"),
     _npz("text for labels", _arrays(label=np.array(["A"])), "label is <U1 (1,)"),
-    _npz("a label of no letter", _arrays(label=np.array([24], np.uint8)), "it holds labels or splits"),
-    _npz("a split of another name", _arrays(split=np.array(["train"])), "it holds labels or splits"),
-    _npz("NaN", _arrays(logits=np.full((1, 24), np.nan, np.float16)), "some logits are infinite or no numbers"),
+    _npz("a label of no letter", _arrays(label=np.array([24], np.uint8)), "it holds unknown labels or splits"),
+    _npz("a split of another name", _arrays(split=np.array(["train"])), "it holds unknown labels or splits"),
+    _npz("NaN", _arrays(logits=np.full((1, 24), np.nan, np.float16)), "some logits are not finite"),
     _npz("a bomb", claiming_gigabytes(_arrays()), "it would unpack to more than a gigabyte"),
 ]
 
@@ -123,16 +123,16 @@ def _without_config(folder: Path) -> list[str]:
 CONFIGS = [
     Case("missing", _without_config, "holds no config.yaml: it is not the directory of a run"),
     _yaml("a list", "- 1", "it holds no settings by name"),
-    _yaml("no YAML", "model: [", "it is no YAML"),
+    _yaml("no YAML", "model: [", "it is not valid YAML"),
     _yaml("not UTF-8", b"name: \xe9"),
     _yaml("a picture", bytes(range(256))),
-    _yaml("a million brackets", "[" * 5_000, "it is no YAML"),
+    _yaml("a million brackets", "[" * 5_000, "it is not valid YAML"),
     _yaml("too long", "#" * 30_000, "it is longer than 20,000 characters"),
     _yaml("unknown setting", "model: {detph: 3}", "model.detph is not a setting"),
     _yaml("text for a number", "model: {depth: three}", "Value 'three'"),
     _yaml("a variable", "seed: 1\nname: ${oc.env:HOME}", "line 2 holds an interpolation"),
     _yaml("an import", f"name: ${{oc.coerce:{CANARY}.Kind,1}}", "line 1 holds an interpolation"),
-    _yaml("a Python call", f"name: !!python/object/apply:{CANARY}.run []", "it is no YAML"),
+    _yaml("a Python call", f"name: !!python/object/apply:{CANARY}.run []", "it is not valid YAML"),
     _yaml("a bomb of aliases", _bomb(), "it holds aliases"),
     _directory("config.yaml", "cannot be read: Is a directory"),
 ]
@@ -185,7 +185,7 @@ CACHES = [
     _cached("another data set's fingerprint", _stored(fingerprint="0" * 64)),
     _cached("other arrays", _stored(train_labels=np.zeros(3, np.int64))),
     _cached("a directory", lambda entry: (entry.unlink(), entry.mkdir())),
-    _cached("two sets to choose from", _another, "so which one is meant is open"),
+    _cached("two sets to choose from", _another, "it is unclear which is meant"),
 ]
 
 CORPUS: Corpus = {

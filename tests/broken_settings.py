@@ -65,10 +65,12 @@ GEOMETRY = [
 
 CONFLICTS = [
     _line("data.fold=5", "data.fold=5 must be below data.folds=5"),
-    _line("data.val_size=0.2", "data.val_split=random alone"),
+    _line("data.val_size=0.2", "only with data.val_split=random: set data.val_size=null"),
     _line("data.val_split=random data.val_size=1.5", "a share, below 1"),
     _line("data.val_split=random data.val_size=100 data.fold=1", "are both set: keep one"),
     _line("data.val_split=none trainer.patience=3", "set trainer.patience=0"),
+    _line("scheduler.name=one_cycle optimizer.name=sgd optimizer.momentum=0.5", "leave optimizer.momentum at 0.9"),
+    _line("scheduler.name=one_cycle optimizer.beta1=0.5", "leave optimizer.beta1 at 0.9"),
     _line("scheduler.name=cosine scheduler.warmup_epochs=10", "must be below trainer.max_epochs=10"),
 ]
 
@@ -76,7 +78,7 @@ SWEEPS = [
     _line("sweep=design", "sweep=design is a sweep: add -m"),
     _line("-m name=../elsewhere seed=0,1", "name='../elsewhere' cannot be"),
     _line("-m name=s seed=1,1", "two jobs of the sweep are both called seed=1"),
-    _line("-m name=s model.dropout=interval(0,0.5)", "has no end: list its values"),
+    _line("-m name=s model.dropout=interval(0,0.5)", "is continuous: list its values"),
 ]
 
 
@@ -111,9 +113,11 @@ def _on_data(name: str, overrides: str, words: str) -> Case:
 
 
 DATA = [
-    _on_data("more folds than photographs", "data.folds=4", "data.folds=4 is more than the 3 group units there are"),
+    _on_data("more folds than photographs", "data.folds=4", "data.folds=4 is more than the 3 photographs there are"),
     _on_data("more folds than rows of a letter", "data.folds=3", "data.folds=3 is more than the 1 rows of the most"),
-    _on_data("more folds than rows", "data.folds=9 data.val_split=random", "data.folds=9 is more than the 3 random"),
+    _on_data(
+        "more folds than rows", "data.folds=9 data.val_split=random", "data.folds=9 is more than the 3 rows there"
+    ),
     _on_data("nothing left to train on", "data.val_split=random data.val_size=3", "leaves nothing to train on"),
     _on_data("a share of all", "data.val_split=random data.val_size=0.9", "leaves nothing to train on"),
 ]

@@ -1,11 +1,12 @@
 """Directories of finished runs that nobody trained."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from omegaconf import OmegaConf
 
-from sign_cnn.config import Config, plain
+from sign_cnn.config import Config
 from sign_cnn.intervals import photographs_wrong
 from sign_cnn.letters import NUM_CLASSES
 from sign_cnn.runs.predictions import Predictions
@@ -47,7 +48,7 @@ def fake_run(
         **fields,
     )  # fmt: skip
     result.write(path / "result.json")
-    text = OmegaConf.to_yaml(OmegaConf.create({"defaults": ["train", "_self_"], **plain(config)}))
+    text = OmegaConf.to_yaml(OmegaConf.create({"defaults": ["train", "_self_"], **asdict(config)}))
     (path / "config.yaml").write_text(text)
     if predictions is not None:
         predictions.save(path / "predictions.npz")

@@ -114,7 +114,7 @@ def upload(tab, *files: Path) -> None:
 def test_three_pictures_spell_a_word_and_a_broken_one_is_told(tab, pictures: Path, tmp_path: Path):
     upload(tab, *(pictures / name for name in ("1.png", "2.png", "10.png")))
     tab.get_by_role("heading", name="CAB", exact=True).wait_for()
-    playwright.expect(tab.get_by_alt_text(re.compile("as sent"))).to_have_count(3)
+    playwright.expect(tab.get_by_alt_text(re.compile("original"))).to_have_count(3)
     playwright.expect(tab.get_by_alt_text(re.compile("28×28"))).to_have_count(3)
     upload(tab, pictures / "broken.png")
     tab.get_by_text("broken.png is damaged or cut short").wait_for()
@@ -164,7 +164,7 @@ def test_the_camera_takes_a_picture(tab):
     tab.get_by_text("Use the camera").click()
     tab.wait_for_function("document.querySelector('video')?.readyState > 2")  # the camera has begun to send
     tab.get_by_role("button", name="Take Photo").click()
-    tab.get_by_alt_text("the shot in 28×28 pixels").wait_for()
+    tab.get_by_alt_text("the photo in 28×28 pixels").wait_for()
 
 
 def test_only_this_machine_is_served(address: str):

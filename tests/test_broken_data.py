@@ -8,7 +8,7 @@ import pytest
 from broken import Case
 from sample_csv import TEXT, write_pair
 
-from sign_cnn.data import cache, csv
+from sign_cnn.data import cache, csv, csv_files
 from sign_cnn.errors import DataError
 
 
@@ -37,7 +37,7 @@ def test_a_line_of_5_gigabytes_is_neither_read_nor_kept(tmp_path: Path, start: s
     tracemalloc.start()
     began = time.perf_counter()
     with pytest.raises(DataError, match=f"line {5 if start else 1}: longer than 16384 bytes"):
-        csv.read(csv.Source(path))
+        csv.read(csv_files.Source(path))
     seconds, peak = time.perf_counter() - began, tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert seconds < 1

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sign_cnn.data import cache, csv, npz
-from sign_cnn.data.cache import OFFICIAL_FINGERPRINT, SYNTHETIC_MARKER
+from sign_cnn.data import cache, csv, csv_files, npz
 from sign_cnn.data.dataset import SignDataset
+from sign_cnn.data.identity import OFFICIAL_FINGERPRINT, SYNTHETIC_MARKER
 from sign_cnn.errors import DataError
 from sign_cnn.letters import RAW_LABELS
 
@@ -58,7 +58,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     calls: list[Path] = []
     read = csv.read
 
-    def counting(source: csv.Source) -> Any:
+    def counting(source: csv_files.Source) -> Any:
         calls.append(source.path)
         return read(source)
 
@@ -243,7 +243,7 @@ def test_file_that_changes_while_it_is_read_is_refused(
 ) -> None:
     read = csv.read
 
-    def slow(source: csv.Source) -> Any:
+    def slow(source: csv_files.Source) -> Any:
         result = read(source)
         source.path.write_bytes(source.path.read_bytes() + b"\n")
         return result
@@ -260,14 +260,14 @@ def test_folder_that_cannot_be_written_costs_no_more_than_a_warning(
     (tmp_path / "file").write_text("no folder")
     dataset = cache.load(root, tmp_path / "file" / "cache")
     assert len(dataset.train_labels) == 5
-    assert "going on without a cache" in caplog.text
+    assert "continuing without a cache" in caplog.text
 
 
 def test_of_two_starts_at_once_one_parses(root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     read = csv.read
 
-    def slow(source: csv.Source) -> Any:
+    def slow(source: csv_files.Source) -> Any:
         calls.append(source)
         time.sleep(0.2)
         return read(source)

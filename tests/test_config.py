@@ -1,4 +1,3 @@
-import math
 from pathlib import Path
 
 import pytest
@@ -54,11 +53,10 @@ def test_usual_names_of_folders_are_names(name: str):
 
 def test_defaults_are_within_their_bounds():
     assert out_of_range(Config()) == []
-    assert not math.isnan(Config().optimizer.lr)
 
 
 def test_seed_zero_is_a_seed():
-    assert typed(composed("seed=0")).seed == 0
+    assert typed(composed("seed=7", "seed=0")).seed == 0
 
 
 def test_the_hash_changes_with_the_experiment_and_not_with_where_it_runs():

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from sample_csv import HEADER, TABLE, TEXT, changed, table, text
 
 from sign_cnn.data import csv
-from sign_cnn.data.csv import COLUMNS, Source
+from sign_cnn.data.csv import COLUMNS
+from sign_cnn.data.csv_files import Source
 from sign_cnn.errors import DataError
 from sign_cnn.letters import RAW_LABELS
 
@@ -107,13 +108,3 @@ def test_fast_way_never_takes_what_the_slow_way_refuses(edits: list[tuple[int, s
         np.testing.assert_array_equal(fast, csv._parse_line_by_line(Source(Path("any.csv")), csv.Block(1, block)))
     else:
         assert edits
-
-
-def test_reader_agrees_with_pandas(tiny_root: Path) -> None:
-    pd = pytest.importorskip("pandas")
-    found = csv.find(tiny_root)
-    for source in (found.train, found.test):
-        images, labels = csv.read(source)
-        table = pd.read_csv(source.path, index_col=False)
-        assert np.array_equal(images.reshape(len(images), -1), table.iloc[:, 1:].to_numpy())
-        assert np.array_equal(np.array(RAW_LABELS)[labels], table["label"].to_numpy())

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from sample_csv import zipped
 
-from sign_cnn.data.csv import find
-from sign_cnn.data.csv_files import STEMS, Source
+from sign_cnn.data.csv_files import STEMS, Source, find
 from sign_cnn.errors import DataError
 
 CONTENT = bytes(range(256)) * 20

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sign_cnn.data import npz
-from sign_cnn.data.cache import derived
+from sign_cnn.data.derived import derived
 
 
 def test_derived_array_is_made_once_for_each_set_and_key(tmp_path: Path) -> None:
@@ -46,4 +46,4 @@ def test_folder_that_cannot_be_written_costs_no_more_than_a_warning(
 ) -> None:
     (tmp_path / "file").write_text("no folder")
     assert derived(tmp_path / "file" / "cache", "ab", "key", lambda: np.arange(3)).tolist() == [0, 1, 2]
-    assert "going on without a cache" in caplog.text
+    assert "continuing without a cache" in caplog.text

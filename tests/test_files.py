@@ -28,6 +28,16 @@ def test_the_new_file_is_as_readable_as_others(tmp_path):
     assert (tmp_path / "file.txt").stat().st_mode == (tmp_path / "usual.txt").stat().st_mode
 
 
+def test_the_mask_of_new_files_which_all_threads_share_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.umask", lambda _: pytest.fail("another thread may be making a file"))
+    write_text(tmp_path / "file.txt", "x")
+
+
+def test_an_error_of_the_network_is_no_fault_of_the_disk(tmp_path):
+    with pytest.raises(ConnectionRefusedError), explained(tmp_path):
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+
+
 def test_what_a_killed_process_left_is_swept(tmp_path):
     with pytest.raises(SystemExit), replacing(tmp_path / "a.bin") as temporary:
         left = temporary.with_name(temporary.name)

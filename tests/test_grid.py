@@ -108,6 +108,11 @@ def test_an_unnamed_sweep_comes_back_to_its_place(sweep: Sweep):
     assert len(list(Path("outputs/sweeps").iterdir())) == 2
 
 
+def test_a_name_may_hold_a_quote(sweep: Sweep):
+    assert sweep("name='it\\'s'", "model.depth=1") == 0
+    assert results("it's")["default"].status == "done"
+
+
 def test_jobs_of_one_name_are_refused(sweep: Sweep):
     assert "two jobs of the sweep are both called lr=0.1" in str(sweep("name=s", "optimizer.lr=0.1,0.10"))
     assert not Path("outputs").exists()

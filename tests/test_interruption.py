@@ -38,7 +38,7 @@ def send_at(patched: pytest.MonkeyPatch, number: int, epoch: int, seed: int = 0)
 
 def command_of(error_output: str) -> list[str]:
     (line,) = [line for line in error_output.splitlines() if line]
-    return shlex.split(re.fullmatch(r"Interrupted by .*\. This goes on: python -m sign_cnn\.train (.*)", line)[1])
+    return shlex.split(re.fullmatch(r"Interrupted by .*\. To continue: python -m sign_cnn\.train (.*)", line)[1])
 
 
 @SIGNALS
@@ -53,6 +53,13 @@ def test_a_run_that_is_interrupted_says_so_and_which_command_goes_on(number, ove
     assert command_line(*said) == 0
     assert command_line(*overrides, "name=whole") == 0
     assert_same(Path("outputs/runs/whole"), run)
+
+
+def test_a_name_is_free_again_after_an_interruption_in_the_first_epoch(overrides, command_line):
+    with pytest.MonkeyPatch.context() as patched:
+        send_at(patched, signal.SIGINT, epoch=0)
+        assert command_line(*overrides, "name=r") == 130
+    assert command_line(*overrides, "name=r", "model.width=5") == 0
 
 
 def test_a_run_that_has_not_begun_leaves_nothing(overrides, command_line, monkeypatch, capfd):

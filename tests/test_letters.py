@@ -1,6 +1,6 @@
 import pytest
 
-from sign_cnn.letters import LETTERS, NUM_CLASSES, RAW_LABELS, class_of, letter_of, spell
+from sign_cnn.letters import LETTERS, NUM_CLASSES, RAW_LABELS, class_of, letter_of
 
 
 def test_there_are_24_letters_without_j_and_z():
@@ -29,7 +29,3 @@ def test_what_is_no_letter_is_refused(letter: str):
 def test_a_class_out_of_range_is_refused(index: int):
     with pytest.raises(ValueError, match=rf"^class index {index} is not in 0\.\.23$"):
         letter_of(index)
-
-
-def test_classes_spell_a_word():
-    assert spell([class_of(letter) for letter in "hand"]) == "HAND"

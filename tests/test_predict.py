@@ -182,7 +182,7 @@ def test_names_that_the_system_refuses_are_said(models: dict[str, Path], hands: 
 def test_a_network_without_answers_is_one_sentence(tmp_path: Path, hands: Path):
     model = stub_classifier()
     model.network.head[-1].bias.data.fill_(float("nan"))
-    with pytest.raises(SystemExit, match="Error: the network's answers are infinite or no numbers"):
+    with pytest.raises(SystemExit, match="Error: the network's answers are not finite"):
         predict.main([str(write_onnx(tmp_path / "model.onnx", model)), str(hands)])
 
 

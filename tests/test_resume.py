@@ -19,6 +19,7 @@ CHOICES = [
     "optimizer=adamw data.val_split=none model.dropout=0.2 scheduler=cosine",
     "optimizer=sgd model.batch_norm=true trainer.ema_decay=0.9 scheduler=cosine scheduler.interval=epoch",
     "optimizer=sgd augment=full trainer.patience=2 optimizer.lr=1e-12 trainer.gradient_clip=1 trainer.monitor=val/acc",
+    "optimizer=adamw trainer.precision=bf16-mixed trainer.gradient_clip=1",
 ]
 """Every optimiser, schedule, interval and split; with and without averages, patience, dropout and augmentation."""
 

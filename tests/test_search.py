@@ -2,6 +2,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from sign_cnn.runs.results import Result
 
@@ -52,6 +53,15 @@ def test_a_trial_that_fails_does_not_stop_the_search(search, monkeypatch: pytest
 
 def test_a_search_of_which_every_trial_fails_says_so(search):
     assert "1 of 1 jobs failed" in str(search("hydra.sweeper.n_trials=1", "model.dense_units=[60000,60000]"))
+
+
+def test_a_second_search_of_the_same_name_is_refused(search):
+    folder = Path("outputs/sweeps/search")
+    folder.mkdir(parents=True)
+    with FileLock(folder / ".lock"):
+        code = str(search("hydra.sweeper.n_trials=1"))
+    assert "another process is at work in outputs/sweeps/search" in code
+    assert not (folder / "optuna.db").exists()
 
 
 def test_a_trial_that_was_cut_off_is_done_first(search):

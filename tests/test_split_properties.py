@@ -9,7 +9,7 @@ from sign_cnn.config import DataConfig
 from sign_cnn.data import splits
 from sign_cnn.data.dataset import SignDataset
 from sign_cnn.errors import ConfigError
-from sign_cnn.letters import LETTERS, NUM_CLASSES, RAW_LABELS, class_of, letter_of, spell
+from sign_cnn.letters import LETTERS, NUM_CLASSES, class_of, letter_of
 
 PHOTOGRAPHS = st.lists(st.tuples(st.integers(0, NUM_CLASSES - 1), st.integers(1, 30)), min_size=1, max_size=40)
 """Letter and number of rows of each."""
@@ -63,14 +63,6 @@ def test_folds_divide_the_rows_and_no_photograph(chosen: tuple[list[tuple[int, i
 @given(settings_of(most_folds=9))
 def test_many_folds_divide_the_rows_and_no_photograph(chosen: tuple[list[tuple[int, int]], str, int, int]) -> None:
     check_splits(*chosen)
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.lists(st.integers(0, NUM_CLASSES - 1)))
-def test_letters_come_back_as_the_classes_that_spelled_them(classes: list[int]) -> None:
-    word = spell(classes)
-    assert [class_of(letter) for letter in word] == [class_of(letter) for letter in word.lower()] == classes
-    assert [RAW_LABELS[class_of(letter)] for letter in word] == [ord(letter) - ord("A") for letter in word]
 
 
 @settings(max_examples=60, deadline=None)

@@ -110,12 +110,12 @@ def of_photographs(rows: list[int], monkeypatch: pytest.MonkeyPatch) -> SignData
     return SignDataset(images, labels, images[:0], labels[:0], "0" * 64, "custom")
 
 
-@pytest.mark.parametrize("kind", ["group", "random"])
-def test_as_many_folds_as_photographs_or_rows_are_possible(kind, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("kind", "unit"), [("group", "photographs"), ("random", "rows")])
+def test_as_many_folds_as_photographs_or_rows_are_possible(kind, unit, tmp_path, monkeypatch):
     dataset = of_photographs([1, 1, 1, 1], monkeypatch)
     data = DataConfig(cache_dir=str(tmp_path), val_split=kind, folds=4, fold=3)
     assert len(split_rows(dataset, data).val) == 1
-    with pytest.raises(ConfigError, match=rf"data.folds=5 is more than the 4 {kind} units there are"):
+    with pytest.raises(ConfigError, match=rf"data.folds=5 is more than the 4 {unit} there are"):
         split_rows(dataset, replace(data, folds=5))
 
 
@@ -183,7 +183,7 @@ def test_a_stored_split_serves_no_other_settings(data, dataset, tmp_path, monkey
         ({"val_split": "random", "val_size": 9, "fold": 1}, ["data.val_size=9 and data.fold=1 are both set: keep one"]),
         (
             {"val_size": 0.2},
-            ["data.val_size=0.2 works with data.val_split=random alone; group takes one part in data.folds=5"],
+            ["data.val_size=0.2 works only with data.val_split=random: set data.val_size=null"],
         ),
     ],
 )

@@ -113,8 +113,8 @@ def test_the_page_says_what_matters_and_never_what_the_test_set_says(tmp_path: P
     page = (folder / "results.md").read_text()
     assert page.startswith("# s\n\n```\npython -m sign_cnn.train -m sweep=s\n```\n")
     assert "Levels differ beyond their intervals for depth (3: 99.50 %, 2: 79.67 %), not for downsample." in page
-    assert "Another one cannot be told from the best, `downsample=max_pool`" not in page  # depth differs as well
-    assert "Another one cannot be told from the best, `depth=3, downsample=max_pool`." in page
+    assert "Another one ties with the best, `downsample=max_pool`" not in page  # depth differs as well
+    assert "Another one ties with the best, `depth=3, downsample=max_pool`." in page
     assert "12 jobs: 10 done, 1 failed, 1 missing." in page
     assert "from 1 to 3 finished seeds" in page
     assert "`depth=2,kernel_size=3,downsample=strided_conv,seed=1` failed: out of memory" in page
@@ -124,11 +124,28 @@ def test_the_page_says_what_matters_and_never_what_the_test_set_says(tmp_path: P
 
 
 @pytest.mark.usefixtures("no_figures")
+@pytest.mark.parametrize("validated", [True, False])
+def test_of_one_configuration_the_test_set_is_shown(
+    tmp_path: Path, validated: bool, capsys: pytest.CaptureFixture[str]
+):
+    for seed, share in enumerate((0.97, 0.98)):
+        run = tmp_path / "s" / f"seed={seed}"
+        if validated:
+            judged_run(run, np.ones(300, bool), PHOTOGRAPHS, test_acc=share)
+        else:
+            fake_run(run, None, test_acc=share)
+    summarize.show(summarize.write(tmp_path / "s", final=True))
+    for text in (capsys.readouterr().out, (tmp_path / "s" / "results.md").read_text()):
+        assert "97.50 ± 0.71" in text
+        assert "nothing to choose" in " ".join(text.split())
+
+
+@pytest.mark.usefixtures("no_figures")
 def test_the_cheapest_of_those_as_good_as_the_best_is_named(tmp_path: Path):
     for depth in (1, 2, 3):
         judged_run(tmp_path / f"depth={depth}", np.arange(300) >= 4 - depth, PHOTOGRAPHS, macs=2_000_000 * depth)
     assert (
-        "All 2 others cannot be told from the best, `depth=3`. As good as the best by this evidence: `depth=1` "
+        "All 2 others tie with the best, `depth=3`. As good as the best by this evidence: `depth=1` "
         "(99.00 % against 99.67 %) with 2.00 M MACs in place of 6.00 M, the cheapest of them."
     ) in summarize.write(tmp_path, final=True).paragraph
 

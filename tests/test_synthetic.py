@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.metrics import adjusted_rand_score
 
 from sign_cnn.data import synthetic
-from sign_cnn.data.synthetic import MANIFEST, PHOTOGRAPHS, draw_letter, ensure_synthetic, write_synthetic
+from sign_cnn.data.synthetic import MANIFEST, PHOTOGRAPHS, draw_letter, ensure_synthetic
 from sign_cnn.errors import ConfigError, DataError
 from sign_cnn.letters import LETTERS, RAW_LABELS
 
@@ -48,17 +48,22 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return ensure_synthetic(tmp_path_factory.mktemp("small") / "set", **SMALL)
 
 
+def test_a_finished_set_is_used_where_nothing_can_be_written(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("filelock.FileLock.acquire", lambda *_, **__: pytest.fail("a read-only folder has no lock"))
+    assert ensure_synthetic(small, **SMALL) == small
+
+
 @pytest.mark.usefixtures("two_letters")
 def test_same_seed_gives_same_bytes_and_another_seed_other_pixels(tmp_path: Path) -> None:
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
-        write_synthetic(tmp_path / name, **TINY, seed=seed)
+        ensure_synthetic(tmp_path / name, **TINY, seed=seed)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     first, other = (contents(tmp_path / name)["sign_mnist_train.csv"] for name in "ac")
     assert first != other
 
 
 def test_more_photographs_leave_the_others_alone(small: Path, tmp_path: Path) -> None:
-    write_synthetic(tmp_path / "larger", **SMALL | {"train_photographs_per_letter": 4})
+    ensure_synthetic(tmp_path / "larger", **SMALL | {"train_photographs_per_letter": 4})
     few, many = ({bytes(row) for row in rows(root)[1].astype(np.uint8)} for root in (small, tmp_path / "larger"))
     assert few < many
 
@@ -183,7 +188,7 @@ def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
 
 def test_numbers_that_are_too_small_are_all_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:
-        write_synthetic(tmp_path, train_photographs_per_letter=0, test_photographs_per_letter=1, variants=0, seed=-1)
+        ensure_synthetic(tmp_path, train_photographs_per_letter=0, test_photographs_per_letter=1, variants=0, seed=-1)
     assert [problem.split()[0] for problem in refused.value.problems] == [
         "train_photographs_per_letter",
         "variants",

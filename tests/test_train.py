@@ -70,12 +70,6 @@ def test_the_result_is_flat_and_has_every_field_of_the_contract_in_order(finishe
     assert stored["test_originals"] == 48
 
 
-def test_a_result_reads_back_as_it_was_written(finished: Path, tmp_path: Path):
-    result = Result.read(finished / "result.json")
-    result.write(tmp_path / "again.json")
-    assert (tmp_path / "again.json").read_text() == (finished / "result.json").read_text()
-
-
 def test_throughput_is_images_over_the_seconds_of_training(finished: Path):
     result = Result.read(finished / "result.json")
     with (finished / "metrics.csv").open() as file:
@@ -99,13 +93,22 @@ def test_predictions_repeat_the_scores(finished: Path):
     assert predictions.logits.dtype == np.float16
     for split in ("val", "test"):
         part = predictions.of(split)
-        assert part.correct.mean() == pytest.approx(getattr(result, f"{split}_acc"), abs=0.005)
+        assert part.correct.mean() == getattr(result, f"{split}_acc")
         assert part.loss == pytest.approx(getattr(result, f"{split}_loss"), abs=0.005)
     model = SignClassifier.load(finished / "checkpoints" / "best.ckpt")
     dataset = source.load(run_directory.stored_config(finished).data)
     with torch.no_grad():
         logits = model(torch.from_numpy(dataset.test_images)).numpy()
-    assert np.allclose(predictions.of("test").logits, logits, atol=0.02)
+    below_the_largest = logits - logits.max(1, keepdims=True)
+    assert np.allclose(predictions.of("test").logits, below_the_largest, atol=0.02)
+
+
+def test_large_logits_that_hardly_differ_are_told_apart_when_stored(tmp_path: Path):
+    logits = np.full((2, 24), 30.0, np.float32)
+    logits[0, 5], logits[1, 7] = 30.001, 30.0005
+    stored = Predictions(np.array(["val"] * 2), *np.zeros((2, 2), np.int64), np.array([5, 7], np.uint8), logits)
+    stored.save(tmp_path / "predictions.npz")
+    assert Predictions.load(tmp_path / "predictions.npz").correct.all()
 
 
 def test_the_best_checkpoint_is_that_of_the_best_epoch(finished: Path):
@@ -278,30 +281,24 @@ def test_config_problems_and_help_answer_before_torch_and_leave_nothing(argument
     assert not [path for path in tmp_path.rglob("*") if path.is_file() or path.parent.name == "runs"]
 
 
-def test_a_sweep_over_depth_and_norm_completes(tiny_overrides, tmp_path: Path):
+def test_a_sweep_over_depth_and_norm_completes(tiny_overrides, command_line):
     overrides = [item for item in tiny_overrides if not item.startswith(("name", "model.depth"))]
     names = {f"depth={depth},batch_norm={norm}" for depth in (1, 2, 3) for norm in ("true", "false")}
-    done = run_cli(
-        "-m", "model.depth=1,2,3", "model.batch_norm=true,false", *overrides, "trainer.max_epochs=1",
-        "name=study", cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert {path.parent.name for path in (tmp_path / "outputs/sweeps/study").glob("*/result.json")} == names
-    results = [Result.read(path) for path in (tmp_path / "outputs/sweeps/study").glob("*/result.json")]
+    sweep = ["-m", "model.depth=1,2,3", "model.batch_norm=true,false", "trainer.max_epochs=1", "name=study"]
+    assert command_line(*sweep, *overrides) == 0
+    assert {path.parent.name for path in Path("outputs/sweeps/study").glob("*/result.json")} == names
+    results = [Result.read(path) for path in Path("outputs/sweeps/study").glob("*/result.json")]
     assert {result.name for result in results} == names
     assert [result.status for result in results] == ["done"] * 6
     assert len({result.num_params for result in results}) == 6
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in Path(CONFIG_DIR, "experiment").glob("*.yaml")))
-def test_every_experiment_runs_a_step(name: str, tiny_root: Path, tiny_cache: Path, tmp_path: Path):
-    done = run_cli(
-        f"experiment={name}", "trainer=debug", "trainer.limit_batches=1", "data.batch_size=8", "data.eval_batch_size=8",
-        "trainer.patience=0", "data.name=sign_mnist", f"data.root={tiny_root}", f"data.cache_dir={tiny_cache}",
-        f"hydra.run.dir={tmp_path / 'run'}", cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    result = Result.read(tmp_path / "run" / "result.json")
+def test_every_experiment_runs_a_step(name: str, tiny_root: Path, tiny_cache: Path, command_line):
+    step = ["trainer=debug", "trainer.limit_batches=1", "data.batch_size=8", "data.eval_batch_size=8"]
+    data = ["data.name=sign_mnist", f"data.root={tiny_root}", f"data.cache_dir={tiny_cache}"]
+    assert command_line(f"experiment={name}", "name=r", "trainer.patience=0", *step, *data) == 0
+    result = Result.read(Path("outputs/runs/r/result.json"))
     assert (result.status, result.experiment) == ("done", name)
 
 

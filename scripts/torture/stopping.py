@@ -15,7 +15,7 @@ from scripts.torture.scenarios import JOBLIB, SCENARIOS, Bench, Scenario
 from sign_cnn.errors import UserError
 from sign_cnn.runs.results import Result
 
-GOES_ON = re.compile(r"This goes on: python -m sign_cnn\.train (.*)")
+GOES_ON = re.compile(r"To continue: python -m sign_cnn\.train (.*)")
 
 
 @dataclass

@@ -78,7 +78,7 @@ def _add(text: str) -> None:
 def _card(picture: Picture, seen: Look, reading: Reading, key: str) -> None:
     st.caption(_as_text(picture.name))
     with st.container(horizontal=True):
-        st.image(seen.preview, "as sent", width=SHOWN_SIZE, alt=f"{picture.name} as sent")
+        st.image(seen.preview, "original", width=SHOWN_SIZE, alt=f"{picture.name} original")
         st.image(_enlarged(seen.pixels), "as read, 28×28", width=SHOWN_SIZE, alt=f"{picture.name} in 28×28 pixels")
     st.markdown(f"### {reading.letter}" if reading.sure else f"### unsure, perhaps {reading.letter}")
     with st.container(gap="xxsmall"):

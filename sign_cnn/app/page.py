@@ -75,7 +75,7 @@ def _upload(view: cards.View) -> None:
         key="files",
     )
     with st.container():
-        if len(files) > 1 and st.segmented_control("Order", ["as sent", "by name"], default="as sent") == "by name":
+        if len(files) > 1 and st.segmented_control("Order", ["as added", "by name"], default="as added") == "by name":
             files = sorted(files, key=lambda file: natural_key(file.name))
         if len(files) > MAX_PICTURES:
             st.error(f"Only the first {MAX_PICTURES} of {len(files)} pictures are read: remove those that are done.")
@@ -88,9 +88,9 @@ def _camera(view: cards.View) -> None:
     if not st.toggle("Use the camera", help="Pictures go to this page's server, are read, and are not kept."):
         st.caption("Hold one hand before a plain wall, fill the frame, and crop what is too much.")
         return
-    shot = st.camera_input("One letter a shot", key="shot")
+    shot = st.camera_input("One letter per photo", key="shot")
     if shot is not None:
-        cards.show([cards.Picture(shot.file_id, "the shot", shot.getvalue())], view, "camera")
+        cards.show([cards.Picture(shot.file_id, "the photo", shot.getvalue())], view, "camera")
 
 
 def _samples(view: cards.View) -> None:

@@ -13,21 +13,10 @@ from numpy.typing import NDArray
 from sign_cnn.data import csv, csv_files, npz
 from sign_cnn.data.csv_files import Source, Sources
 from sign_cnn.data.dataset import IMAGE_SIZE, DataKind, SignDataset
-from sign_cnn.data.derived import derived
-from sign_cnn.data.identity import OFFICIAL_FINGERPRINT, SYNTHETIC_MARKER, fingerprint, kind_of
+from sign_cnn.data.identity import SYNTHETIC_MARKER, fingerprint, kind_of
 from sign_cnn.data.npz import DamagedError, Note
 from sign_cnn.errors import DataError
 from sign_cnn.letters import NUM_CLASSES, letter_of
-
-__all__ = [
-    "OFFICIAL_FINGERPRINT",
-    "SYNTHETIC_MARKER",
-    "available",
-    "derived",
-    "fingerprint",
-    "load",
-    "stored_fingerprint",
-]
 
 log = logging.getLogger(__name__)
 
@@ -199,7 +188,7 @@ def _load_without_csvs(root: Path, cache_dir: Path, name: str) -> SignDataset:
     if len({note["fingerprint"] for note in notes.values()}) > 1:
         listed = ", ".join(f"{path.name} ({note['kind']}, {note['fingerprint'][:12]})" for path, note in notes.items())
         raise DataError(
-            f"there are no CSVs in {root} and several sets in {cache_dir}, so which one is meant is open: {listed}; "
+            f"there are no CSVs in {root} and several sets in {cache_dir}; it is unclear which is meant: {listed}; "
             "delete the cached files that are not, or name the folder of the CSVs with SIGN_MNIST_DIR or data.root"
         )
     for entry in notes:

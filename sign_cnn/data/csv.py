@@ -11,12 +11,10 @@ from typing import IO, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from sign_cnn.data.csv_files import Source, Sources, find
+from sign_cnn.data.csv_files import Source
 from sign_cnn.data.dataset import IMAGE_SIZE
 from sign_cnn.errors import DataError
 from sign_cnn.letters import RAW_LABELS
-
-__all__ = ["COLUMNS", "Source", "Sources", "find", "read"]
 
 COLUMNS = ("label", *(f"pixel{i}" for i in range(1, IMAGE_SIZE**2 + 1)))
 

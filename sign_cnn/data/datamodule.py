@@ -115,7 +115,7 @@ class EvalSampler(Sampler[Pick]):
 
 
 class SignMNISTDataModule(pl.LightningDataModule):
-    """Sign Language MNIST from its two CSV files, normalised and augmented.
+    """Sign Language MNIST from its two CSV files, split and augmented.
 
     Normalisation is constants here (`pixel_mean`, `pixel_std`, of the rows trained on) that the classifier applies and
     stores, so that a prediction can never be normalised differently from the training. Use `Trainer(...,
@@ -197,8 +197,7 @@ class SignMNISTDataModule(pl.LightningDataModule):
     def _loader(self, half: str, sampler: Sampler[Pick]) -> DataLoader[Batch]:
         device = self._device()
         if (half, device) not in self._on_device:
-            images = self.dataset.train_images if half == "train" else self.dataset.test_images
-            labels = self.dataset.train_labels if half == "train" else self.dataset.test_labels
+            images, labels = self.dataset.half(half)
             self._on_device[half, device] = Rows(
                 torch.from_numpy(images).to(device), torch.from_numpy(labels).long().to(device)
             )
@@ -238,7 +237,7 @@ def _mean_std(sums: NDArray[np.int64]) -> tuple[float, float]:
 
 
 def mixed(*numbers: int) -> int:
-    """A seed of 63 bits; those of neighbouring numbers have nothing in common."""
+    """A seed of 63 bits; those of neighbouring numbers have nothing in common (zeros at the end do not count)."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 

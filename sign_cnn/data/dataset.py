@@ -22,3 +22,9 @@ class SignDataset:
     test_labels: NDArray[np.uint8]  # (M,), class index 0..23
     fingerprint: str  # sha256 of shapes, pixels and labels, 64 hex digits
     kind: DataKind
+
+    def half(self, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Images and labels of one file, "train" or "test"."""
+        if name == "train":
+            return self.train_images, self.train_labels
+        return self.test_images, self.test_labels

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from sign_cnn.files import replacing, sweep_temporary
+from sign_cnn.files import replacing
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def locked(path: Path) -> Iterator[bool]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except (OSError, NotImplementedError) as error:  # NotImplementedError: a file system without locks
-        log.warning("going on without a cache, %s cannot be written: %s", path.parent, error)
+        log.warning("continuing without a cache, %s cannot be written: %s", path.parent, error)
         yield False
         return
     try:
@@ -44,11 +44,10 @@ def locked(path: Path) -> Iterator[bool]:
 def write(path: Path, note: Note, arrays: Arrays) -> None:
     """Puts a file in place in one step; call it inside `locked`. Where that fails, warns and leaves what was there."""
     try:
-        sweep_temporary(path.parent, path.name)
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, note=np.frombuffer(json.dumps(note).encode(), np.uint8), **arrays)
     except OSError as error:
-        log.warning("going on without a cache, %s cannot be written: %s", path, error)
+        log.warning("continuing without a cache, %s cannot be written: %s", path, error)
 
 
 def short_hash(text: str) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sign_cnn.config import DataConfig
 from sign_cnn.data import cache
 from sign_cnn.data.dataset import SignDataset
+from sign_cnn.data.derived import derived
 from sign_cnn.data.originals import BURST_THRESHOLD, METHOD_VERSION, ORIGINAL_THRESHOLD, find_originals
 
 
@@ -59,13 +60,10 @@ def photographs(dataset: SignDataset, data: DataConfig, half: str, *, look_alike
         half: "train" or "test".
         look_alikes: Whether shots of one burst count as one photograph.
     """
-    images = dataset.train_images if half == "train" else dataset.test_images
-    labels = dataset.train_labels if half == "train" else dataset.test_labels
+    images, labels = dataset.half(half)
     threshold = BURST_THRESHOLD if look_alikes else ORIGINAL_THRESHOLD
     key = photographs_key(half, look_alikes=look_alikes)
-    return cache.derived(
-        Path(data.cache_dir), dataset.fingerprint, key, lambda: find_originals(images, labels, threshold)
-    )
+    return derived(Path(data.cache_dir), dataset.fingerprint, key, lambda: find_originals(images, labels, threshold))
 
 
 def photographs_key(half: str, *, look_alikes: bool = False) -> str:

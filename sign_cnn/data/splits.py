@@ -29,10 +29,7 @@ def problems(data: DataConfig) -> list[str]:
     if data.fold >= data.folds:
         found.append(f"data.fold={data.fold} must be below data.folds={data.folds}")
     if data.val_size is not None and data.val_split != "random":
-        found.append(
-            f"data.val_size={data.val_size} works with data.val_split=random alone; "
-            f"{data.val_split} takes one part in data.folds={data.folds}"
-        )
+        found.append(f"data.val_size={data.val_size} works only with data.val_split=random: set data.val_size=null")
     if data.val_size is not None and data.fold:
         found.append(f"data.val_size={data.val_size} and data.fold={data.fold} are both set: keep one")
     if isinstance(data.val_size, float) and data.val_size >= 1:
@@ -106,6 +103,7 @@ def _check_folds(data: DataConfig, labels: NDArray[np.uint8], units: NDArray[np.
         ConfigError: There are fewer photographs or rows than folds, of all letters or of each.
     """
     if (count := len(np.unique(units))) < data.folds:
-        raise ConfigError([f"data.folds={data.folds} is more than the {count} {data.val_split} units there are"])
+        unit = {"group": "photographs", "burst": "bursts of photographs", "random": "rows"}[data.val_split]
+        raise ConfigError([f"data.folds={data.folds} is more than the {count} {unit} there are"])
     if (most := np.bincount(labels).max()) < data.folds:
         raise ConfigError([f"data.folds={data.folds} is more than the {most} rows of the most frequent letter"])

@@ -5,6 +5,8 @@ what the set was made with and whether it was finished.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,23 +15,25 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from sign_cnn.data.csv import COLUMNS
 from sign_cnn.data.dataset import IMAGE_SIZE
 from sign_cnn.data.hands import Spread
+from sign_cnn.data.identity import SYNTHETIC_MARKER
 from sign_cnn.data.photographs import MARGIN, draw, plain_scene, random_scene, shrink, to_uint8, vary
 from sign_cnn.errors import ConfigError, DataError
-from sign_cnn.files import replacing, sweep_temporary
+from sign_cnn.files import replacing
 from sign_cnn.letters import LETTERS, NUM_CLASSES, RAW_LABELS, class_of
 
 GENERATOR_VERSION = 1
 """Raised with every change that alters a pixel, so that sets made before are made anew."""
 
-MANIFEST = "sign_mnist_synthetic.json"
+MANIFEST = SYNTHETIC_MARKER
 PHOTOGRAPHS = "sign_mnist_photographs.csv"
 HALVES = ("train", "test")
 GALLERY = len(HALVES)  # the random streams of draw_letter lie beside those of the halves
 
 GALLERY_SPREAD = Spread(joint=1.2, lean=0.6, length=0.01, thumb=0.01, turn=1.5, roll=2.0)
-HEADER = ",".join(["label", *(f"pixel{number}" for number in range(1, IMAGE_SIZE**2 + 1))]).encode() + b"\n"
+HEADER = ",".join(COLUMNS).encode() + b"\n"
 CELLS = np.array([f"{value},".encode() for value in range(256)], "S4").view(np.uint8).reshape(256, 4)
 
 
@@ -69,29 +73,11 @@ def ensure_synthetic(
         DataError: `root` cannot be written, or holds CSVs that were not made here.
     """
     recipe = Recipe(train_photographs_per_letter, test_photographs_per_letter, variants, seed)
-    with _locked(root):
-        if not _is_made(root, recipe):
-            _make(root, recipe)
+    if not _is_made(root, recipe):
+        with _locked(root):
+            if not _is_made(root, recipe):
+                _make(root, recipe)
     return root
-
-
-def write_synthetic(
-    root: Path,
-    *,
-    train_photographs_per_letter: int,
-    test_photographs_per_letter: int,
-    variants: int,
-    seed: int = 0,
-) -> None:
-    """Makes the set in `root`, over one made before; a photograph has `variants` variants, or one more, or one less.
-
-    Raises:
-        ConfigError: a number is too small.
-        DataError: `root` cannot be written, or holds CSVs that were not made here.
-    """
-    recipe = Recipe(train_photographs_per_letter, test_photographs_per_letter, variants, seed)
-    with _locked(root):
-        _make(root, recipe)
 
 
 def draw_letter(letter: str, seed: int = 0, size: int = IMAGE_SIZE) -> NDArray[np.uint8]:
@@ -140,7 +126,6 @@ def _make(root: Path, recipe: Recipe) -> None:
             f"name a folder of its own for the synthetic set"
         )
     try:
-        sweep_temporary(root)
         _replace(root / MANIFEST, json.dumps(_manifest(recipe, {})).encode())
         sizes, table = {}, [b"file,row,photograph\n"]
         for half, name in enumerate(HALVES):
@@ -179,14 +164,20 @@ def _replace(path: Path, content: bytes) -> int:
     return len(content)
 
 
-def _locked(root: Path) -> FileLock:
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
     """One process at a time for a folder; the lock lies beside it, so the folder itself can be deleted."""
     root = root.absolute()
+    lock = FileLock(root.with_name(f".{root.name}.lock"))
     try:
         root.mkdir(parents=True, exist_ok=True)
-        return FileLock(root.with_name(f".{root.name}.lock"))
+        lock.acquire()
     except OSError as error:
         raise _unwritable(root, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _unwritable(root: Path, error: OSError) -> DataError:

@@ -109,7 +109,7 @@ def _formats() -> tuple[str, ...]:
 
 
 def _too_many_pixels(name: str, max_pixels: int, size: str = "") -> str:
-    return f"{name} has more than {max_pixels / 1e6:g} million pixels{size}: save it smaller, 1000 a side do"
+    return f"{name} has more than {max_pixels / 1e6:g} million pixels{size}: resize it; 1000 pixels a side are enough"
 
 
 def _not_an_image(content: bytes, name: str) -> str:

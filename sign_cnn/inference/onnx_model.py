@@ -42,9 +42,7 @@ class OnnxModel:
         try:
             self._session = onnxruntime.InferenceSession(name, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's own classes have no common base
-            raise DataError(
-                f"{name} is no ONNX model that can be read ({_first_line(error)}): export it again"
-            ) from None
+            raise DataError(f"{name} is not a readable ONNX model ({_first_line(error)}): export it again") from None
         self.card = ModelCard.from_metadata(self._session.get_modelmeta().custom_metadata_map, name)
         self.letters = self.card.letters
         self._name = name

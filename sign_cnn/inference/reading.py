@@ -62,7 +62,7 @@ def read(model: Model, images: Sequence[NDArray[np.uint8]], threshold: float = T
         return []
     probabilities = model.probabilities(np.stack(images))
     if not np.isfinite(probabilities).all():
-        raise UserError("the network's answers are infinite or no numbers: train or export it again")
+        raise UserError("the network's answers are not finite: train or export it again")
     orders = np.argsort(-probabilities, axis=1, kind="stable")
     return [
         Reading(tuple((model.letters[index], float(row[index])) for index in order), threshold)

@@ -65,7 +65,7 @@ def read(path: Path, *, resumable: bool = False) -> Content:
     if found := _problems(content, size, resumable):
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
         raise UserError(
-            f"{path} is no checkpoint that can be used: {'; '.join(found[:3])}{more}: train again, or name another one"
+            f"{path} is not a usable checkpoint: {'; '.join(found[:3])}{more}: train again, or name another one"
         )
     return content  # type: ignore[no-any-return]
 
@@ -132,9 +132,9 @@ def _weight_problems(weights: dict[Any, Any], size: int) -> list[str]:
         if not isinstance(name, str) or not plain:
             return ["not all of its weights are plain tensors"]
     if sum(value.numel() * value.element_size() for value in weights.values()) > size:
-        return ["its weights claim more numbers than it holds"]  # one number seen as many
+        return ["its weights claim more data than the file holds"]  # one number seen as many
     if not all(bool(value.isfinite().all()) for value in weights.values()):
-        return ["some of its weights are infinite or no numbers"]
+        return ["some of its weights are not finite"]
     return []
 
 

@@ -57,7 +57,6 @@ class SignClassifier(pl.LightningModule):
         self.scheduler_config = SchedulerConfig(**(scheduler or {}))
         self.pixel_scale = 1 / (255 * pixel_std)
         self.pixel_offset = -pixel_mean / pixel_std
-        self.example_input_array = torch.zeros(1, image_size, image_size, dtype=torch.uint8)
         self._sums = torch.zeros(3)  # loss, hits, rows of the epoch so far; on the device, read once an epoch
         self._bad_step = torch.tensor(-1)  # the first step of the epoch, from 0, whose loss was no number; -1: none
 
@@ -153,8 +152,9 @@ class SignClassifier(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimiser and, if there is one, the schedule."""
-        # Fused, it is one pass over all weights; but loss scaling then cannot clip gradients.
-        optimizer = self._make_optimizer(fused=self.trainer.precision != "16-mixed")
+        # Fused, it is one pass over all weights; but Lightning does not clip its gradients in mixed precision.
+        fused = self.trainer.precision == "32-true" or not self.trainer.gradient_clip_val
+        optimizer = self._make_optimizer(fused=fused)
         if (scheduler := self._make_scheduler(optimizer)) is None:
             return optimizer
         return {

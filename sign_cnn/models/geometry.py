@@ -18,7 +18,6 @@ class Shape:
     """What a network does to one image."""
 
     channels: tuple[int, ...]  # output channels of each block
-    sizes: tuple[int, ...]  # height = width in pixels: the input's, then after each block
     features: int  # inputs of the first dense layer
     num_params: int  # trainable parameters
     macs: int  # multiply-accumulates of one forward pass of one image, in convolutions and dense layers
@@ -66,7 +65,6 @@ def problems(model: ModelConfig, image_size: int = IMAGE_SIZE) -> list[str]:
 def shape(model: ModelConfig, num_classes: int = NUM_CLASSES, image_size: int = IMAGE_SIZE) -> Shape:
     """Sizes and cost of a network that has no `problems`."""
     size, inputs, params, macs = image_size, 1, 0, 0
-    sizes = [size]
     channels = block_channels(model)
 
     def count_conv(inputs: int, outputs: int, output_size: int) -> None:
@@ -82,11 +80,10 @@ def shape(model: ModelConfig, num_classes: int = NUM_CLASSES, image_size: int = 
         size = downsampled(size, model.downsample)
         if model.downsample == "strided_conv":
             count_conv(outputs, outputs, size)
-        sizes.append(size)
 
     features = inputs if model.head == "global_pool" else inputs * size**2
     widths = [features, *model.dense_units, num_classes]
     for before, after in itertools.pairwise(widths):
         params += before * after + after
         macs += before * after
-    return Shape(tuple(channels), tuple(sizes), features, params, macs)
+    return Shape(tuple(channels), features, params, macs)

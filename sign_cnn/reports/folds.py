@@ -47,7 +47,7 @@ def _check_alike(runs: Sequence[RunDirectory], configs: Sequence[Config]) -> Non
             )
         if config.trainer.limit_batches:
             raise UserError(
-                f"{run.path} has trainer.limit_batches={config.trainer.limit_batches}: it scored some rows alone"
+                f"{run.path} has trainer.limit_batches={config.trainer.limit_batches}: it scored only part of the rows"
             )
         if run.result.data_fingerprint != runs[0].result.data_fingerprint:
             raise UserError(

@@ -127,7 +127,7 @@ def console_report(title: str, report: Report) -> ConsoleRenderable:
 
 def console_table(section: Section, title: str | None = None) -> ConsoleRenderable:
     """A section as a table for a terminal."""
-    table = Table(title=title or section.title, title_justify="left", title_style="bold")
+    table = Table(title=Text(title or section.title, style="bold"), title_justify="left")
     for i, header in enumerate(section.headers):
         numeric = i > 0 and header not in section.words
         table.add_column(header, justify="right" if numeric else "left", overflow="fold")

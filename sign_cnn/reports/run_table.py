@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich import get_console
 from rich.table import Table
+from rich.text import Text
 
 from sign_cnn.runs.results import Result
 
@@ -11,7 +12,7 @@ from sign_cnn.runs.results import Result
 def show(result: Result, directory: Path) -> None:
     """Prints a run's summary as a table."""
     title = f"{result.experiment or result.name}, seed {result.seed}, {result.data_kind} data"
-    table = Table(title=title, show_header=False)
+    table = Table(title=Text(title), show_header=False)
     table.add_column(style="bold")
     table.add_column()
 
@@ -31,4 +32,6 @@ def show(result: Result, directory: Path) -> None:
     table.add_row("time", f"{result.fit_seconds:.1f} s for {epochs}, {result.train_images_per_second:,.0f} images/s")
     get_console().print(table)
     shown = directory.relative_to(Path.cwd()) if directory.is_relative_to(Path.cwd()) else directory
-    get_console().print(f"Written to {shown}\nCurves: tensorboard --logdir {shown}", soft_wrap=True, highlight=False)
+    get_console().print(
+        f"Written to {shown}\nCurves: tensorboard --logdir {shown}", soft_wrap=True, highlight=False, markup=False
+    )

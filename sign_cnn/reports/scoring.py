@@ -44,7 +44,7 @@ def predictions(run: RunDirectory, split: str) -> tuple[Predictions, bool]:
     if run.predictions.exists():
         stored = Predictions.load(run.predictions).of(split)
         if len(stored.row):
-            return _in_order(stored), True
+            return stored.in_row_order(), True
     return _computed(run, split), False
 
 
@@ -97,8 +97,7 @@ def logits(run: RunDirectory, images: NDArray[np.uint8]) -> NDArray[np.floating[
 def _computed(run: RunDirectory, split: str) -> Predictions:
     dataset, config = load_data(run), stored_config(run.path)
     half = "test" if split == "test" else "train"
-    images = dataset.test_images if split == "test" else dataset.train_images
-    labels = dataset.test_labels if split == "test" else dataset.train_labels
+    images, labels = dataset.half(half)
     rows = np.arange(len(labels))
     if split == "val":
         from sign_cnn.data.splits import split_rows  # needs scikit-learn: 2 s
@@ -106,8 +105,3 @@ def _computed(run: RunDirectory, split: str) -> Predictions:
         rows = split_rows(dataset, config.data).val
     photographs = source.photographs(dataset, config.data, half)
     return Predictions(np.full(len(rows), split), rows, photographs[rows], labels[rows], logits(run, images[rows]))
-
-
-def _in_order(stored: Predictions) -> Predictions:
-    order = np.argsort(stored.row, kind="stable")
-    return Predictions(*(getattr(stored, name)[order] for name in stored.__dataclass_fields__))

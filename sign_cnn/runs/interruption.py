@@ -94,7 +94,7 @@ def answered() -> Iterator[None]:
         from sign_cnn.runs.ownership import global_rank  # not before it is needed: 0.1 s
 
         if not stop.answered and global_rank() == 0:
-            print(f"Interrupted by {NAMES[stop.number]}. This goes on: {stop.command}", file=sys.stderr, flush=True)
+            print(f"Interrupted by {NAMES[stop.number]}. To continue: {stop.command}", file=sys.stderr, flush=True)
         stop.answered = True
         raise
 

@@ -20,7 +20,7 @@ def held(path: Path) -> Iterator[None]:
     """
     lock = FileLock(path / ".lock")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=_PROBE_SECONDS, poll_interval=_PROBE_SECONDS / 10)
     except Timeout:
         raise InUseError(f"another process is at work in {path}: wait for it, or choose another name") from None
     try:
@@ -30,12 +30,18 @@ def held(path: Path) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process is at work in a run's directory."""
+    """Whether a process is at work in a run's directory; asks by taking the lock for an instant."""
+    if not (path / ".lock").exists():
+        return False
     try:
-        with held(path):
+        with FileLock(path / ".lock", timeout=0):
             return False
-    except InUseError:
+    except (Timeout, OSError):  # also a lock that only others may open
         return True
+
+
+_PROBE_SECONDS = 0.5
+"""Somebody who asks whether a directory is held is gone by then."""
 
 
 def global_rank() -> int:

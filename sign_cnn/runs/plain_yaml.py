@@ -36,7 +36,7 @@ def load(path: Path) -> DictConfig:
     except OSError as error:
         raise ValueError(error.strerror or "it cannot be opened") from None
     except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"it is no YAML: {str(error).splitlines()[0]}") from None
+        raise ValueError(f"it is not valid YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(settings, DictConfig):
         raise ValueError("it holds no settings by name")
     return settings

@@ -25,12 +25,19 @@ class Predictions:
     row: NDArray[np.int64]  # in the split's CSV file, from 0
     photograph: NDArray[np.int64]  # which rows of a file show the same one
     label: NDArray[np.uint8]  # class index
-    logits: NDArray[np.floating[Any]]  # (N, 24); float16 when stored
+    logits: NDArray[np.floating[Any]]  # (N, 24); when stored float16, the largest of each row 0
 
     def of(self, split: str) -> "Predictions":
         """The rows of one split; possibly none."""
-        mask = self.split == split
-        return Predictions(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
+        return self.take(self.split == split)
+
+    def take(self, index: NDArray[Any]) -> "Predictions":
+        """Some of the rows, by mask or by number."""
+        return Predictions(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+
+    def in_row_order(self) -> "Predictions":
+        """All of them, by their row in the file."""
+        return self.take(np.argsort(self.row, kind="stable"))
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -67,11 +74,15 @@ class Predictions:
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
 
     def save(self, path: Path) -> None:
-        """Writes a compressed .npz in one step, with half the precision of the logits."""
+        """Writes a compressed .npz in one step.
+
+        Each row's largest logit is subtracted first, which no probability notices: float16 is fine near 0, and would
+        make ties of large logits that differ.
+        """
         with replacing(path) as temporary, temporary.open("wb") as file:
             arrays = {name: getattr(self, name) for name in self.__dataclass_fields__}
-            largest = np.finfo(np.float16).max
-            halved = self.logits.clip(-largest, largest).astype(np.float16)
+            below = self.logits - self.logits.max(axis=1, keepdims=True)
+            halved = below.clip(np.finfo(np.float16).min, 0).astype(np.float16)
             np.savez_compressed(file, **(arrays | {"logits": halved}))
 
     @classmethod
@@ -100,6 +111,6 @@ class Predictions:
             if array.dtype.kind != kind or array.shape != shape:
                 raise ValueError(f"{name} is {array.dtype} {array.shape}")
         if not np.isfinite(self.logits).all():
-            raise ValueError("some logits are infinite or no numbers")
+            raise ValueError("some logits are not finite")
         if len(self.row) and (self.label.max() >= NUM_CLASSES or not np.isin(self.split, ("val", "test")).all()):
-            raise ValueError("it holds labels or splits that there are not")
+            raise ValueError("it holds unknown labels or splits")

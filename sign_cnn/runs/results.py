@@ -36,8 +36,8 @@ class Result:
     device: str | None = None
     num_params: int | None = None
     macs: int | None = None  # multiply-accumulates of one forward pass of one image
-    epochs: int | None = None  # trained, all sittings together
-    fit_seconds: float | None = None  # training, validation and checkpoints, all sittings together
+    epochs: int | None = None  # trained, all sessions together
+    fit_seconds: float | None = None  # training, validation and checkpoints, all sessions together
     train_images_per_second: float | None = None  # while training, without validation and checkpoints
     best_epoch: int | None = None  # counted from 1
     val_split: str | None = None

@@ -7,13 +7,13 @@ is another experiment. A run that says `running` while nobody holds its lock was
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from sign_cnn.config import Config, config_hash, identity, plain, typed
+from sign_cnn.config import Config, config_hash, identity, typed
 from sign_cnn.console import FILE_ONLY
 from sign_cnn.errors import ConfigError, UserError
 from sign_cnn.files import explained, sweep_temporary, write_text
@@ -129,7 +129,7 @@ def stored_config(path: Path) -> Config:
 
 
 def stored_result(path: Path, config: Config, fingerprint: str) -> Result | None:
-    """The result that is there, if it is of the same experiment; None also where nothing was trained before it failed.
+    """The result that is there, if it is of the same experiment; None also where it stopped in its first epoch.
 
     Raises:
         UserError: It is of another experiment; the message names the settings that differ.
@@ -139,7 +139,7 @@ def stored_result(path: Path, config: Config, fingerprint: str) -> Result | None
     stored = Result.read(path / "result.json")
     if stored.config_hash == config_hash(config, fingerprint):
         return stored
-    if stored.status == "failed" and not RunDirectory(path, stored).last_checkpoint:
+    if stored.status in ("failed", "interrupted") and not RunDirectory(path, stored).last_checkpoint:
         return None
     before, now = identity(stored_config(path)), identity(config)
     differing = [f"{key}={now[key]} (there: {before.get(key)})" for key in now if now[key] != before.get(key)]
@@ -177,7 +177,7 @@ def _prepare(run: RunDirectory, config: Config) -> None:
 
 def _write_config(path: Path, config: Config) -> None:
     # With these defaults the file composes again: `--config-dir RUN --config-name config name=again`.
-    text = OmegaConf.to_yaml(OmegaConf.create({"defaults": ["train", "_self_"], **plain(config)}))
+    text = OmegaConf.to_yaml(OmegaConf.create({"defaults": ["train", "_self_"], **asdict(config)}))
     write_text(path / "config.yaml", text)
 
 

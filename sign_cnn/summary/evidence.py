@@ -1,8 +1,6 @@
 """What configurations are compared by: which validation rows each network has right, summed by photograph."""
 
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,19 +68,10 @@ def read_rows(path: Path) -> Rows:
     """
     from sign_cnn.runs.predictions import Predictions  # loads scipy, which a summary without comparisons does not need
 
-    if path.exists() and not zipfile.is_zipfile(path):  # numpy leaves such a file open
-        raise UserError(f"{path} is damaged (cut off, or no archive): remove the run's directory and run it again")
-    try:
-        predictions = Predictions.load(path).of("val")
-        lengths = {len(getattr(predictions, name)) for name in predictions.__dataclass_fields__}
-        if len(lengths) > 1 or 0 in lengths:
-            raise UserError(
-                f"{path} is damaged (its validation rows are {sorted(lengths)}): remove the run's directory"
-            )
-        order = np.argsort(predictions.row, kind="stable")
-        return Rows(predictions.row[order], predictions.photograph[order], predictions.correct[order])
-    except (zipfile.BadZipFile, zlib.error, ValueError, IndexError, TypeError) as error:
-        raise UserError(f"{path} is damaged ({error}): remove the run's directory and run it again") from None
+    predictions = Predictions.load(path).of("val").in_row_order()
+    if not len(predictions.row):
+        raise UserError(f"{path} holds no validation rows: remove the run's directory and run it again")
+    return Rows(predictions.row, predictions.photograph, predictions.correct)
 
 
 def evidence(by_seed: Sequence[Rows], fingerprint: str) -> Evidence | None:

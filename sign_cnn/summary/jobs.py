@@ -4,12 +4,10 @@ import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from filelock import FileLock, Timeout
 
 from sign_cnn.errors import UserError
 from sign_cnn.runs.naming import labels
+from sign_cnn.runs.ownership import is_held
 from sign_cnn.runs.results import Result
 from sign_cnn.runs.study import Study
 from sign_cnn.summary.evidence import Rows, read_rows
@@ -63,10 +61,10 @@ def read_job(path: Path, *, with_rows: bool = False) -> Job:
     """
     name, named = path.name, labels(path.name)
     if not (path / "result.json").exists():
-        return Job(name, named, "running" if _held(path) else "missing")
+        return Job(name, named, "running" if is_held(path) else "missing")
     try:
-        result = _checked(Result.read(path / "result.json"), path)
-        status = "interrupted" if result.status == "running" and not _held(path) else str(result.status)
+        result = Result.read(path / "result.json")
+        status = "interrupted" if result.status == "running" and not is_held(path) else str(result.status)
         scored = with_rows and status == "done" and result.val_acc is not None
         rows = read_rows(path / "predictions.npz") if scored else None
     except (UserError, OSError) as error:
@@ -98,36 +96,3 @@ def in_order(values: list[str]) -> list[str]:
     different = list(dict.fromkeys(values))
     sizes = {value: number(value) for value in different}
     return different if None in sizes.values() else sorted(different, key=lambda value: (sizes[value], value))
-
-
-def _held(path: Path) -> bool:
-    """Whether a process is at work in a run's directory; asks by taking the lock for an instant."""
-    if not (path / ".lock").exists():
-        return False
-    try:
-        with FileLock(path / ".lock", timeout=0):
-            return False
-    except (Timeout, OSError):  # also a lock that only others may open
-        return True
-
-
-def _checked(result: Result, path: Path) -> Result:
-    """The result, if its status and numbers are such.
-
-    Raises:
-        UserError: They are not.
-    """
-    numbers: dict[str, Any] = {
-        key: getattr(result, key)
-        for key in ("val_acc", "val_loss", "val_originals", "val_originals_wrong", "num_params", "macs", "fit_seconds")
-    }
-    wrong = [f"{key}={value!r}" for key, value in numbers.items() if not _is_number_or_none(value)]
-    if result.status not in STATUSES[:4]:
-        wrong.append(f"status={result.status!r}")
-    if wrong:
-        raise UserError(f"{path / 'result.json'} is damaged ({', '.join(wrong)}); remove it to run again")
-    return result
-
-
-def _is_number_or_none(value: object) -> bool:
-    return value is None or (isinstance(value, int | float) and math.isfinite(value))

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean, stdev
 from typing import Any
 
 from rich.console import Console, ConsoleRenderable
@@ -13,7 +14,7 @@ from sign_cnn.runs.results import Result
 from sign_cnn.summary.contents import Summary
 from sign_cnn.summary.jobs import Job, number
 from sign_cnn.summary.table import Configuration, Difference, factor_names, varying
-from sign_cnn.summary.words import compact, points
+from sign_cnn.summary.words import compact, points, tested
 
 MAX_CONSOLE_ROWS = 20
 
@@ -100,9 +101,10 @@ def _columns(summary: Summary, limit: int | None = None) -> list[_Column]:
         column("#", lambda item: item.rank),
         *(map(factor, factors) if factors else [column("study", lambda _: summary.study.name, None, False)]),
         column("seeds", lambda item: len(item.scores), 6),
-        column("accuracy, %", _accuracy),
+        column("accuracy, %", lambda item: _percent(item.accuracies)),
         column("photographs", lambda item: _mean_count(item.photographs), 0),
         column("photographs wrong", lambda item: _mean_count(item.photographs_wrong), 7),
+        *([column("test, %", lambda item: _percent(item.test_accuracies))] if tested(summary.configurations) else []),
         column("parameters", lambda item: compact(item.num_params), 3),
         column("MACs", lambda item: compact(item.macs), 5),
         column("fit, s", lambda item: _seconds(item.fit_seconds), 4),
@@ -133,11 +135,12 @@ def _width(columns: Sequence[_Column], console: Console) -> int:
     return console.measure(console_table(_section(columns)), options=wide).maximum
 
 
-def _accuracy(item: Configuration) -> str | None:
-    if item.val_acc is None:
+def _percent(accuracies: Sequence[float]) -> str | None:
+    """Mean and, of several, standard deviation."""
+    if not accuracies:
         return None
-    spread = "" if item.val_acc_sd is None else f" ± {100 * item.val_acc_sd:.2f}"
-    return f"{100 * item.val_acc:.2f}{spread}"
+    spread = f" ± {100 * stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
+    return f"{100 * fmean(accuracies):.2f}{spread}"
 
 
 def _mean_count(number: float | None) -> str | None:

@@ -89,6 +89,11 @@ class Configuration:
         return _mean([score.photographs_wrong for score in self.scores])
 
     @property
+    def test_accuracies(self) -> list[float]:
+        """Of each finished job that scored the test set, 0..1. They are shown, and rank nothing."""
+        return [result.test_acc for result in self.done if result.test_acc is not None]
+
+    @property
     def num_params(self) -> int | None:
         """The same for every seed."""
         return next((result.num_params for result in self.done if result.num_params is not None), None)

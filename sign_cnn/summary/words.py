@@ -24,6 +24,11 @@ def errors(jobs: Sequence[Job]) -> list[str]:
     return [f"{_listed([f'`{name}`' for name in names], _NAMED)} {text}" for text, names in by_message.items()]
 
 
+def tested(ranked: Sequence[Configuration]) -> bool:
+    """Whether to show what the test set says: only of one configuration, which nothing else is chosen against."""
+    return len(ranked) == 1 and bool(ranked[0].test_accuracies)
+
+
 def notes(jobs: Sequence[Job], ranked: Sequence[Configuration], *, final: bool) -> list[str]:
     """What must be known to read the table."""
     scored = [item for item in ranked if item.accuracies]
@@ -32,7 +37,9 @@ def notes(jobs: Sequence[Job], ranked: Sequence[Configuration], *, final: bool) 
         said.append("No finished run has validation rows (`data.val_split=none`): nothing is ranked.")
     if scored:
         spread = ", mean ± standard deviation between seeds" if any(item.val_acc_sd for item in scored) else ""
-        said.append(f"Accuracy: share of validation rows that are right{spread}. The test set is not looked at.")
+        said.append(f"Accuracy: share of validation rows that are right{spread}. The test set ranks nothing.")
+    if tested(ranked):
+        said.append("The test accuracy is shown because there is only one configuration, and nothing to choose.")
     seeds = sorted({len(item.scores) for item in ranked if item.scores})
     if len(seeds) > 1:
         said.append(f"The configurations have from {seeds[0]} to {seeds[-1]} finished seeds.")
@@ -63,7 +70,8 @@ def paragraph(ranked: Sequence[Configuration], effects: Sequence["Effect"], stud
             [*said, f"{name(best)} ({percent(best.val_acc)}) is better than {others}, beyond the intervals."]
         )
     which = {1: "Another one"}.get(len(ties), f"{len(ties)} others") if len(ties) < len(compared) - 1 else others
-    said.append(f"{which[0].upper()}{which[1:]} cannot be told from the best, {name(best)}.")
+    verb = "ties" if len(ties) == 1 else "tie"
+    said.append(f"{which[0].upper()}{which[1:]} {verb} with the best, {name(best)}.")
     priced = [item for item in (best, *ties) if item.macs is not None]
     if priced:
         cheapest = min(priced, key=lambda item: (item.macs or 0, item.rank or 0))

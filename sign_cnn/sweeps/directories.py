@@ -43,7 +43,7 @@ def name_directories(config: DictConfig, params: Mapping[str, Any]) -> None:
         additions["hydra.sweep.subdir"] = f"${{job_name:{','.join(['${hydra.overrides.task}', *swept])}}}"
     with read_write(config.hydra), open_dict(config.hydra):
         # Every job is composed anew, from these overrides.
-        config.hydra.overrides.hydra.extend([f"{key}='{value}'" for key, value in additions.items()])
+        config.hydra.overrides.hydra.extend([f"{key}={_quoted(value)}" for key, value in additions.items()])
         for key, value in additions.items():
             OmegaConf.update(config, key, value)
 
@@ -63,6 +63,12 @@ def job_name(overrides: Sequence[str], *keys: str) -> str:
     values = {item.key_or_group: item.value() for item in OverridesParser.create().parse_overrides(list(overrides))}
     parts = [f"{name}={naming.shown(values[key])}" for key, name in naming.short_names(keys).items()]
     return ",".join(parts) or "default"
+
+
+def _quoted(text: str) -> str:
+    """As a value of Hydra's override grammar."""
+    escaped = text.replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def _is_given(key: str, config: DictConfig) -> bool:

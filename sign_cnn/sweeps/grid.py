@@ -17,6 +17,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
+from rich import get_console
 
 from sign_cnn.config import read
 from sign_cnn.errors import ConfigError, clean_exit
@@ -62,9 +63,8 @@ class GridSweeper(Sweeper):
             with explained(folder):
                 Study(folder.name, command=this_command(), jobs=[job.name for job in jobs]).add_to(folder)
         todo = [job for job in jobs if job.status != "done"]
-        log.warning(
-            "%d jobs in %s%s", len(jobs), folder, f", {len(jobs) - len(todo)} of them done" * (len(todo) < len(jobs))
-        )
+        done = f", {len(jobs) - len(todo)} of them done" if len(todo) < len(jobs) else ""
+        _say(f"{len(jobs)} job{'s' if len(jobs) != 1 else ''} in {folder}{done}")
         from sign_cnn.sweeps.report import reported  # scipy.stats, two seconds
 
         with reported(folder, [job.name for job in todo]):
@@ -92,7 +92,7 @@ class GridSweeper(Sweeper):
             attempts.update(job.name for job in todo if job not in held)
             todo = [job for job in todo if attempts[job.name] < ATTEMPTS]
             if todo and len(held) == len(todo):
-                log.warning("waiting for %d jobs that other processes are at work on", len(held))
+                _say(f"waiting for {len(held)} jobs that are running in other processes")
                 while all(is_held(job.directory) for job in held):
                     time.sleep(1)
 
@@ -105,6 +105,10 @@ class GridSweeper(Sweeper):
             log.warning("the launcher stopped: %s: %s", type(error).__name__, error)
 
 
+def _say(text: str) -> None:
+    get_console().print(text, soft_wrap=True, highlight=False, markup=False)
+
+
 def _lines(override: Override) -> list[str]:
     """The override once for each of its values.
 
@@ -115,5 +119,5 @@ def _lines(override: Override) -> list[str]:
     if not override.is_sweep_override():
         return [str(override.input_line)]
     if not override.is_discrete_sweep():
-        raise ConfigError([f"{override.input_line} has no end: list its values, or search it with sweep=search"])
+        raise ConfigError([f"{override.input_line} is continuous: list its values, or search it with sweep=search"])
     return [f"{key}={value}" for value in override.sweep_string_iterator()]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich import get_console
 from rich.table import Table
+from rich.text import Text
 
 from sign_cnn import checks
 from sign_cnn.config import Config
@@ -67,18 +68,18 @@ def check_jobs(jobs: Sequence[Job]) -> None:
 
 def show(jobs: Sequence[Job]) -> None:
     """Prints the jobs with their sizes, problems and state."""
-    table = Table(title=f"{len(jobs)} job{'s' if len(jobs) != 1 else ''}; nothing is run", title_justify="left")
+    table = Table(title=f"{len(jobs)} job{'s' if len(jobs) != 1 else ''}, dry run", title_justify="left")
     table.add_column("job")
     table.add_column("parameters", justify="right")
     table.add_column("MACs", justify="right")
     table.add_column("state", min_width=9)
     for job in jobs:
-        name = job.name.replace(",", ", ")  # a narrow console breaks the line there
+        name = Text(job.name.replace(",", ", "))  # a narrow console breaks the line there
         if job.problems:
-            table.add_row(name, "–", "–", "; ".join(job.problems), style="red")
+            table.add_row(name, "–", "–", Text("; ".join(job.problems)), style="red")
             continue
         shape = geometry.shape(job.config.model)
-        state = {None: "to do", "running": "half done, or at work", "interrupted": "half done"}
+        state = {None: "to do", "running": "interrupted or running", "interrupted": "interrupted"}
         table.add_row(name, f"{shape.num_params:,}", f"{shape.macs / 1e6:.2f} M", state.get(job.status, job.status))
     get_console().print(table)
     possible = [job for job in jobs if not job.problems]

@@ -95,7 +95,7 @@ class Progress:
             return f"{count}  failed: {result.error}"
         score = f"val {100 * result.val_acc:.2f} %" if result.val_acc is not None else "no validation split"
         seconds = (time.perf_counter() - self._start) / len(self.ended) * (self.total - len(self.ended))
-        left = f", {duration(seconds)} left" if seconds else ""
+        left = f", {duration(seconds)} left" if seconds > 0 else ""
         return f"{count}  {score}, {result.fit_seconds or 0:.1f} s{left}"
 
 

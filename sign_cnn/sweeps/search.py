@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from sign_cnn.errors import clean_exit
 from sign_cnn.files import explained
 from sign_cnn.runs.interruption import this_command
+from sign_cnn.runs.ownership import held
 from sign_cnn.runs.study import Study
 from sign_cnn.sweeps import directories
 
@@ -34,15 +35,22 @@ class SearchSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         """Runs the trials that are left, and ends with a summary."""
         try:
-            import optuna
-            from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
+            import optuna  # noqa: F401
+            from hydra_plugins.hydra_optuna_sweeper import _impl  # noqa: F401
         except ImportError:
             sys.exit("Error: a search needs Optuna and its Hydra plugin: pip install -e .[search]")
         if self.config.get("dry_run"):
             sys.exit("Error: a search decides its jobs as it goes: dry_run can only show a grid")
         folder = Path(self.config.hydra.sweep.dir)
-        with clean_exit(), explained(folder):
+        # One process at a time: trials that run when it begins are taken for those that were cut off.
+        with clean_exit(), explained(folder), held(folder):
             Study(folder.name, command=this_command()).add_to(folder)
+            self._search(folder, arguments)
+
+    def _search(self, folder: Path, arguments: list[str]) -> None:
+        import optuna
+        from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
+
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage = f"sqlite:///{folder.resolve() / 'optuna.db'}"
         study = _reopened(storage, folder.name)

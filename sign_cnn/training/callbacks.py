@@ -3,7 +3,6 @@
 import csv
 import io
 import logging
-import os
 import sys
 import time
 from pathlib import Path
@@ -219,7 +218,7 @@ class ImageGrid(Callback):
 def as_csv(rows: list[dict[str, float]]) -> str:
     """Rows with the same keys as CSV text; numbers as they are, so that equal runs have equal files."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0], lineterminator=os.linesep)
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
-from sign_cnn.config import Config, plain
+from sign_cnn.config import Config
 from sign_cnn.data import source
 from sign_cnn.data.datamodule import SignMNISTDataModule
 from sign_cnn.errors import ConfigError, UserError
+from sign_cnn.models import checkpoint_files
 from sign_cnn.models.classifier import SignClassifier
 from sign_cnn.runs.predictions import Predictions
 from sign_cnn.runs.run_directory import RunDirectory
@@ -56,19 +58,18 @@ def make_model(config: Config, data: SignMNISTDataModule) -> SignClassifier:
         UserError: The run of `init_from` has another network.
     """
     model = SignClassifier(
-        plain(config.model),
-        plain(config.optimizer),
-        plain(config.scheduler),
+        asdict(config.model),
+        asdict(config.optimizer),
+        asdict(config.scheduler),
         pixel_mean=data.pixel_mean,
         pixel_std=data.pixel_std,
     )
     if config.init_from:
-        source_path = Path(config.init_from, "checkpoints", "best.ckpt")
+        start = Path(config.init_from, "checkpoints", "best.ckpt")
         try:
-            weights = SignClassifier.load(source_path).state_dict()
-            model.load_state_dict(weights)
+            model.load_state_dict(checkpoint_files.read(start)["state_dict"])
         except FileNotFoundError:
-            raise UserError(f"init_from={config.init_from} has no {source_path}: name a finished run") from None
+            raise UserError(f"init_from={config.init_from} has no {start}: name a finished run") from None
         except RuntimeError:
             raise UserError(
                 f"init_from={config.init_from} has another network: give this run its model.* values"
@@ -112,17 +113,16 @@ def make_trainer(config: Config, run: RunDirectory) -> pl.Trainer:
             enable_model_summary=False,
         )
     except (MisconfigurationException, ValueError) as error:
-        raise ConfigError([f"trainer.accelerator={settings.accelerator}: {str(error).splitlines()[0]}"]) from error
+        raise ConfigError([f"trainer: {str(error).splitlines()[0]}"]) from error
 
 
 def predict(trainer: pl.Trainer, data: SignMNISTDataModule, run: RunDirectory, *, with_test: bool) -> Predictions:
     """Logits of the best checkpoint, gathered from all ranks."""
     splits = (["val"] if len(data.split.val) else []) + (["test"] if with_test else [])
-    loaders = [data.val_dataloader() if split == "val" else data.test_dataloader() for split in splits]
-    best = SignClassifier.load(run.best_checkpoint)
     if not splits:
         return Predictions.empty()
-    batches: Any = trainer.predict(best, loaders)
+    loaders = [data.val_dataloader() if split == "val" else data.test_dataloader() for split in splits]
+    batches: Any = trainer.predict(SignClassifier.load(run.best_checkpoint), loaders)
     if len(splits) == 1:
         batches = [batches]
     return Predictions.joined(
@@ -138,7 +138,7 @@ def _as_predictions(
     order = rows.argsort()
     rows, logits = rows[order], logits[order]
     half = "test" if split == "test" else "train"
-    labels = data.dataset.test_labels if split == "test" else data.dataset.train_labels
+    labels = data.dataset.half(half)[1]
     photographs = source.photographs(data.dataset, data.data, half)
     return Predictions(np.full(len(rows), split), rows, photographs[rows], labels[rows], logits)
 

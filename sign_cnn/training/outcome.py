@@ -63,7 +63,8 @@ def below_chance(rows: list[dict[str, float]], data: SignMNISTDataModule) -> str
     if best > chance:
         return None
     return (
-        f"this network learned nothing: its best {key} is {best:.1%}, and one letter named always gets {chance:.1%}; "
+        f"this network learned nothing: its best {key} is {best:.1%}, and always naming the most frequent letter gets "
+        f"{chance:.1%}; "
         "try another optimizer.lr"
     )
 
