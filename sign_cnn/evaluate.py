@@ -127,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     console = get_console()
     console.print(report_text.console_report(evaluation.title, evaluation.report), highlight=False)
-    for note in [*evaluation.notes, f"written to {evaluation.directory}"]:
+    for note in [*evaluation.notes, f"Written to {evaluation.directory}"]:
         console.print(note, soft_wrap=True, highlight=False, markup=False)
 
 

@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             write(pooled, options.folder)
     console = get_console()
     console.print(console_table(table(pooled), f"{options.folder.resolve().name}, out-of-fold"), highlight=False)
-    console.print(f"written to {options.folder / 'pooled.md'}", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"Written to {options.folder / 'pooled.md'}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _with_interval(share: float, bounds: tuple[float, float]) -> str:

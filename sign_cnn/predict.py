@@ -22,7 +22,7 @@ TOP = 3
 
 
 @dataclass(frozen=True)
-class Predictions:
+class PictureReadings:
     """Pictures as read, in order."""
 
     files: list[Path]
@@ -65,7 +65,7 @@ def predict(
     crop: Crop | None = None,
     invert: bool = False,
     mirror: bool = False,
-) -> Predictions:
+) -> PictureReadings:
     """Reads files, folders and patterns; what cannot be read is left out and said.
 
     Args:
@@ -85,14 +85,14 @@ def predict(
             problems.append(str(error))
             continue
         files.append(path)
-    return Predictions(files, read(model, images, threshold), problems)
+    return PictureReadings(files, read(model, images, threshold), problems)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     options = _parser().parse_args(arguments)
     with clean_exit():
-        predictions = predict(
+        found = predict(
             open_model(options.model),
             options.images,
             threshold=options.threshold,
@@ -101,14 +101,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             mirror=options.mirror,
         )
     if options.json:
-        _print_json(predictions)
+        _print_json(found)
     elif options.csv:
-        _print_csv(predictions)
-    elif predictions.files:
-        _print_table(predictions)
-    for problem in predictions.problems:
+        _print_csv(found)
+    elif found.files:
+        _print_table(found)
+    for problem in found.problems:
         print(f"Error: {problem}", file=sys.stderr)
-    if predictions.problems:
+    if found.problems:
         sys.exit(1)
 
 
@@ -158,23 +158,23 @@ def _box(text: str) -> Crop:
     return x, y, x + width, y + height
 
 
-def _print_table(predictions: Predictions) -> None:
+def _print_table(found: PictureReadings) -> None:
     table = Table()
     table.add_column("picture", overflow="fold")
     table.add_column("letter", no_wrap=True)
     table.add_column("probability", justify="right", no_wrap=True)
     table.add_column("next", no_wrap=True)
-    for path, reading in zip(predictions.files, predictions.readings, strict=True):
+    for path, reading in zip(found.files, found.readings, strict=True):
         others = ", ".join(f"{letter} {probability:.1%}" for letter, probability in reading.ranking[1:TOP])
         letter = reading.letter if reading.sure else f"unsure ({reading.letter}?)"
         table.add_row(escape(str(path)), letter, f"{reading.probability:.1%}", others)
     console = get_console()
     console.print(table)
-    if len(predictions.files) > 1:
-        console.print(f"word: {predictions.word}", highlight=False, markup=False, soft_wrap=True)
+    if len(found.files) > 1:
+        console.print(f"word: {found.word}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _print_json(predictions: Predictions) -> None:
+def _print_json(found: PictureReadings) -> None:
     pictures = [
         {
             "file": str(path),
@@ -183,16 +183,16 @@ def _print_json(predictions: Predictions) -> None:
             "sure": reading.sure,
             "top": [{"letter": letter, "probability": probability} for letter, probability in reading.ranking[:TOP]],
         }
-        for path, reading in zip(predictions.files, predictions.readings, strict=True)
+        for path, reading in zip(found.files, found.readings, strict=True)
     ]
-    content = {"word": predictions.word, "pictures": pictures, "problems": predictions.problems}
+    content = {"word": found.word, "pictures": pictures, "problems": found.problems}
     print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def _print_csv(predictions: Predictions) -> None:
+def _print_csv(found: PictureReadings) -> None:
     write = csv.writer(sys.stdout, lineterminator="\n").writerow
     write(["file", "letter", "probability", "sure", "letter_2", "probability_2", "letter_3", "probability_3"])
-    for path, reading in zip(predictions.files, predictions.readings, strict=True):
+    for path, reading in zip(found.files, found.readings, strict=True):
         best = [reading.letter, f"{reading.probability:.6f}", str(reading.sure).lower()]
         others = [text for letter, probability in reading.ranking[1:TOP] for text in (letter, f"{probability:.6f}")]
         write([str(path), *best, *others])

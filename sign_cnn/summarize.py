@@ -59,7 +59,7 @@ def show(summary: Summary) -> None:
         say(note.replace("`", ""), "dim")
     for error in summary.errors:
         say(error.replace("`", ""), "red")
-    console.print(f"written to {summary.folder / 'results.md'}", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"Written to {summary.folder / 'results.md'}", soft_wrap=True, highlight=False, markup=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

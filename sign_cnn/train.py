@@ -30,12 +30,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sign_cnn import console, sweeps
 from sign_cnn.checks import check, name_problems
-from sign_cnn.config import Config, identity, read, register_schema, settle
+from sign_cnn.config import Config, read, register_schema, settle
 from sign_cnn.data import source
 from sign_cnn.errors import ConfigError, InUseError, UserError, clean_exit
 from sign_cnn.files import explained
 from sign_cnn.reports import run_table
-from sign_cnn.runs import interruption, naming, run_directory
+from sign_cnn.runs import interruption, run_directory
 from sign_cnn.runs.interruption import Interrupted
 from sign_cnn.runs.ownership import global_rank
 from sign_cnn.runs.results import Result
@@ -54,15 +54,15 @@ def train(
     config: Config,
     directory: Path | None = None,
     overrides: Sequence[str] = (),
-    hparams: dict[str, Any] | None = None,
 ) -> Result:
     """Trains, scores and records one run; returns the stored result at once if it is already there.
+
+    What `config` leaves open (`test`, `figures`, `data.name=auto`) is decided in it.
 
     Args:
         config: What to run.
         directory: Where; `outputs/runs/<config.name>` by default.
         overrides: Of the command line, for the record.
-        hparams: What TensorBoard's HPARAMS page shows of the run; all settings by default.
 
     Raises:
         UserError: The configuration or the data cannot work, or the directory holds another experiment.
@@ -85,7 +85,7 @@ def train(
         trainer = fitting.make_trainer(config, run)
         trainer.fit(model, data, ckpt_path=run.last_checkpoint, weights_only=True)
         predictions = fitting.predict(trainer, data, run, with_test=bool(config.test))
-        return outcome.finish(config, run, trainer, model, data, predictions, hparams or identity(config))
+        return outcome.finish(config, run, trainer, model, data, predictions)
 
 
 def main() -> None:
@@ -153,7 +153,7 @@ def sweep_job(cfg: DictConfig, directory: Path, overrides: Sequence[str]) -> flo
             raise ConfigError(["a sweep runs each job on one device: set trainer.devices=1, or leave out -m"])
         check(config, unknown)
         with interruption.raised():  # in a worker; in the process that started the sweep they are already
-            return train(config, directory, overrides, naming.hparams(directory.name)).val_acc
+            return train(config, directory, overrides).val_acc
     except InUseError:
         return None
     except UserError as error:

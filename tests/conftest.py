@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from sign_cnn.config import Config, typed
+from sign_cnn.config import Config, SyntheticConfig, typed
 from sign_cnn.data.synthetic import ensure_synthetic
 from sign_cnn.train import CONFIG_DIR, main
 
@@ -57,7 +57,7 @@ def real_root() -> Path:
 def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A drawn set of 24 letters x 4 + 2 photographs x 5 variants: 480 training rows, about."""
     root = tmp_path_factory.mktemp("tiny")
-    ensure_synthetic(root, train_photographs_per_letter=4, test_photographs_per_letter=2, variants=5, seed=7)
+    ensure_synthetic(root, SyntheticConfig(train_photographs=4, test_photographs=2, variants=5, seed=7))
     return root
 
 

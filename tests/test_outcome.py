@@ -22,10 +22,10 @@ def test_a_network_that_only_names_the_commonest_letter_has_learned_nothing(best
     assert (
         said is None
         if learned
-        else said and "val/acc is 50.0%, and always naming the most frequent letter gets 50.0%" in said
+        else said and "val/acc is 50.0 %, and always naming the most frequent letter gets 50.0 %" in said
     )
 
 
 def test_without_a_validation_split_the_training_rows_decide():
-    assert "train/acc is 30.0%" in (below_chance([{"train/acc": 0.3}], data([])) or "")
+    assert "train/acc is 30.0 %" in (below_chance([{"train/acc": 0.3}], data([])) or "")
     assert below_chance([{"train/acc": 0.4}], data([])) is None

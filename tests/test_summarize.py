@@ -165,7 +165,7 @@ def test_the_console_shows_the_table_without_breaking_words(
         assert word in output
     assert all(re.search(rf"\b{state}\b", output) for state in ("1 done", "1 failed", "1 missing"))
     assert "kernel" not in output.split("Levels differ")[0]  # of one value: it goes first
-    assert "written to" in output
+    assert "Written to" in output
 
 
 def test_the_console_shows_twenty_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

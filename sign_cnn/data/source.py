@@ -78,11 +78,4 @@ def _root(data: DataConfig) -> Path:
         return Path(data.root)
     from sign_cnn.data.synthetic import ensure_synthetic  # needs Pillow and scipy: not on the way to the real set
 
-    size = data.synthetic
-    return ensure_synthetic(
-        Path(data.synthetic_root),
-        train_photographs_per_letter=size.train_photographs,
-        test_photographs_per_letter=size.test_photographs,
-        variants=size.variants,
-        seed=size.seed,
-    )
+    return ensure_synthetic(Path(data.synthetic_root), data.synthetic)

@@ -7,7 +7,7 @@ what the set was made with and whether it was finished.
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,13 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from sign_cnn.bounds import out_of_range
+from sign_cnn.config import SyntheticConfig
 from sign_cnn.data.csv import COLUMNS
 from sign_cnn.data.dataset import IMAGE_SIZE
+from sign_cnn.data.drawing import MARGIN, draw, plain_scene, random_scene, shrink, to_uint8, vary
 from sign_cnn.data.hands import Spread
 from sign_cnn.data.identity import SYNTHETIC_MARKER
-from sign_cnn.data.photographs import MARGIN, draw, plain_scene, random_scene, shrink, to_uint8, vary
 from sign_cnn.errors import ConfigError, DataError
 from sign_cnn.files import replacing
 from sign_cnn.letters import LETTERS, NUM_CLASSES, RAW_LABELS, class_of
@@ -27,7 +29,6 @@ from sign_cnn.letters import LETTERS, NUM_CLASSES, RAW_LABELS, class_of
 GENERATOR_VERSION = 1
 """Raised with every change that alters a pixel, so that sets made before are made anew."""
 
-MANIFEST = SYNTHETIC_MARKER
 PHOTOGRAPHS = "sign_mnist_photographs.csv"
 HALVES = ("train", "test")
 GALLERY = len(HALVES)  # the random streams of draw_letter lie beside those of the halves
@@ -37,46 +38,21 @@ HEADER = ",".join(COLUMNS).encode() + b"\n"
 CELLS = np.array([f"{value},".encode() for value in range(256)], "S4").view(np.uint8).reshape(256, 4)
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """All that a set depends on."""
-
-    train_photographs_per_letter: int
-    test_photographs_per_letter: int
-    variants: int
-    seed: int
-    generator_version: int = GENERATOR_VERSION
-
-    def __post_init__(self) -> None:
-        smallest = {"train_photographs_per_letter": 1, "test_photographs_per_letter": 1, "variants": 1, "seed": 0}
-        problems = [
-            f"{name} of the synthetic set is {getattr(self, name)}; it must be at least {low}"
-            for name, low in smallest.items()
-            if getattr(self, name) < low
-        ]
-        if problems:
-            raise ConfigError(problems)
-
-
-def ensure_synthetic(
-    root: Path,
-    *,
-    train_photographs_per_letter: int,
-    test_photographs_per_letter: int,
-    variants: int,
-    seed: int = 0,
-) -> Path:
+def ensure_synthetic(root: Path, size: SyntheticConfig) -> Path:
     """Makes the set in `root` unless it is there, whole, and made with these settings; returns `root`.
 
+    A photograph has `size.variants` variants, or one more, or one less.
+
     Raises:
-        ConfigError: a number is too small.
+        ConfigError: a number is out of its bounds.
         DataError: `root` cannot be written, or holds CSVs that were not made here.
     """
-    recipe = Recipe(train_photographs_per_letter, test_photographs_per_letter, variants, seed)
-    if not _is_made(root, recipe):
+    if found := out_of_range(size, "data.synthetic."):
+        raise ConfigError(found)
+    if not _is_made(root, size):
         with _locked(root):
-            if not _is_made(root, recipe):
-                _make(root, recipe)
+            if not _is_made(root, size):
+                _make(root, size)
     return root
 
 
@@ -97,54 +73,54 @@ def _stream(seed: int, half: int, class_index: int, number: int) -> np.random.Ge
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(half, class_index, number)))
 
 
-def _photograph(recipe: Recipe, half: int, class_index: int, number: int) -> NDArray[np.uint8]:
+def _photograph(size: SyntheticConfig, half: int, class_index: int, number: int) -> NDArray[np.uint8]:
     """All variants of one photograph: uint8 (n, 28, 28)."""
-    rng = _stream(recipe.seed, half, class_index, number)
+    rng = _stream(size.seed, half, class_index, number)
     drawn = draw(LETTERS[class_index], rng, Spread(), random_scene(rng))
-    return vary(drawn, max(1, recipe.variants + int(rng.integers(-1, 2))), rng)
+    return vary(drawn, size.variants + int(rng.integers(-1, 2)), rng)
 
 
-def _is_made(root: Path, recipe: Recipe) -> bool:
-    """Whether the manifest tells of this recipe and every file is there at its length."""
+def _is_made(root: Path, size: SyntheticConfig) -> bool:
+    """Whether the manifest tells of these settings and every file is there at its length."""
     try:
-        manifest = json.loads((root / MANIFEST).read_text())
+        manifest = json.loads((root / SYNTHETIC_MARKER).read_text())
         sizes = {name: (root / name).stat().st_size for name in manifest["bytes"]}
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return bool(sizes) and manifest == _manifest(recipe, sizes)
+    return bool(sizes) and manifest == _manifest(size, sizes)
 
 
-def _manifest(recipe: Recipe, sizes: dict[str, int]) -> dict[str, Any]:
-    return {**asdict(recipe), "bytes": sizes}
+def _manifest(size: SyntheticConfig, sizes: dict[str, int]) -> dict[str, Any]:
+    return {**asdict(size), "generator_version": GENERATOR_VERSION, "bytes": sizes}
 
 
-def _make(root: Path, recipe: Recipe) -> None:
+def _make(root: Path, size: SyntheticConfig) -> None:
     """Draws and writes everything; the manifest names no files until all are written."""
-    if not (root / MANIFEST).exists() and (found := sorted(root.glob("sign_mnist_*"))):
+    if not (root / SYNTHETIC_MARKER).exists() and (found := sorted(root.glob("sign_mnist_*"))):
         raise DataError(
             f"{found[0]} was not made by the generator of synthetic hands, which would overwrite it: "
             f"name a folder of its own for the synthetic set"
         )
     try:
-        _replace(root / MANIFEST, json.dumps(_manifest(recipe, {})).encode())
+        _replace(root / SYNTHETIC_MARKER, json.dumps(_manifest(size, {})).encode())
         sizes, table = {}, [b"file,row,photograph\n"]
         for half, name in enumerate(HALVES):
-            labels, images, photographs = _half(recipe, half)
+            labels, images, photographs = _half(size, half)
             sizes[f"sign_mnist_{name}.csv"] = _replace(root / f"sign_mnist_{name}.csv", _csv(labels, images))
             table += [f"{name},{row},{photograph}\n".encode() for row, photograph in enumerate(photographs)]
         sizes[PHOTOGRAPHS] = _replace(root / PHOTOGRAPHS, b"".join(table))
-        _replace(root / MANIFEST, json.dumps(_manifest(recipe, sizes), indent=2).encode())
+        _replace(root / SYNTHETIC_MARKER, json.dumps(_manifest(size, sizes), indent=2).encode())
     except OSError as error:
         raise _unwritable(root, error) from error
 
 
-def _half(recipe: Recipe, half: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int64]]:
+def _half(size: SyntheticConfig, half: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int64]]:
     """Labels, images and photograph ids of one file, rows shuffled."""
-    counts = recipe.train_photographs_per_letter, recipe.test_photographs_per_letter
+    counts = size.train_photographs, size.test_photographs
     per_letter, first = counts[half], sum(counts[:half]) * NUM_CLASSES
-    groups = [_photograph(recipe, half, c, number) for c in range(NUM_CLASSES) for number in range(per_letter)]
+    groups = [_photograph(size, half, c, number) for c in range(NUM_CLASSES) for number in range(per_letter)]
     ids = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
-    order = np.random.default_rng(np.random.SeedSequence(recipe.seed, spawn_key=(half,))).permutation(len(ids))
+    order = np.random.default_rng(np.random.SeedSequence(size.seed, spawn_key=(half,))).permutation(len(ids))
     labels = np.array(RAW_LABELS, np.uint8)[ids // per_letter]
     return labels[order], np.concatenate(groups)[order], (first + ids)[order]
 

@@ -119,7 +119,7 @@ def make_report(predictions: Predictions, names: Sequence[str] | None = None) ->
         letters=letters,
         confusion=counts.tolist(),
         confused=_confused(counts, predictions),
-        hardest=_hardest(predictions, probabilities, names)[:NUM_HARDEST],
+        hardest=_hardest(predictions, probabilities, names),
         reliability=bins,
     )
 
@@ -191,7 +191,7 @@ def _confused(counts: NDArray[np.int64], predictions: Predictions) -> list[Confu
 def _hardest(
     predictions: Predictions, probabilities: NDArray[np.float64], names: Sequence[str] | None
 ) -> list[HardPhotograph]:
-    """All photographs, the lowest mean probability of the true letter first."""
+    """`NUM_HARDEST` photographs, the lowest mean probability of the true letter first."""
     numbers = np.arange(len(predictions.label))
     of_true = probabilities[numbers, predictions.label]
     photographs, index, variants = np.unique(predictions.photograph, return_inverse=True, return_counts=True)

@@ -1,7 +1,7 @@
 """What a run ends with: predictions, scores and pictures."""
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -9,14 +9,18 @@ import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from sign_cnn import intervals
-from sign_cnn.config import Config
+from sign_cnn.config import Config, identity
 from sign_cnn.data.datamodule import SignMNISTDataModule
 from sign_cnn.models import geometry
 from sign_cnn.models.classifier import SignClassifier
+from sign_cnn.runs import naming
 from sign_cnn.runs.predictions import Predictions
 from sign_cnn.runs.results import Result
 from sign_cnn.runs.run_directory import RunDirectory
 from sign_cnn.training.callbacks import EpochRecorder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +32,8 @@ def finish(
     model: SignClassifier,
     data: SignMNISTDataModule,
     predictions: Predictions,
-    hparams: dict[str, Any],
 ) -> Result:
-    """Writes predictions, figures and the result, on global rank 0 alone; `hparams` go to TensorBoard."""
+    """Writes predictions, figures and the result, on global rank 0 alone."""
     recorder = next(item for item in trainer.checkpoint_callbacks if isinstance(item, EpochRecorder))
     best_epoch = recorder.best_epoch(config.trainer.monitor)
     shape = geometry.shape(config.model)
@@ -45,14 +48,24 @@ def finish(
     if said := below_chance(recorder.rows, data):
         log.warning(said)
     predictions.save(run.predictions)
-    _draw(config, run, trainer, recorder, predictions, best_epoch)
+    pictures = _draw(config, run, recorder, predictions, best_epoch) if config.figures else {}
+    tested = {f"test/{key}": scores[f"test_{key}"] for key in ("loss", "acc")} if config.test else {}
+    validated = {f"hp/val_{key}": scores[f"val_{key}"] for key in ("acc", "loss")}
     for logger in trainer.loggers:
-        tested = {f"test/{key}": scores[f"test_{key}"] for key in ("loss", "acc")} if config.test else {}
         logger.log_metrics(tested, trainer.global_step)
-        if isinstance(logger, TensorBoardLogger) and scores["val_acc"] is not None:
-            logger.log_hyperparams(hparams, {f"hp/val_{key}": scores[f"val_{key}"] for key in ("acc", "loss")})
+        if isinstance(logger, TensorBoardLogger):
+            for name in pictures.keys() - {"learning_curves"}:  # TensorBoard has its own
+                logger.experiment.add_figure(name, pictures[name], trainer.global_step)
+            if scores["val_acc"] is not None:
+                logger.log_hyperparams(_hparams(run, config), validated)
         logger.finalize("success")
     return run.finish(**scores)
+
+
+def _hparams(run: RunDirectory, config: Config) -> dict[str, Any]:
+    """What TensorBoard's HPARAMS page compares: what a job is named after, or all settings of a single run."""
+    swept = naming.hparams(run.path.name)
+    return identity(config) if "run" in swept else swept
 
 
 def below_chance(rows: list[dict[str, float]], data: SignMNISTDataModule) -> str | None:
@@ -63,9 +76,8 @@ def below_chance(rows: list[dict[str, float]], data: SignMNISTDataModule) -> str
     if best > chance:
         return None
     return (
-        f"this network learned nothing: its best {key} is {best:.1%}, and always naming the most frequent letter gets "
-        f"{chance:.1%}; "
-        "try another optimizer.lr"
+        f"this network learned nothing: its best {key} is {100 * best:.1f} %, and always naming the most frequent "
+        f"letter gets {100 * chance:.1f} %; try another optimizer.lr"
     )
 
 
@@ -89,29 +101,19 @@ def score(predictions: Predictions, split: str) -> dict[str, Any]:
 
 
 def _draw(
-    config: Config,
-    run: RunDirectory,
-    trainer: pl.Trainer,
-    recorder: EpochRecorder,
-    predictions: Predictions,
-    best_epoch: int,
-) -> None:
-    """Learning curves and confusion matrix, as files and in TensorBoard."""
-    if not config.figures:
-        return
+    config: Config, run: RunDirectory, recorder: EpochRecorder, predictions: Predictions, best_epoch: int
+) -> dict[str, "Figure"]:
+    """Writes learning curves and confusion matrix; returns them by name."""
     from sign_cnn import figures  # matplotlib, half a second
 
-    boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
-    pictures = {"learning_curves": figures.learning_curves(recorder.rows, config.experiment or config.name, best_epoch)}
-    split = "test" if config.test else "val"
+    called, split = config.experiment or config.name, "test" if config.test else "val"
+    pictures = {"learning_curves": figures.learning_curves(recorder.rows, called, best_epoch)}
     if len((scored := predictions.of(split)).row):
-        title = f"{config.experiment or config.name}: {split} rows, {scored.correct.mean():.2%} right"
+        title = f"{called}: {split} rows, {100 * scored.correct.mean():.2f} % right"
         pictures[f"confusion_{split}"] = figures.confusion_matrix(scored.confusion, title)
     for name, figure in pictures.items():
         figures.save(figure, run.figures / f"{name}.png")
-        for logger in boards:
-            if name.startswith("confusion"):
-                logger.experiment.add_figure(name, figure, trainer.global_step)
+    return pictures
 
 
 def _device_name(model: SignClassifier) -> str:
