@@ -126,6 +126,7 @@ def test_tensorboard_shows_curves_rate_inputs_confusion_and_hyperparameters(fini
     tags = board.Tags()
     assert {"train/loss", "train/acc", "val/loss", "val/acc", "lr", "test/acc", "hp/val_acc"} <= set(tags["scalars"])
     assert {"train/inputs", "confusion_test"} <= set(tags["images"])
+    assert "epoch" not in tags["scalars"]
     assert len(board.Scalars("val/acc")) == 3
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,14 @@ from sign_cnn.runs.run_directory import RunDirectory
 from sign_cnn.training.callbacks import AtomicCheckpointIO, make_callbacks
 
 log = logging.getLogger(__name__)
+
+
+class Curves(TensorBoardLogger):
+    """TensorBoard without Lightning's curve of the epoch by the step, a straight line that would come first."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Passes all others on."""
+        super().log_metrics({name: value for name, value in metrics.items() if name != "epoch"}, step)
 
 
 def prepare(config: Config) -> None:
@@ -89,7 +98,7 @@ def make_trainer(config: Config, run: RunDirectory) -> pl.Trainer:
     callbacks = make_callbacks(config, run)
     loggers: list[Logger] = []
     if config.logger.tensorboard:
-        loggers.append(TensorBoardLogger(run.path, name="tb", version="", default_hp_metric=False))
+        loggers.append(Curves(run.path, name="tb", version="", default_hp_metric=False))
     try:
         return pl.Trainer(
             accelerator=settings.accelerator,
