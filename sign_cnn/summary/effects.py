@@ -166,13 +166,11 @@ def _main_effect(found: Sequence[Configuration], factor: str) -> Effect | Trend 
         return None
     complete, groups = _shared(usable, [factor], len(levels))
     nothing_shared = not complete and (len(levels) == len(usable) or all(len(group) == 1 for group in groups))
+    if len(levels) > MAX_LEVELS and any(number(level) is None for level in levels):
+        return None  # too many names for a panel
     if len(levels) > MAX_LEVELS or nothing_shared:
-        if any(number(level) is None for level in levels) and len(levels) > MAX_LEVELS:
-            return None
-        values, accuracies = zip(
-            *((item.factors[factor], item.evidence.accuracy) for item in usable if item.evidence), strict=True
-        )
-        return Trend(factor, list(values), list(accuracies))
+        accuracies = [item.evidence.accuracy for item in usable if item.evidence]
+        return Trend(factor, [item.factors[factor] for item in usable], accuracies)
     by_level = defaultdict(list)
     for item in complete or usable:
         by_level[item.factors[factor]].append(item)

@@ -46,6 +46,7 @@ def jobs_csv(jobs: Sequence[Job]) -> str:
     for job in jobs:
         scalars = {key: getattr(job.result, key, None) for key in _SCALARS}
         labels = {name: job.labels.get(name) for name in names}
+        # Labels twice: the first place decides on the order of columns, the last on the value, as of a swept seed.
         lines.append({"job": job.name, **labels, **scalars, **labels, "status": job.status, "error": job.error})
     return _csv(lines)
 

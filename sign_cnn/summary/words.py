@@ -60,30 +60,30 @@ def paragraph(ranked: Sequence[Configuration], effects: Sequence["Effect"], stud
         return " ".join(said)
     best, ties = compared[0], [item for item in compared if item.verdict == "tie"]
     names = varying(compared, list(best.factors))
-
-    def name(item: Configuration) -> str:
-        return f"`{item.name(names) or study}`"
-
+    called = {item.place: f"`{item.name(names) or study}`" for item in compared}
     others = "the other one" if len(compared) == 2 else f"all {len(compared) - 1} others"
     if not ties:
-        return " ".join(
-            [*said, f"{name(best)} ({percent(best.val_acc)}) is better than {others}, beyond the intervals."]
-        )
+        lead = f"{called[best.place]} ({percent(best.val_acc)}) is better than {others}, beyond the intervals."
+        return " ".join([*said, lead])
     which = {1: "Another one"}.get(len(ties), f"{len(ties)} others") if len(ties) < len(compared) - 1 else others
     verb = "ties" if len(ties) == 1 else "tie"
-    said.append(f"{which[0].upper()}{which[1:]} {verb} with the best, {name(best)}.")
+    said.append(f"{which[0].upper()}{which[1:]} {verb} with the best, {called[best.place]}.")
+    return " ".join([*said, *_cheapest(best, ties, called)])
+
+
+def _cheapest(best: Configuration, ties: Sequence[Configuration], called: dict[int, str]) -> list[str]:
+    """A sentence on which of the best costs least, if that is known."""
     priced = [item for item in (best, *ties) if item.macs is not None]
-    if priced:
-        cheapest = min(priced, key=lambda item: (item.macs or 0, item.rank or 0))
-        cost = f"{compact(cheapest.macs)} MACs"
-        if cheapest is best:
-            said.append(f"None of these is cheaper than the best with its {cost}.")
-        else:
-            said.append(
-                f"As good as the best by this evidence: {name(cheapest)} ({percent(cheapest.val_acc)} against "
-                f"{percent(best.val_acc)}) with {cost} in place of {compact(best.macs)}, the cheapest of them."
-            )
-    return " ".join(said)
+    if not priced:
+        return []
+    cheapest = min(priced, key=lambda item: (item.macs or 0, item.rank or 0))
+    cost = f"{compact(cheapest.macs)} MACs"
+    if cheapest is best:
+        return [f"None of these is cheaper than the best with its {cost}."]
+    return [
+        f"As good as the best by this evidence: {called[cheapest.place]} ({percent(cheapest.val_acc)} against "
+        f"{percent(best.val_acc)}) with {cost} in place of {compact(best.macs)}, the cheapest of them."
+    ]
 
 
 def compact(number: float | None) -> str:
