@@ -10,6 +10,7 @@ Only this script looks at the test set in every epoch. It chooses nothing by it:
 import argparse
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -39,7 +40,7 @@ class ScoreEachEpoch(pl.Callback):
     """Accuracy on validation and test rows after every epoch, in evaluation mode."""
 
     def __init__(self, data: SignMNISTDataModule) -> None:
-        self.loaders = {"val": data.val_dataloader(), "test": data.test_dataloader()}
+        self.loaders: dict[str, Any] = {"val": data.val_dataloader(), "test": data.test_dataloader()}
         self.rows: list[dict[str, float]] = []
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -73,7 +74,7 @@ def train(split: str, seeds: list[int], threads: int) -> None:
             model = fitting.make_model(config, data)
             trainer = fitting.make_trainer(config, run)
             scores = ScoreEachEpoch(data)
-            trainer.callbacks.append(scores)
+            trainer.callbacks.append(scores)  # type: ignore[attr-defined]
             trainer.fit(model, data)
         write_text(path, as_csv(scores.rows))
 

@@ -94,7 +94,7 @@ def fit(config: Config) -> Fit:
         model = fitting.make_model(config, data)
         trainer = fitting.make_trainer(config, run)
         watch = TestWatch(run, data)
-        trainer.callbacks.append(watch)
+        trainer.callbacks.append(watch)  # type: ignore[attr-defined]
         watch.begun = measurement.clock()
         trainer.fit(model, data, weights_only=True)
         whole = measurement.clock() - watch.begun

@@ -39,7 +39,7 @@ class WhenImported(importlib.abc.MetaPathFinder):
             execute(module)
             self.change(module)
 
-        spec.loader.exec_module = exec_module
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
 
 

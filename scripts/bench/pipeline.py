@@ -5,6 +5,8 @@ brightness multiplies where ours adds, and it fills with black where ours repeat
 """
 
 from collections.abc import Callable
+from functools import partial
+from typing import cast
 
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -12,7 +14,7 @@ from torch.utils.data import DataLoader
 from scripts.bench.measurement import Report, Series, Target, images_per_second, interleaved, ratios
 from scripts.bench.recipes import Options, composed, say
 from scripts.bench.usual import PerSample, transforms
-from sign_cnn.data.datamodule import SignMNISTDataModule
+from sign_cnn.data.datamodule import SignMNISTDataModule, TrainSampler
 from sign_cnn.training import fitting
 
 WORKERS = (0, 2)
@@ -36,13 +38,11 @@ def run(options: Options) -> Report:
         loader = DataLoader(
             per_sample, config.data.batch_size, shuffle=True, num_workers=workers, persistent_workers=workers > 0
         )
-        passes[f"torchvision, {workers} workers"] = lambda loader=loader: consumed(loader)
+        passes[f"torchvision, {workers} workers"] = partial(consumed, loader)
     for name, once in passes.items():
         say(f"warming up: {name}")
         once()
-    found = interleaved(
-        {name: lambda once=once: images_per_second(once) for name, once in passes.items()}, options.rounds(7)
-    )
+    found = interleaved({name: partial(images_per_second, once) for name, once in passes.items()}, options.rounds(7))
     series = [Series(name, "images/s", values) for name, values in found.items()]
     factors = {workers: ratios(found["ours"], found[f"torchvision, {workers} workers"]) for workers in WORKERS}
     series += [Series(f"ours / torchvision, {workers} workers", "×", values) for workers, values in factors.items()]
@@ -54,13 +54,14 @@ def run(options: Options) -> Report:
 def ours(data: SignMNISTDataModule) -> Callable[[], int]:
     """A function that makes every batch of the next epoch, ready for the network, and returns how many images."""
     loader = data.train_dataloader()
+    sampler = cast(TrainSampler, loader.sampler)
     scale, offset = 1 / (255 * data.pixel_std), -data.pixel_mean / data.pixel_std
     epoch = -1
 
     def once() -> int:
         nonlocal epoch
         epoch += 1
-        loader.sampler.set_epoch(epoch)
+        sampler.set_epoch(epoch)
         images = 0
         for batch in loader:
             pixels: Tensor = data.on_after_batch_transfer(batch, 0).images
@@ -70,6 +71,6 @@ def ours(data: SignMNISTDataModule) -> Callable[[], int]:
     return once
 
 
-def consumed(loader: DataLoader[tuple[Tensor, Tensor]]) -> int:
+def consumed(loader: DataLoader[tuple[Tensor, int]]) -> int:
     """Goes through a loader once; returns how many images it gave."""
     return sum(len(images) for images, _ in loader)

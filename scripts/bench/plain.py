@@ -7,7 +7,7 @@ in every epoch and reads its sums once an epoch. It writes no metrics.csv and no
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_avg_fn
 
 from scripts.bench import measurement
 from sign_cnn.config import Config
-from sign_cnn.data.datamodule import Batch, SignMNISTDataModule, mixed
+from sign_cnn.data.datamodule import Batch, SignMNISTDataModule, TrainSampler, mixed
 from sign_cnn.models.classifier import SignClassifier
 
 
@@ -50,15 +50,16 @@ def fit(config: Config, data: SignMNISTDataModule, model: SignClassifier, checkp
     begun = clock()
     torch.use_deterministic_algorithms(config.trainer.deterministic)
     loader, val_loader = data.train_dataloader(), data.val_dataloader()
+    sampler = cast(TrainSampler, loader.sampler)
     optimizer, scheduler = optimisation(config, model, len(loader))
     average = averaged(config, model)
     model.train()
     for epoch in range(config.trainer.max_epochs):
         start = clock()
         torch.manual_seed(mixed(config.seed, epoch, 0))
-        loader.sampler.set_epoch(epoch)
+        sampler.set_epoch(epoch)
         sums = torch.zeros(3)
-        for pick in loader.sampler:
+        for pick in sampler:
             batch = data.on_after_batch_transfer(loader.dataset[pick], 0)
             sums += step(config, model, batch, optimizer)
             if scheduler and config.scheduler.interval == "step":
@@ -85,9 +86,15 @@ def fit(config: Config, data: SignMNISTDataModule, model: SignClassifier, checkp
 
 
 def optimisation(config: Config, model: SignClassifier, steps: int) -> tuple[Optimizer, LRScheduler | None]:
-    """Optimiser and schedule of the recipe, made by the classifier, which asks its trainer for three numbers."""
-    epochs, precision = config.trainer.max_epochs, config.trainer.precision
-    model.trainer = SimpleNamespace(max_epochs=epochs, estimated_stepping_batches=steps * epochs, precision=precision)
+    """Optimiser and schedule of the recipe, made by the classifier, which asks its trainer for four settings."""
+    settings = config.trainer
+    trainer = SimpleNamespace(
+        max_epochs=settings.max_epochs,
+        estimated_stepping_batches=steps * settings.max_epochs,
+        precision=settings.precision,
+        gradient_clip_val=settings.gradient_clip or None,
+    )
+    model.trainer = trainer  # type: ignore[assignment]
     made: Any = model.configure_optimizers()
     if isinstance(made, Optimizer):
         return made, None
@@ -98,7 +105,8 @@ def averaged(config: Config, model: SignClassifier) -> AveragedModel | None:
     """A running mean of weights and buffers, if the recipe has one."""
     if not config.trainer.ema_decay:
         return None
-    return AveragedModel(model, avg_fn=get_ema_avg_fn(config.trainer.ema_decay), use_buffers=True)
+    decayed = get_ema_avg_fn(config.trainer.ema_decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(model, avg_fn=decayed, use_buffers=True)
 
 
 def step(config: Config, model: SignClassifier, batch: Batch, optimizer: Optimizer) -> Tensor:
@@ -107,7 +115,7 @@ def step(config: Config, model: SignClassifier, batch: Batch, optimizer: Optimiz
         logits = model(batch.images)
         loss = F.cross_entropy(logits, batch.labels, label_smoothing=config.optimizer.label_smoothing)
     optimizer.zero_grad()
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     if config.trainer.gradient_clip:
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.trainer.gradient_clip)
     optimizer.step()

@@ -81,7 +81,7 @@ def run(options: Options) -> Report:
             with augmentation_marked():
                 profiler = profile(activities=[ProfilerActivity.CPU])
                 profiled, *_ = second_epoch(config, data, folder / "profiled", profiler)
-        kinds = by_kind(profiler.events())
+        kinds = by_kind(profiler.events())  # type: ignore[no-untyped-call]
         kinds[REST] = profiled - sum(kinds.values())
         report.series.append(Series(f"{recipe}: one epoch", "s", [seconds]))
         report.series.append(Series(f"{recipe}: the same under the profiler", "s", [profiled]))
@@ -97,7 +97,8 @@ def second_epoch(
     """Seconds of a fit's second epoch, seconds of its training steps, and their images."""
     with run_directory.opened(folder, config, data.dataset.fingerprint, data.dataset.kind) as run:
         trainer = fitting.make_trainer(config, run)
-        trainer.callbacks.append(watch := ProfileSecondEpoch(profiler))
+        watch = ProfileSecondEpoch(profiler)
+        trainer.callbacks.append(watch)  # type: ignore[attr-defined]
         trainer.fit(fitting.make_model(config, data), data, weights_only=True)
     recorder = next(item for item in trainer.checkpoint_callbacks if isinstance(item, EpochRecorder))
     return watch.seconds, recorder.rows[-1]["train_seconds"], recorder.images // len(recorder.rows)
@@ -112,11 +113,11 @@ def augmentation_marked() -> Iterator[None]:
         with record_function(AUGMENTATION):
             return original(self, images, draws)
 
-    Augment.__call__ = call
+    Augment.__call__ = call  # type: ignore[method-assign]
     try:
         yield
     finally:
-        Augment.__call__ = original
+        Augment.__call__ = original  # type: ignore[method-assign]
 
 
 def by_kind(events: Iterable[Any]) -> dict[str, float]:

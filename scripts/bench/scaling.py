@@ -47,7 +47,8 @@ def in_child(job: Job) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def run(options: Options, runner: Callable[[Job], dict[str, Any]] = in_child) -> Report:

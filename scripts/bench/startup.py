@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -72,9 +73,7 @@ def run(options: Options) -> Report:
         Start(stored.words).seconds(folder)
         for name in (STEP, GROUPED):
             commands[name].seconds(folder)
-        found = interleaved(
-            {name: lambda one=one: one.seconds(folder) for name, one in commands.items()}, options.rounds(7)
-        )
+        found = interleaved({name: partial(one.seconds, folder) for name, one in commands.items()}, options.rounds(7))
     report = Report("startup", "seconds of fresh processes", {"recipe": recipe})
     report.series = [Series(name, "s", values) for name, values in found.items()]
     for name in (STEP, GROUPED, COLD):

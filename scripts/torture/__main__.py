@@ -152,8 +152,8 @@ def import_for_forks(parts: list[str]) -> None:
 def report(rows: list[Row], path: Path) -> int:
     """Prints the table and stores it; the exit code."""
     table = Table(title="nothing lost", title_justify="left")
-    for column, justify in (("kind", "left"), ("tries", "right"), ("faults", "right"), ("had come to", "left")):
-        table.add_column(column, justify=justify, overflow="fold")
+    for column in ("kind", "tries", "faults", "had come to"):
+        table.add_column(column, justify="right" if column in ("tries", "faults") else "left", overflow="fold")
     for row in rows:
         when = ", ".join(f"{word} {count}" for word, count in row.when.most_common())
         table.add_row(row.kind, str(row.tries), str(len(row.faults)), when, style="red" if row.faults else None)
