@@ -5,6 +5,7 @@
 Times are of one thread; without the CSVs, accuracy is left out.
 """
 
+import argparse
 import statistics
 import sys
 import time
@@ -34,9 +35,11 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
 
 def main() -> None:
     """Prints one figure a line."""
-    if len(sys.argv) not in (2, 3):
-        sys.exit("Usage: python scripts/app_benchmark.py MODEL [FOLDER_OF_CSVS]")
-    model = OnnxModel(sys.argv[1])
+    parser = argparse.ArgumentParser(description="Times an exported network by the web page's own path.")
+    parser.add_argument("model", help="a model.onnx")
+    parser.add_argument("csvs", nargs="?", type=Path, help="folder of CSVs whose test rows are read")
+    options = parser.parse_args()
+    model = OnnxModel(options.model)
     read(model, [look(samples()["A"], "A.png").pixels])
     print(f"start to first letter, without Streamlit: {time.perf_counter() - START:.2f} s")
     pixels = look(samples()["A"], "A.png").pixels[None]
@@ -48,8 +51,8 @@ def main() -> None:
     print(f"one picture through the network: median {1000 * statistics.median(seconds):.3f} ms")
     print(f"a folder of 1,000 photographs of 640×480: {folder_rate(model):,.0f} pictures/s")
     print(f"largest resident memory so far: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
-    if len(sys.argv) == 3:
-        score(model, Path(sys.argv[2]))
+    if options.csvs:
+        score(model, options.csvs)
 
 
 def folder_rate(model: OnnxModel) -> float:

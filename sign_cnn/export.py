@@ -169,7 +169,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             help=f"{effect}; refused if it reads more than {100 * MAX_CHANGED:g} %% of the pictures otherwise",
         )
     options = parser.parse_args(arguments)
-    output = options.output or options.run / "model.onnx"
+    kind = "" if options.precision == "float32" else f".{options.precision}"
+    output = options.output or options.run / f"model{kind}.onnx"
     with clean_exit(), explained(output):
         card, note = export(scoring.open_run(options.run), output, options.precision)
     for line in _summary(card, note, output):
@@ -182,8 +183,9 @@ def _summary(card: ModelCard, note: str | None, output: Path) -> list[str]:
         f"{card.compared_images:,} {card.compared_with}: {card.letters_changed:,} read otherwise than by the "
         f"checkpoint, probabilities at most {card.max_difference:.1e} apart"
     ]
-    lines += [f"test accuracy {card.test_acc:.2%}"] if card.test_acc is not None else []
-    lines += [f"{card.drawn_images} freshly drawn hands: {card.drawn_acc:.1%} right"]
+    lines += [f"test accuracy {100 * card.test_acc:.2f} %"] if card.test_acc is not None else []
+    if card.drawn_acc is not None:
+        lines.append(f"{card.drawn_images} newly drawn hands, of no data set: {100 * card.drawn_acc:.1f} % right")
     return lines + ([note] if note else [])
 
 

@@ -186,8 +186,19 @@ def test_moved_cache_alone_is_enough(root: Path, folder: Path, tmp_path: Path, p
     elsewhere = tmp_path / "no such folder"
     assert_same(first, cache.load(elsewhere, moved))
     assert cache.stored_fingerprint(elsewhere, moved) == (first.fingerprint, "custom")
-    assert cache.available(elsewhere, moved)
+    assert not cache.available(elsewhere, moved)  # data=auto takes no stranger's set
     assert len(parsed) == 2
+
+
+def test_the_official_set_comes_before_others_in_the_cache(
+    root: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.load(write_pair(tmp_path / "other", seed=1), folder)
+    official = cache.load(root, tmp_path / "elsewhere")
+    monkeypatch.setattr("sign_cnn.data.identity.OFFICIAL_FINGERPRINT", official.fingerprint)
+    cache.load(root, folder)
+    assert cache.load(tmp_path / "gone", folder).fingerprint == official.fingerprint
+    assert cache.available(tmp_path / "gone", folder)
 
 
 def test_of_two_cached_sets_neither_is_guessed(root: Path, folder: Path, tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def test_the_command_writes_beside_the_run_and_says_what_it_measured(run: Path, 
     assert OnnxModel(run / "model.onnx").letters == LETTERS
     out = capsys.readouterr().out
     assert "0 read otherwise than by the checkpoint" in out
-    assert "test accuracy 25.00%" in out
+    assert "test accuracy 25.00 %" in out
 
 
 def test_a_directory_that_is_no_run_is_one_sentence(tmp_path: Path):

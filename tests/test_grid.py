@@ -113,6 +113,12 @@ def test_a_name_may_hold_a_quote(sweep: Sweep):
     assert results("it's")["default"].status == "done"
 
 
+def test_without_data_a_sweep_says_so_once_and_leaves_nothing(sweep: Sweep):
+    nowhere = ["data.root=nowhere", "data.cache_dir=nocache"]
+    assert str(sweep("name=s", "seed=0,1", *nowhere)).startswith("Error: there is no folder nowhere: put ")
+    assert not Path("outputs").exists()
+
+
 def test_jobs_of_one_name_are_refused(sweep: Sweep):
     assert "two jobs of the sweep are both called lr=0.1" in str(sweep("name=s", "optimizer.lr=0.1,0.10"))
     assert not Path("outputs").exists()

@@ -157,6 +157,21 @@ def test_another_experiment_in_the_same_directory_is_refused_with_the_difference
     assert (finished / "result.json").read_bytes() == before
 
 
+def test_a_setting_that_is_new_and_at_its_default_leaves_old_runs_what_they_are(finished: Path, tmp_path: Path):
+    old = shutil.copytree(finished, tmp_path / "old")
+    config = old / "config.yaml"
+    config.write_text(config.read_text().replace("  erasing: 0.0\n", ""))
+    result = old / "result.json"
+    hashed = Result.read(result).config_hash
+    result.write_text(result.read_text().replace(hashed, "0" * 16))
+    asked = run_directory.stored_config(finished)
+    assert train(asked, old).status == "done"
+    assert Result.read(result).config_hash == "0" * 16
+    asked.augment.erasing = 0.5
+    with pytest.raises(UserError, match=r"differs in augment.erasing=0.5 \(there: 0.0\)"):
+        train(asked, old)
+
+
 def test_a_directory_in_use_is_refused_until_it_is_free(finished: Path):
     config = run_directory.stored_config(finished)
     code = (
@@ -252,6 +267,12 @@ def test_auto_takes_the_real_set_where_it_is_and_else_says_that_it_draws(make_co
     )
     assert (found.name, missing.name) == ("sign_mnist", "synthetic")
     assert "drawn by this project" in source.described(missing, "synthetic")
+    assert source.described(found, "official") == f"Sign Language MNIST in {tiny_root}"
+
+
+def test_the_first_line_says_when_the_data_come_from_the_cache(make_config, tmp_path: Path):
+    gone = make_config(f"data.root={tmp_path / 'gone'}", "data.cache_dir=c").data
+    assert source.described(gone, "official") == f"Sign Language MNIST from c (no CSVs in {tmp_path / 'gone'})"
 
 
 def run_cli(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

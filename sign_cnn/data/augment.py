@@ -24,9 +24,17 @@ class Augment:
 
     def __init__(self, config: AugmentConfig) -> None:
         self.config = config
-        self.moves = any((config.rotation, config.zoom, config.shift, config.shear))
-        self.lights = any((config.brightness, config.contrast))
-        self.active = self.moves or self.lights or config.erasing > 0
+        steps = {
+            self._move: (config.rotation, config.zoom, config.shift, config.shear),
+            self._light: (config.brightness, config.contrast),
+            self._erase: (config.erasing,),
+        }
+        self.steps = [step for step, settings in steps.items() if any(settings)]  # in this order
+
+    @property
+    def active(self) -> bool:
+        """Whether it changes anything."""
+        return bool(self.steps)
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Changed images.
@@ -39,12 +47,8 @@ class Augment:
             float32 (B, H, W), 0..255.
         """
         pixels = images.float()
-        if self.moves:
-            pixels = self._move(pixels, draws)
-        if self.lights:
-            pixels = self._light(pixels, draws)
-        if self.config.erasing:
-            pixels = self._erase(pixels, draws)
+        for step in self.steps:
+            pixels = step(pixels, draws)
         return pixels
 
     def _move(self, pixels: Tensor, draws: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
 """The set, parsed once: every later start reads one .npz instead of two CSVs."""
 
 import hashlib
-import logging
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +16,6 @@ from sign_cnn.data.identity import SYNTHETIC_MARKER, fingerprint, kind_of
 from sign_cnn.data.npz import DamagedError, Note
 from sign_cnn.errors import DataError
 from sign_cnn.letters import NUM_CLASSES, letter_of
-
-log = logging.getLogger(__name__)
 
 _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
@@ -76,11 +73,18 @@ def stored_fingerprint(root: Path, cache_dir: Path, name: str = "sign_mnist") ->
 
 
 def available(root: Path, cache_dir: Path, name: str = "sign_mnist") -> bool:
-    """Whether there is something to load. True also of a damaged or half set, so that `load` tells what is wrong."""
+    """Whether there is the set of `root`, or the official one in the cache, without a look at other sets there.
+
+    True also of a damaged or half set, so that `load` tells what is wrong.
+    """
     try:
-        return csv_files.look(root) is not None or bool(_notes_without_csvs(root, cache_dir, name))
+        if csv_files.look(root) is not None:
+            return True
     except DataError:
         return True
+    own = _entry(root, cache_dir, name)
+    notes = _notes_without_csvs(root, cache_dir, name)
+    return any(path == own or note["kind"] == "official" for path, note in notes.items())
 
 
 def _entry(root: Path, cache_dir: Path, name: str) -> Path:
@@ -193,15 +197,15 @@ def _load_without_csvs(root: Path, cache_dir: Path, name: str) -> SignDataset:
         )
     for entry in notes:
         if dataset := _load_entry(entry):
-            log.info("no CSVs in %s, going on with the cached set %s: %s", root, dataset.fingerprint[:12], entry)
             return dataset
     raise csv_files.missing(root)
 
 
 def _notes_without_csvs(root: Path, cache_dir: Path, name: str) -> dict[Path, Note]:
-    """The cached sets to choose from: the one made from `root`, else all of that name."""
+    """The cached sets to choose from: the one made from `root`, else the official one, else all of that name."""
     own = _entry(root, cache_dir, name)
     pattern = re.compile(rf"{re.escape(name)}-[0-9a-f]{{12}}\.npz")
     others = sorted(path for path in cache_dir.glob("*.npz") if pattern.fullmatch(path.name) and path != own)
     notes = {path: note for path in (own, *others) if (note := _note(path))}
-    return {own: notes[own]} if own in notes else notes
+    official = {path: note for path, note in notes.items() if note["kind"] == "official"}
+    return {own: notes[own]} if own in notes else official or notes

@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from sign_cnn.config import DataConfig
-from sign_cnn.data import cache
+from sign_cnn.data import cache, csv_files
 from sign_cnn.data.dataset import SignDataset
 from sign_cnn.data.derived import derived
 from sign_cnn.data.originals import BURST_THRESHOLD, METHOD_VERSION, ORIGINAL_THRESHOLD, find_originals
@@ -39,6 +39,8 @@ def described(data: DataConfig, kind: str) -> str:
     if data.name == "synthetic":
         return f"synthetic hands, drawn by this project, in {data.synthetic_root}"
     title = "Sign Language MNIST" if kind == "official" else f"{kind} data, not the official Sign Language MNIST,"
+    if csv_files.look(Path(data.root)) is None:
+        return f"{title} from {data.cache_dir} (no CSVs in {data.root})"
     return f"{title} in {data.root}"
 
 

@@ -20,7 +20,8 @@ def show(result: Result, directory: Path) -> None:
         return f"{100 * share:.2f} %"
 
     if result.val_acc is not None:
-        split = f"({result.val_split} split, best epoch {result.best_epoch})"
+        leak = ", which leaks" if result.val_split == "random" else ""
+        split = f"({result.val_split} split{leak}; best epoch {result.best_epoch})"
         table.add_row("validation accuracy", f"{percent(result.val_acc)}  {split}")
     if result.test_acc is not None and result.test_acc_ci95:
         low, high = map(percent, result.test_acc_ci95)
@@ -33,5 +34,5 @@ def show(result: Result, directory: Path) -> None:
     get_console().print(table)
     shown = directory.relative_to(Path.cwd()) if directory.is_relative_to(Path.cwd()) else directory
     get_console().print(
-        f"Written to {shown}\nCurves: tensorboard --logdir {shown}", soft_wrap=True, highlight=False, markup=False
+        f"Results: {shown}\nCurves: tensorboard --logdir {shown}", soft_wrap=True, highlight=False, markup=False
     )

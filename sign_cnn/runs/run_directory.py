@@ -4,6 +4,7 @@ The same command into the same directory returns a finished result, goes on with
 is another experiment. A run that says `running` while nobody holds its lock was killed, and goes on.
 """
 
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -142,13 +143,20 @@ def stored_result(path: Path, config: Config, fingerprint: str) -> Result | None
     if stored.status in ("failed", "interrupted") and not RunDirectory(path, stored).last_checkpoint:
         return None
     before, now = identity(stored_config(path)), identity(config)
-    differing = [f"{key}={now[key]} (there: {before.get(key)})" for key in now if now[key] != before.get(key)]
+    differing = [f"{key}={_shown(now[key])} (there: {_shown(before[key])})" for key in now if now[key] != before[key]]
     if stored.data_fingerprint != fingerprint:
         differing.append(f"data {fingerprint[:12]} (there: {stored.data_fingerprint[:12]})")
+    if not differing:
+        return stored  # of a version without some of today's settings, which are at their defaults
     raise UserError(
-        f"{path} holds another experiment, which differs in {', '.join(differing) or 'version'}: choose another name, "
+        f"{path} holds another experiment, which differs in {', '.join(differing)}: choose another name, "
         f"or train on from its weights with init_from={path} and another name"
     )
+
+
+def _shown(value: Any) -> str:
+    """As on the command line: `null`, `true`, `[24, 48]`."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def record_failure(path: Path, config: Config, overrides: Sequence[str], error: Exception) -> None:

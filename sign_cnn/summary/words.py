@@ -65,9 +65,9 @@ def paragraph(ranked: Sequence[Configuration], effects: Sequence["Effect"], stud
     if not ties:
         lead = f"{called[best.place]} ({percent(best.val_acc)}) is better than {others}, beyond the intervals."
         return " ".join([*said, lead])
-    which = {1: "Another one"}.get(len(ties), f"{len(ties)} others") if len(ties) < len(compared) - 1 else others
+    which = {1: "another one"}.get(len(ties), f"{len(ties)} others") if len(ties) < len(compared) - 1 else others
     verb = "ties" if len(ties) == 1 else "tie"
-    said.append(f"{which[0].upper()}{which[1:]} {verb} with the best, {called[best.place]}.")
+    said.append(f"The best is {called[best.place]}; {which} {verb} with it.")
     return " ".join([*said, *_cheapest(best, ties, called)])
 
 
@@ -79,7 +79,7 @@ def _cheapest(best: Configuration, ties: Sequence[Configuration], called: dict[i
     cheapest = min(priced, key=lambda item: (item.macs or 0, item.rank or 0))
     cost = f"{compact(cheapest.macs)} MACs"
     if cheapest is best:
-        return [f"None of these is cheaper than the best with its {cost}."]
+        return [f"None of these is cheaper: the best needs {cost}."]
     return [
         f"As good as the best by this evidence: {called[cheapest.place]} ({percent(cheapest.val_acc)} against "
         f"{percent(best.val_acc)}) with {cost} in place of {compact(best.macs)}, the cheapest of them."

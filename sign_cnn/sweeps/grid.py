@@ -60,9 +60,10 @@ class GridSweeper(Sweeper):
                 plan.show(jobs)
                 return
             plan.check_jobs(jobs)
+            todo = [job for job in jobs if job.status != "done"]
+            plan.check_data(todo)
             with explained(folder):
                 Study(folder.name, command=this_command(), jobs=[job.name for job in jobs]).add_to(folder)
-        todo = [job for job in jobs if job.status != "done"]
         done = f", {len(jobs) - len(todo)} of them done" if len(todo) < len(jobs) else ""
         _say(f"{len(jobs)} job{'s' if len(jobs) != 1 else ''} in {folder}{done}")
         from sign_cnn.sweeps.report import reported  # scipy.stats, two seconds

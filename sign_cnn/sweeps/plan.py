@@ -66,6 +66,24 @@ def check_jobs(jobs: Sequence[Job]) -> None:
         run_directory.stored_result(job.directory, job.config, fingerprints[place])
 
 
+def check_data(jobs: Sequence[Job]) -> None:
+    """Refuses a sweep of which no job has data; where some have, the others fail on their own.
+
+    Raises:
+        UserError: Says how to get the data.
+    """
+    sets = {repr(job.config.data): job.config.data for job in jobs if not job.problems}
+    errors = []
+    for data in sets.values():
+        try:
+            source.fingerprint(source.resolved(data))
+            return
+        except UserError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
 def show(jobs: Sequence[Job]) -> None:
     """Prints the jobs with their sizes, problems and state."""
     table = Table(title=f"{len(jobs)} job{'s' if len(jobs) != 1 else ''}, dry run", title_justify="left")

@@ -181,7 +181,11 @@ class EpochRecorder(Checkpoint):
         self.rows.append({key: row[key] for key in self.COLUMNS if key in row})
         if global_rank() == 0:
             write_text(self.path, as_csv(self.rows))
-        shown = [f"{key} {row[key]:.4f}" for key in self.COLUMNS if "/" in key and key in row]
+        shown = [
+            f"{part}: loss {row[f'{part}/loss']:.4f} acc {row[f'{part}/acc']:.4f}"
+            for part in ("train", "val")
+            if f"{part}/loss" in row
+        ]
         log.info("epoch %d/%d  %s  %.1f s", row["epoch"], self.max_epochs, "  ".join(shown), row["seconds"])
 
 

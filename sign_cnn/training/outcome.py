@@ -77,7 +77,7 @@ def below_chance(rows: list[dict[str, float]], data: SignMNISTDataModule) -> str
         return None
     return (
         f"this network learned nothing: its best {key} is {100 * best:.1f} %, and always naming the most frequent "
-        f"letter gets {100 * chance:.1f} %; try another optimizer.lr"
+        f"letter gets {100 * chance:.1f} %; try more epochs or another optimizer.lr"
     )
 
 

@@ -1,7 +1,5 @@
-"""Makes the pictures of the README: `python scripts/readme_figures.py RUN` (RUN: a finished run directory)."""
+"""Makes the README's picture of drawn hands: `python scripts/drawn_hands.py`."""
 
-import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +34,9 @@ def drawn_hands(columns: int = 5) -> Figure:
 
 
 def main() -> None:
-    """Writes drawn_hands.png and learning_curves.png."""
-    if len(sys.argv) != 2:
-        sys.exit("Usage: python scripts/readme_figures.py outputs/runs/NAME")
+    """Writes drawn_hands.png."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     figures.save(drawn_hands(), IMAGES / "drawn_hands.png")
-    shutil.copyfile(Path(sys.argv[1], "figures", "learning_curves.png"), IMAGES / "learning_curves.png")
 
 
 if __name__ == "__main__":
