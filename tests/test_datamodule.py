@@ -1,7 +1,4 @@
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -143,50 +140,3 @@ def test_no_validation_split_means_no_validation_loader(data_config):
     module.setup()
     assert module.val_dataloader() == []
     assert len(module.split.train) == len(module.dataset.train_labels)
-
-
-DISTRIBUTED = """
-import json, sys
-import pytorch_lightning as pl, torch
-from sign_cnn.config import DataConfig
-from sign_cnn.data.datamodule import SignMNISTDataModule
-from sign_cnn.models.classifier import SignClassifier
-
-class Count(pl.Callback):
-    def __init__(self): self.seen = {"train": [], "val": [], "test": []}
-    def on_train_batch_end(self, trainer, module, outputs, batch, i): self.seen["train"] += batch.rows.tolist()
-    def on_validation_batch_end(self, trainer, module, outputs, batch, i, j=0): self.seen["val"] += batch.rows.tolist()
-    def on_test_batch_end(self, trainer, module, outputs, batch, i, j=0): self.seen["test"] += batch.rows.tolist()
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    pl.seed_everything(0, verbose=False)
-    root, cache, out = sys.argv[1:]
-    data = SignMNISTDataModule(DataConfig(root=root, cache_dir=cache, batch_size=32, eval_batch_size=16, folds=4))
-    model = SignClassifier({"width": 2, "depth": 1, "dense_units": [], "batch_norm": True})
-    count = Count()
-    trainer = pl.Trainer(accelerator="cpu", devices=2, strategy="ddp", max_epochs=1, logger=False, callbacks=[count],
-        use_distributed_sampler=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, num_sanity_val_steps=0)
-    trainer.fit(model, data)
-    trainer.test(model, data, verbose=False)
-    metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
-    open(f"{out}/rank{trainer.global_rank}.json", "w").write(json.dumps({**count.seen, "metrics": metrics}))
-"""
-
-
-def test_two_processes_see_every_row_once(tmp_path: Path, tiny_root, tiny_cache, module):
-    import json
-
-    script = tmp_path / "distributed.py"
-    script.write_text(DISTRIBUTED)
-    done = subprocess.run(
-        [sys.executable, str(script), str(tiny_root), str(tiny_cache), str(tmp_path)], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    ranks = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in range(2)]
-    assert sorted(set(ranks[0]["train"] + ranks[1]["train"])) == module.split.train.tolist()
-    assert len(ranks[0]["train"]) == len(ranks[1]["train"])
-    assert sorted(ranks[0]["val"] + ranks[1]["val"]) == module.split.val.tolist()
-    assert sorted(ranks[0]["test"] + ranks[1]["test"]) == list(range(len(module.dataset.test_labels)))
-    assert ranks[0]["metrics"] == ranks[1]["metrics"]

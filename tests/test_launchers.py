@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from stopped_runs import equal, weights
 
 from sign_cnn.runs.results import Result
-from sign_cnn.train import CONFIG_DIR
+from sign_cnn.train import CONFIG_DIR, main
 
 
 def run(folder: Path, overrides: list[str], *more: str) -> subprocess.CompletedProcess[str]:
@@ -35,7 +35,10 @@ def overrides(tiny_root: Path, tiny_cache: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def serial(overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("serial")
-    assert run(folder, overrides, "trainer.threads=1").returncode == 1
+    sweep = ["-m", "model.depth=5,2", f"hydra.sweep.dir={folder}", *overrides, "trainer.threads=1"]
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(SystemExit, match="1 of 2 jobs failed"):
+        patched.setattr(sys, "argv", ["sign_cnn.train", *sweep])
+        main()
     return folder
 
 

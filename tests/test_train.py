@@ -1,5 +1,6 @@
 import csv
 import json
+import math
 import os
 import re
 import shutil
@@ -21,6 +22,7 @@ from sign_cnn.runs import run_directory
 from sign_cnn.runs.predictions import Predictions
 from sign_cnn.runs.results import Result
 from sign_cnn.train import CONFIG_DIR, train
+from sign_cnn.training import fitting
 
 CONTRACT = re.findall(
     r"\w+",
@@ -325,7 +327,7 @@ def test_every_experiment_runs_a_step(name: str, tiny_root: Path, tiny_cache: Pa
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes as on Linux and macOS")
-def test_distributed_training_from_the_command_line_counts_every_row(tiny_overrides, tmp_path: Path):
+def test_distributed_training_from_the_command_line_counts_every_row(tiny_overrides, make_config, tmp_path: Path):
     overrides = ["trainer.devices=2", "trainer.strategy=ddp", "trainer.threads=1", "trainer.max_epochs=1"]
     arguments = [*tiny_overrides, *overrides, f"hydra.run.dir={tmp_path / 'run'}"]
     command = [sys.executable, "-m", "sign_cnn.train", *arguments]
@@ -334,6 +336,10 @@ def test_distributed_training_from_the_command_line_counts_every_row(tiny_overri
     predictions = Predictions.load(tmp_path / "run" / "predictions.npz")
     test_rows = predictions.of("test").row
     assert test_rows.tolist() == list(range(len(test_rows)))
+    data = fitting.make_data(make_config())
+    assert predictions.of("val").row.tolist() == data.split.val.tolist()
+    (epoch,) = rows(tmp_path / "run" / "metrics.csv")
+    assert int(epoch["step"]) == math.ceil(math.ceil(len(data.split.train) / 2) / 64)  # of each rank
     assert Result.read(tmp_path / "run" / "result.json").status == "done"
 
 
