@@ -89,8 +89,12 @@ def make_config(tiny_overrides: list[str]) -> Callable[..., Config]:
 
 @pytest.fixture
 def command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int | str | None]:
-    """`python -m sign_cnn.train …` in this process and an empty folder; returns what it exits with."""
+    """`python -m sign_cnn.train …` in this process and an empty folder; returns what it exits with.
+
+    Sweeps end without their figures, which have tests of their own and take as long as a small run.
+    """
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sign_cnn.summary.figures.draw", lambda _: None)
 
     def run(*arguments: str) -> int | str | None:
         monkeypatch.setattr(sys, "argv", ["sign_cnn.train", *arguments])
