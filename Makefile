@@ -20,19 +20,19 @@ $(READY): pyproject.toml requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-train: $(READY) ## train the article's network, on the real set if it is found, else on drawn hands; ARGS="key=value …"
+train: $(READY) ## train the article's network; ARGS="key=value …"
 	$(BIN)/python -m sign_cnn.train experiment=article_tuned data=auto $(ARGS)
 
-sweep: $(READY) ## run the main study, or another with ARGS="sweep=optimizer"; the same again goes on
+sweep: $(READY) ## run the main study, or go on; ARGS="sweep=optimizer": another
 	$(BIN)/python -m sign_cnn.train -m data=auto hydra/launcher=joblib $(or $(ARGS),sweep=design)
 
 test: lint ## linters, types and the whole test suite
 	$(BIN)/python -m pytest $(XDIST)
 
-coverage: $(READY) ## the test suite, with the lines and branches of sign_cnn that it does not reach
+coverage: $(READY) ## the tests, and what of sign_cnn they do not reach
 	$(BIN)/coverage erase && $(BIN)/coverage run -m pytest $(XDIST) && $(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
-torture: $(READY) ## kill, interrupt and starve runs and sweeps, and see that nothing is lost: some twenty minutes
+torture: $(READY) ## kill, interrupt and starve real runs: some twenty minutes
 	$(BIN)/python -m scripts.torture $(ARGS)
 
 lint: $(READY) ## ruff and mypy
@@ -46,10 +46,10 @@ tensorboard: $(READY) ## show the curves of all runs
 app: $(READY) ## open the web page, on this machine alone
 	$(BIN)/streamlit run sign_cnn/app/streamlit_app.py $(ARGS)
 
-bench: $(READY) ## measure speed, as tables and in outputs/bench; ARGS="pipeline step accuracy startup sweep scaling profile"
+bench: $(READY) ## measure speed, most of an hour; ARGS=step: a part of it
 	$(BIN)/python -m scripts.bench $(ARGS)
 
-lock: $(READY) ## pin every dependency anew, for every platform (needs uv)
+lock: $(READY) ## pin every dependency anew (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --upgrade --generate-hashes \
 	  --prerelease if-necessary-or-explicit --no-header --no-annotate --quiet --output-file requirements.lock
 
