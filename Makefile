@@ -10,7 +10,7 @@ XDIST := -n logical --maxprocesses 4 --dist worksteal
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) ## build .venv with all that pyproject.toml and requirements.lock name
+setup: $(READY) ## build .venv with everything that requirements.lock pins
 
 $(READY): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2])'
@@ -23,7 +23,7 @@ $(READY): pyproject.toml requirements.lock
 train: $(READY) ## train the article's network; ARGS="key=value …"
 	$(BIN)/python -m sign_cnn.train experiment=article_tuned data=auto $(ARGS)
 
-sweep: $(READY) ## run the main study, or go on; ARGS="sweep=optimizer": another
+sweep: $(READY) ## run the main study, or go on; ARGS="sweep=…": another
 	$(BIN)/python -m sign_cnn.train -m data=auto hydra/launcher=joblib $(or $(ARGS),sweep=design)
 
 test: lint ## linters, types and the whole test suite
