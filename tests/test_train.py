@@ -318,12 +318,13 @@ def test_a_sweep_over_depth_and_norm_completes(tiny_overrides, command_line):
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in Path(CONFIG_DIR, "experiment").glob("*.yaml")))
-def test_every_experiment_runs_a_step(name: str, tiny_root: Path, tiny_cache: Path, command_line):
+def test_every_experiment_runs_a_step(name: str, tiny_root: Path, tiny_cache: Path, command_line, capsys):
     step = ["trainer=debug", "trainer.limit_batches=1", "data.batch_size=8", "data.eval_batch_size=8"]
     data = ["data.name=sign_mnist", f"data.root={tiny_root}", f"data.cache_dir={tiny_cache}"]
     assert command_line(f"experiment={name}", "name=r", "trainer.patience=0", *step, *data) == 0
     result = Result.read(Path("outputs/runs/r/result.json"))
     assert (result.status, result.experiment) == ("done", name)
+    assert "learned nothing" not in "".join(capsys.readouterr())  # nobody expects more of a step
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes as on Linux and macOS")

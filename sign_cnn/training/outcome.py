@@ -45,7 +45,7 @@ def finish(
     )  # fmt: skip
     if not trainer.is_global_zero:
         return run.result
-    if said := below_chance(recorder.rows, data):
+    if not config.trainer.limit_batches and (said := below_chance(recorder.rows, data)):
         log.warning(said)
     predictions.save(run.predictions)
     pictures = _draw(config, run, recorder, predictions, best_epoch) if config.figures else {}
