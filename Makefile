@@ -1,6 +1,6 @@
 # Every target builds what it needs; `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep test coverage torture lint tensorboard app bench lock clean
+.PHONY: help setup train sweep test lint tensorboard app bench audit lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -29,12 +29,6 @@ sweep: $(READY) ## run the main study, or go on; ARGS="sweep=…": another
 test: lint ## linters, types and the whole test suite
 	$(BIN)/python -m pytest $(XDIST)
 
-coverage: $(READY) ## the tests, and what of sign_cnn they do not reach
-	$(BIN)/coverage erase && $(BIN)/coverage run -m pytest $(XDIST) && $(BIN)/coverage combine --quiet && $(BIN)/coverage report
-
-torture: $(READY) ## kill, interrupt and starve real runs: some twenty minutes
-	$(BIN)/python -m scripts.torture $(ARGS)
-
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -49,8 +43,12 @@ app: $(READY) ## open the web page, on this machine alone
 bench: $(READY) ## measure speed, most of an hour; ARGS=step: a part of it
 	$(BIN)/python -m scripts.bench $(ARGS)
 
+audit: $(READY) ## known vulnerabilities of what is installed
+	$(BIN)/pip-audit --skip-editable --progress-spinner off
+
 lock: $(READY) ## pin every dependency anew (needs uv)
-	uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --upgrade --generate-hashes \
+	uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade --generate-hashes \
+	  $(addprefix --extra ,app export download joblib ray submitit search dev) \
 	  --prerelease if-necessary-or-explicit --no-header --no-annotate --quiet --output-file requirements.lock
 
 clean: ## remove caches of tools; data, runs and .venv stay

@@ -1,26 +1,51 @@
-"""Every setting there is: type, unit, range and default. `conf/` composes these; nothing else invents one."""
+"""Typed, range-checked settings of data, augmentation and network, and what makes two runs the same experiment.
 
+Trainer, callbacks, loggers, optimizer, scheduler, loss are `_target_` nodes in `conf/`, checked by their own classes.
+"""
+
+import difflib
 import hashlib
 import json
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, Literal
+from operator import ge, gt, le, lt
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
-from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
-from sign_cnn.bounds import setting
 from sign_cnn.errors import ConfigError
+from sign_cnn.letters import LETTERS
+
+PACKAGE = Path(__file__).resolve().parent
+CONFIG_DIR = str(PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf")
+"""Absolute, so that `main` also works from a test, a notebook or an installed wheel (which holds a copy of `conf/`)."""
+
+OmegaConf.register_resolver("len", len, replace=True)
+
+T = TypeVar("T")
+
+
+def setting(
+    default: Any, *, low: Any = None, high: Any = None, above: Any = None, below: Any = None
+) -> Any:  # fmt: skip
+    """A dataclass field with a range: `low`, `high` are allowed, `above`, `below` not. For a list, of each item."""
+    metadata = {"at least": (ge, low), "at most": (le, high), "above": (gt, above), "below": (lt, below)}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 @dataclass
 class SyntheticConfig:
     """Size of the drawn set; read only with `data.name=synthetic`."""
 
-    train_photographs: int = setting(12, low=1, high=2000)  # photographs of each letter
-    test_photographs: int = setting(6, low=1, high=2000)  # photographs of each letter
-    variants: int = setting(20, low=2, high=100)  # rows made of each photograph, about
+    train_photos: int = setting(12, low=1, high=2000)  # of each letter
+    test_photos: int = setting(6, low=1, high=2000)  # of each letter
+    variants: int = setting(20, low=2, high=100)  # rows of each photo, about
     seed: int = setting(0, low=0)
 
 
@@ -28,21 +53,22 @@ class SyntheticConfig:
 class DataConfig:
     """Where the rows come from and how they are split and batched."""
 
-    # What is read is known by its fingerprint, so that neither name nor place nor generator is part of the identity.
-    name: Literal["sign_mnist", "synthetic", "auto"] = setting("sign_mnist", identity=False)  # auto: see conf/data/auto
-    root: str = setting("data/sign_mnist", identity=False)  # folder with the CSVs
-    synthetic_root: str = setting("data/synthetic", identity=False)  # folder that the drawn set is written to
-    cache_dir: str = setting("data/cache", identity=False)  # parsed data, about 27 MB a set
+    name: Literal["sign_mnist", "synthetic", "auto"] = "sign_mnist"  # auto: the real set if found, else the drawn one
+    root: str = "data/sign_mnist"  # folder with the CSVs
+    synthetic_root: str = "data/synthetic"  # folder that the drawn set is written to
+    cache_dir: str = "data/cache"  # parsed data, about 27 MB a set
+    letters: str = LETTERS  # the classes, in order; rows of other letters are left out
+    image_size: int = setting(28, low=8, high=256)  # height and width in pixels
     batch_size: int = setting(128, low=1)  # images per training step and device
-    epoch_rows: int | None = setting(None, low=1)  # training rows of an epoch, drawn anew each time; null: all of them
-    eval_batch_size: int = setting(1024, low=1, identity=False)  # images per step without gradients
+    epoch_rows: int | None = setting(None, low=1)  # training rows of an epoch, drawn anew each time; null: all
+    eval_batch_size: int = setting(1024, low=1)  # images per step without gradients
     normalize: Literal["standardize", "unit"] = "standardize"  # by training mean and sd, or just pixels / 255
-    val_split: Literal["group", "burst", "random", "none"] = "group"  # whole photographs, bursts of them, or rows
-    val_size: int | float | None = setting(None, above=0)  # random only: share of rows if below 1, else row count
-    folds: int = setting(5, low=2)  # validation is one part in `folds`
-    fold: int = setting(0, low=0)  # which part, 0..folds-1
+    val_split: Literal["photo", "lookalike", "random", "none"] = "photo"  # what is never in both train and val
+    val_size: float | None = setting(None, above=0, below=1)  # random only: share of rows, in place of folds
+    folds: int = setting(5, low=2)  # validation is one fold of these
+    fold: int = setting(0, low=0)  # which one, 0..folds-1
     split_seed: int = setting(0, low=0, high=2**32 - 1)
-    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig, metadata={"identity": False})
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
 
 
 @dataclass
@@ -59,161 +85,191 @@ class AugmentConfig:
 
 
 @dataclass
-class ModelConfig:
-    """A `ConvNet`: convolution blocks, then dense layers, then one logit a class."""
+class ConvNetConfig:
+    """A `ConvNet`: convolution blocks, then dense layers, then one logit per class."""
 
-    width: int | None = setting(None, low=1, high=4096)  # channels of the first block, doubled by each next; null: 32
-    depth: int | None = setting(None, low=1, high=16)  # number of blocks; null: 3
-    channels: list[int] | None = setting(None, low=1, high=65536)  # channels of each block, in place of width and depth
+    num_classes: int = setting(len(LETTERS), low=2)
+    image_size: int = DataConfig.image_size  # pixels
+    width: int = setting(32, low=1, high=1024)  # channels of the first block, doubled by each next
+    depth: int = setting(3, low=1, high=8)  # number of blocks
+    channels: list[int] | None = setting(None, low=1, high=4096)  # of each block, in place of width and depth
     convs_per_block: int = setting(1, low=1, high=8)
     kernel_size: int = setting(5, low=1, high=27)  # pixels, odd
     batch_norm: bool = False
     downsample: Literal["max_pool", "strided_conv"] = "max_pool"  # how a block halves height and width
     activation: Literal["relu", "leaky_relu", "gelu", "silu"] = "relu"
     dropout: float = setting(0.0, low=0, below=1)  # probability, after each block and each dense layer
-    dense_units: list[int] = setting([128], low=1, high=65536)  # units of each dense layer before the logits
+    dense_units: list[int] = setting([128], low=1, high=8192)  # units of each dense layer before the logits
     head: Literal["flatten", "global_pool"] = "flatten"  # what the dense layers see of the last block
     init: Literal["torch", "keras"] = "torch"  # torch: uniform by fan-in; keras: Glorot uniform, biases 0
+    _target_: str = "sign_cnn.models.conv_net.ConvNet"
 
+    def block_channels(self) -> list[int]:
+        """Output channels of each block."""
+        return list(self.channels) if self.channels else [self.width * 2**i for i in range(self.depth)]
 
-@dataclass
-class OptimizerConfig:
-    """What is minimised, and by which rule."""
-
-    name: Literal["adam", "adamw", "sgd"] = "adam"  # sgd: with Nesterov momentum
-    lr: float = setting(1e-3, above=0, high=100)
-    weight_decay: float = setting(0.0, low=0, high=100)  # L2 for adam and sgd, decoupled for adamw
-    momentum: float = setting(0.9, low=0, below=1)  # sgd only
-    beta1: float = setting(0.9, low=0, below=1)  # adam and adamw
-    beta2: float = setting(0.999, low=0, below=1)  # adam and adamw
-    label_smoothing: float = setting(0.0, low=0, below=1)  # share of the target spread over all classes
-
-
-@dataclass
-class SchedulerConfig:
-    """How the learning rate changes over the run."""
-
-    name: Literal["none", "cosine", "one_cycle"] = "none"
-    interval: Literal["step", "epoch"] = "step"  # when it changes
-    warmup_epochs: float = setting(0.0, low=0)  # linear rise from 0; one_cycle: its rising part
-    final_lr: float = setting(0.0, low=0, high=1)  # cosine: where it ends, as a share of optimizer.lr
-
-
-@dataclass
-class TrainerConfig:
-    """How long, on what, and how exactly."""
-
-    accelerator: Literal["cpu", "gpu", "mps", "auto"] = setting("cpu", identity=False)
-    devices: int = setting(1, low=1)  # each takes data.batch_size images a step
-    strategy: str = setting("auto", identity=False)  # Lightning's name, such as ddp
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    max_epochs: int = setting(10, low=1)
-    patience: int = setting(0, low=0)  # epochs without a better val/loss before it stops; 0: never stop early
-    monitor: Literal["val/loss", "val/acc"] | None = "val/loss"  # makes a checkpoint the best one; null: the last is
-    ema_decay: float = setting(0.0, low=0, below=1)  # weights averaged over steps, per step; 0: off
-    gradient_clip: float = setting(0.0, low=0)  # largest gradient norm; 0: off
-    limit_batches: int | None = setting(None, low=1)  # steps per epoch and evaluation at most; for debugging
-    threads: int | None = setting(None, low=1, identity=False)  # CPU threads of torch; null: its own choice
-    deterministic: bool = setting(True, identity=False)  # refuse operations that are not repeatable
-    compile: bool = setting(False, identity=False)  # torch.compile the network
-    progress_bar: bool = setting(True, identity=False)  # shown only on a terminal
-
-
-@dataclass
-class LoggerConfig:
-    """What is recorded beside metrics.csv, which always is."""
-
-    tensorboard: bool = True
-    image_grid: int = setting(32, low=0, high=256)  # augmented inputs shown in TensorBoard; 0: none
+    def block_sizes(self) -> list[int]:
+        """Pixels a side after each block: pooling drops an odd last one, a strided convolution keeps it."""
+        sizes, odd = [self.image_size], int(self.downsample == "strided_conv")
+        for _ in self.block_channels():
+            sizes.append((sizes[-1] + odd) // 2 if sizes[-1] > 1 else 0)
+        return sizes[1:]
 
 
 @dataclass
 class Config:
-    """One training run."""
+    """The root. Groups of type `Any` are `_target_` nodes, or mappings of them."""
 
-    name: str = setting("run", identity=False)  # directory below outputs/runs
-    experiment: str | None = setting(None, identity=False)  # name of the recipe, for the record
+    name: str = "run"  # directory below outputs/runs
+    run_dir: str = "outputs/runs/${name}"
+    experiment: str | None = None  # name of the recipe, for the record
     seed: int = setting(0, low=0, high=2**32 - 1)  # weights, order of rows, augmentation, dropout; never the split
-    test: bool | None = setting(None, identity=False)  # score the test set once, at the end; null: not in a sweep
-    figures: bool | None = setting(None, identity=False)  # draw curves and confusion at the end; null: not in a sweep
-    dry_run: bool = setting(False, identity=False)  # show what would be run, and its problems
+    monitor: Literal["val/loss", "val/acc"] | None = "val/loss"  # makes an epoch the best one; null: the last
+    test: bool | None = None  # score the test set once, at the end; null: not in a sweep
+    figures: bool | None = None  # draw curves and confusion matrix at the end; null: not in a sweep
+    dry_run: bool = False  # only validate and show the size of the network
     init_from: str | None = None  # run directory whose best weights are the start
+    threads: int | None = setting(None, low=1)  # CPU threads of torch; null: its own choice
+    compile: bool = False  # torch.compile the network
     data: DataConfig = field(default_factory=DataConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    logger: LoggerConfig = field(default_factory=LoggerConfig, metadata={"identity": False})
+    model: Any = None
+    loss: Any = None
+    optimizer: Any = None
+    scheduler: Any = None
+    trainer: Any = None
+    callbacks: Any = None
+    logger: Any = None
 
 
-def register_schema() -> None:
-    """Makes the dataclasses known to Hydra, which then checks names and types of every file and override."""
-    ConfigStore.instance().store(name="schema", node=Config, replace=True)
-    OmegaConf.clear_resolver("oc.coerce")  # ${oc.coerce:a.b,1} would import a, whatever it is
+NOT_PART_OF_EXPERIMENT = (
+    "name", "run_dir", "experiment", "test", "figures", "dry_run", "threads", "compile", "logger",
+    "data.name", "data.root", "data.synthetic_root", "data.cache_dir", "data.eval_batch_size", "data.synthetic",
+    "trainer.accelerator", "trainer.strategy", "trainer.deterministic", "trainer.plugins",
+    "trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.log_every_n_steps",
+    "callbacks.progress_bar", "callbacks.image_grid",
+)  # fmt: skip
+"""What may differ between two runs of one experiment. The data are known by their fingerprint instead."""
 
 
-def typed(cfg: DictConfig) -> Config:
-    """The composed configuration as an object.
-
-    Raises:
-        ConfigError: A key is unknown (also one forced in with `+` or `++`), missing or of the wrong type.
-    """
-    config, unknown = read(cfg)
-    if unknown:
-        raise ConfigError(unknown)
-    return config
-
-
-def read(cfg: DictConfig) -> tuple[Config, list[str]]:
-    """What is known of the composed configuration, as an object, and a sentence about each key that is not.
-
-    Raises:
-        ConfigError: A value is missing or of the wrong type.
-    """
+def to_dataclass(kind: type[T], node: Any, prefix: str = "") -> T:
+    """A config node as an object of `kind`. Raises ConfigError: a key is unknown or has the wrong type."""
     try:
-        settings = OmegaConf.to_container(cfg, resolve=True)
-        unknown = list(_pop_unknown(settings, Config))
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), settings))
+        plain = OmegaConf.to_container(node, resolve=True)
+        merged = OmegaConf.merge(OmegaConf.structured(kind), plain)
+        return OmegaConf.to_object(merged)  # type: ignore[return-value]
     except OmegaConfBaseException as error:
-        raise ConfigError([str(error).splitlines()[0]]) from None
-    assert isinstance(config, Config)
-    return config, unknown
+        key = f"{prefix}.{error.full_key}".strip(".") if error.full_key else prefix
+        if isinstance(error, ConfigKeyError):
+            known = ", ".join(item.name for item in fields(error.object_type or kind))  # type: ignore[arg-type]
+            raise ConfigError([f"{key} is not a setting; there are {known}"]) from None
+        raise ConfigError([f"{key}: {str(error).splitlines()[0]}"]) from None
 
 
-def settle(config: Config, *, sweeping: bool) -> None:
-    """Decides what is left open: a single run is scored and drawn; a sweep selects, and leaves the test set alone."""
-    config.test = not sweeping if config.test is None else config.test
-    config.figures = not sweeping if config.figures is None else config.figures
+@contextmanager
+def explain_settings(key: str) -> Iterator[None]:
+    """Turn what a class of torch or Lightning says of its arguments into a `ConfigError` that names the setting."""
+    from hydra.errors import InstantiationException
+
+    try:
+        yield
+    except (TypeError, ValueError, ImportError, InstantiationException) as error:
+        raise ConfigError([f"{key}: {' '.join(str(error.__cause__ or error).split())}"]) from error
 
 
-def identity(config: Config) -> dict[str, Any]:
-    """The settings that make two runs the same experiment, flat: `{"model.depth": 3, …}`."""
-    return dict(_identity_items(config, ""))
+def validate(cfg: DictConfig) -> None:
+    """Check types, ranges and what contradicts itself; torch is not needed for it.
+
+    Raises:
+        ConfigError: With every problem found.
+    """
+    config = to_dataclass(Config, cfg)
+    problems = [*_out_of_range(config), *_split_problems(config.data), *name_problems(config.name)]
+    if not re.fullmatch(r"(?:([A-Z])(?!.*\1)){2,}", letters := config.data.letters):
+        problems.append(f"data.letters={letters} must be two or more different capital letters, such as ABC")
+    if missing := [key for key in ("best_checkpoint", "last_checkpoint") if not (cfg.callbacks or {}).get(key)]:
+        problems.append(f"callbacks lack {' and '.join(missing)}: choose callbacks=[default,…]")
+    if not isinstance(epochs := cfg.trainer.max_epochs, int) or epochs < 1:
+        problems.append(f"trainer.max_epochs={epochs} must be a whole number of at least 1")
+    if isinstance(cfg.model, DictConfig) and cfg.model.get("_target_") == ConvNetConfig._target_:
+        model = to_dataclass(ConvNetConfig, cfg.model, "model")
+        problems += _out_of_range(model, "model.") or _geometry_problems(model)
+    if problems:
+        raise ConfigError(problems)
 
 
-def config_hash(config: Config, data_fingerprint: str) -> str:
+def suggest(key: str, cfg: DictConfig) -> list[str]:
+    """Settings that somebody may have meant by an unknown key: `epochs` is `trainer.max_epochs`.
+
+    >>> suggest("lr", OmegaConf.create({"optimizer": {"lr": 0.1}}))
+    ['optimizer.lr']
+    """
+    wanted = key.rpartition(".")[2]
+    names = {item: item.rpartition(".")[2] for item in flatten(OmegaConf.to_container(cfg))}
+    close = difflib.get_close_matches(wanted, names.values(), n=1)
+    return [k for k, name in names.items() if name.endswith(wanted)] or [k for k in names if names[k] in close]
+
+
+def experiment_settings(cfg: DictConfig) -> dict[str, Any]:
+    """What makes two runs the same experiment, flat: `{"model.depth": 3, …}`."""
+    settings = flatten(OmegaConf.to_container(cfg, resolve=True))
+    prefixes = tuple(f"{key}." for key in NOT_PART_OF_EXPERIMENT)
+    return {k: v for k, v in settings.items() if k not in NOT_PART_OF_EXPERIMENT and not k.startswith(prefixes)}
+
+
+def config_hash(cfg: DictConfig, data_fingerprint: str) -> str:
     """16 hex digits that two runs share exactly when they are the same experiment on the same data."""
-    text = json.dumps([identity(config), data_fingerprint], sort_keys=True)
+    text = json.dumps([experiment_settings(cfg), data_fingerprint], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _pop_unknown(settings: Any, schema: type, prefix: str = "") -> Iterator[str]:
-    known = {item.name: item.type for item in fields(schema)}
-    for key in list(settings):
-        if key not in known:
-            del settings[key]
-            yield f"{prefix}{key} is not a setting: {prefix.rstrip('.') or 'the root'} has {', '.join(known)}"
-        elif is_dataclass(kind := known[key]) and isinstance(kind, type) and isinstance(settings[key], dict):
-            yield from _pop_unknown(settings[key], kind, f"{prefix}{key}.")
+def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted key; lists are values.
+
+    >>> flatten({"model": {"depth": 3, "channels": [8]}})
+    {'model.depth': 3, 'model.channels': [8]}
+    """
+    if not isinstance(node, dict) or not node:
+        return {prefix.rstrip("."): node}
+    return {key: value for name in node for key, value in flatten(node[name], f"{prefix}{name}.").items()}
 
 
-def _identity_items(node: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+def _out_of_range(node: Any, prefix: str = "") -> list[str]:
+    problems = []
     for item in fields(node):
-        value = getattr(node, item.name)
-        if not item.metadata.get("identity", True):
-            continue
+        value, key = getattr(node, item.name), f"{prefix}{item.name}"
         if is_dataclass(value):
-            yield from _identity_items(value, f"{prefix}{item.name}.")
-        else:
-            yield f"{prefix}{item.name}", value
+            problems += _out_of_range(value, f"{key}.")
+        bounds = {word: rule for word, rule in item.metadata.items() if rule[1] is not None}
+        numbers = [v for v in (value if isinstance(value, list) else [value]) if isinstance(v, int | float)]
+        if any(not holds(number, bound) for number in numbers for holds, bound in bounds.values()):
+            allowed = " and ".join(f"{word} {bound}" for word, (_, bound) in bounds.items())
+            problems.append(f"{key}={value} must be {allowed}")
+    return problems
+
+
+def _split_problems(data: DataConfig) -> list[str]:
+    problems = []
+    if data.fold >= data.folds:
+        problems.append(f"data.fold={data.fold} must be below data.folds={data.folds}")
+    if data.val_size is not None and (data.val_split != "random" or data.fold):
+        problems.append(f"data.val_size={data.val_size} needs data.val_split=random and data.fold=0; or set it to null")
+    return problems
+
+
+def _geometry_problems(model: ConvNetConfig) -> list[str]:
+    problems = []
+    if model.kernel_size % 2 == 0:
+        problems.append(f"model.kernel_size={model.kernel_size} must be odd, so that padding can keep the size")
+    sizes = [model.image_size, *model.block_sizes()]
+    if 0 in sizes:
+        shown, most = " → ".join(map(str, sizes)), sizes.index(0) - 1
+        problems.append(f"{len(sizes) - 1} blocks do not fit {sizes[0]}×{sizes[0]} pixels ({shown}): at most {most}")
+    return problems
+
+
+def name_problems(name: str) -> list[str]:
+    """What keeps a name from being that of a directory."""
+    if name.strip(". ") and name.isprintable() and not set(name) & set("/\\") and len(name.encode()) <= 200:
+        return []
+    return [f"name={name[:40]!r} cannot be a directory's name: choose a short one without / or \\"]

@@ -1,31 +1,25 @@
-"""Log lines on the console that tables and the progress bar share, so that none of them writes over another."""
+"""Log lines and tables on the console, which the progress bar shares, so that none overwrites another."""
 
 import logging
 
+import pandas as pd
 from rich import get_console
 
 
 class ConsoleHandler(logging.Handler):
-    """Prints log messages as they are: no stamp (train.log has it), no wrapping that would break a path.
-
-    What is logged with `extra=FILE_ONLY` is for train.log alone.
-    """
+    """Prints log messages as they are: no time stamp (train.log has it), no line break inside a path."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Prints one record."""
-        if getattr(record, "file_only", False):
-            return
-        style = (
-            "bold red" if record.levelno >= logging.ERROR else "yellow" if record.levelno >= logging.WARNING else None
-        )
-        get_console().print(self.format(record), style=style, soft_wrap=True, highlight=False, markup=False)
+        print_line(self.format(record), "red" if record.levelno >= logging.ERROR else None)
 
 
-FILE_ONLY = {"file_only": True}
+def print_line(text: str, style: str | None = None) -> None:
+    """Print one line as it is, however long."""
+    get_console().print(text, style=style, soft_wrap=True, highlight=False, markup=False)
 
 
-def warnings_only() -> None:
-    """Leaves the console to warnings and errors; train.log still gets everything."""
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, ConsoleHandler):
-            handler.setLevel(logging.WARNING)
+def print_table(df: pd.DataFrame, title: str = "") -> None:
+    """Print a DataFrame without its index; numbers to the right, as they are."""
+    sides = ["right" if df[name].astype(str).str.match(r"[-−–]?\d|–?$").all() else "left" for name in df]
+    table = df.astype(str).to_markdown(tablefmt="rounded_outline", index=False, disable_numparse=True, colalign=sides)
+    print_line(f"{title}\n{table}".lstrip())

@@ -1,4 +1,4 @@
-"""The one exception that a person, not a programmer, is meant to read, and how a command ends with it."""
+"""Errors that the user can mend, and how a command ends with one."""
 
 import sys
 from collections.abc import Iterator
@@ -6,36 +6,34 @@ from contextlib import contextmanager
 
 
 class UserError(Exception):
-    """Something only the user can mend: the message names the thing and the way out, and is shown without traceback."""
+    """The message names the cause and the way out; commands print it without a traceback."""
 
 
 class ConfigError(UserError):
-    """Settings that cannot work; lists every problem found, not the first alone."""
+    """Settings that cannot work; holds every problem found."""
 
     def __init__(self, problems: list[str]) -> None:
+        super().__init__(problems)
         self.problems = problems
-        super().__init__(problems[0] if len(problems) == 1 else "\n".join(["", *(f"  - {p}" for p in problems)]))
 
-    def __reduce__(self) -> tuple[type, tuple[list[str]]]:
-        """Pickles by the problems: workers of a sweep hand their errors to the process that started them."""
-        return type(self), (self.problems,)
+    def __str__(self) -> str:
+        return self.problems[0] if len(self.problems) == 1 else "\n".join(["", *(f"  - {p}" for p in self.problems)])
 
 
 class DataError(UserError):
     """A data file that is missing, damaged or not what its name says."""
 
 
-class InUseError(UserError):
-    """Another process is at work in the directory of a run."""
+class RunInUseError(UserError):
+    """Another process holds the lock of the run directory."""
 
 
 @contextmanager
-def clean_exit() -> Iterator[None]:
-    """Ends the process with the sentence of a `UserError` (exit code 1), and after Ctrl-C without a traceback (130)."""
+def exit_on_user_error() -> Iterator[None]:
+    """End the process with the message of a `UserError` (exit code 1), or quietly on Ctrl-C (130)."""
     try:
         yield
     except UserError as error:
         sys.exit(f"Error: {error}")
     except KeyboardInterrupt:
-        print("Interrupted by Ctrl-C.", file=sys.stderr)
         sys.exit(130)

@@ -1,149 +1,147 @@
-"""Full report of a finished run's best checkpoint: `python -m sign_cnn.evaluate RUN [--split val | --images DIR]`."""
+"""Report on a finished run's best checkpoint, or paired comparison of two: `python -m sign_cnn.evaluate RUN [RUN]`."""
 
 import argparse
 import json
-import sys
+import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from rich import get_console
 
-from sign_cnn.errors import DataError, clean_exit
-from sign_cnn.files import explained, write_text
-from sign_cnn.images.image_folder import read_image_folder
-from sign_cnn.letters import LETTERS
-from sign_cnn.reports import report_text, scoring
-from sign_cnn.reports.report import Report, make_report
-from sign_cnn.runs.predictions import Predictions
-from sign_cnn.runs.run_directory import RunDirectory
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A report, and what it is a report of."""
-
-    title: str
-    context: dict[str, str]
-    report: Report
-    notes: list[str]  # where the numbers come from, and what was left out
-    hardest: NDArray[np.uint8] | None  # (H, 28, 28), 0..255, images of `report.hardest`; None: not at hand
-    directory: Path  # that it is written to
-
-
-def evaluate_split(run: RunDirectory, split: str) -> Evaluation:
-    """Scores the validation or the test rows of a run's own data.
-
-    Raises:
-        UserError: The run has no such split, or what it needs is gone.
-    """
-    predictions, stored = scoring.predictions(run, split)
-    checkpoint = run.best_checkpoint.relative_to(run.path)
-    source = "logits stored with the run" if stored else f"logits computed now with {checkpoint}"
-    report, notes = make_report(predictions), [f"{split} rows: {source}"]
-    try:
-        dataset = scoring.load_data(run)
-        hardest = dataset.half("test" if split == "test" else "train")[0][[item.row for item in report.hardest]]
-    except DataError as error:
-        hardest = None
-        notes.append(f"hardest.png is left out: {error}")
-    title = f"{_name(run)}, {split} rows"
-    return Evaluation(title, _context(run, split), report, notes, hardest, run.path / "evaluation" / split)
-
-
-def evaluate_images(run: RunDirectory, folder: Path) -> Evaluation:
-    """Scores the pictures in a folder that has one sub-folder for each letter; each is its own photograph.
-
-    Raises:
-        UserError: There is no picture that can be read, or no checkpoint.
-    """
-    found = read_image_folder(folder)
-    numbers = np.arange(len(found.labels))
-    logits = scoring.logits(run, found.images)
-    report = make_report(
-        Predictions(np.full(len(numbers), "images"), numbers, numbers, found.labels, logits), found.names
-    )
-    hardest = found.images[[item.row for item in report.hardest]]
-    name = folder.resolve().name
-    directory = run.path / "evaluation" / f"images-{name}"
-    context = _context(run, str(folder))
-    return Evaluation(f"{_name(run)}, pictures in {name}", context, report, found.problems, hardest, directory)
-
-
-def write(evaluation: Evaluation) -> None:
-    """Writes report.md, report.json and the figures."""
-    from sign_cnn import figures  # matplotlib: 1 s
-    from sign_cnn.reports import evaluation_figures
-
-    report, directory, title = evaluation.report, evaluation.directory, evaluation.title
-    counts = np.array(report.confusion)
-    right = f"{title}: {report_text.percent(report.accuracy)} right"
-    captions = {"Confusion matrix": "confusion.png", "Reliability diagram": "reliability.png"}
-    figures.save(figures.confusion_matrix(counts, right), directory / "confusion.png")
-    diagram = evaluation_figures.reliability_diagram(report.reliability, report.calibration_error, title)
-    figures.save(diagram, directory / "reliability.png")
-    if evaluation.hardest is not None:
-        sheet = evaluation_figures.contact_sheet(report.hardest, evaluation.hardest, f"{title}: the hardest")
-        figures.save(sheet, directory / "hardest.png")
-        captions["Hardest photographs"] = "hardest.png"
-    text = report_text.markdown_report(title, evaluation.context, report, evaluation.notes, captions)
-    write_text(directory / "report.md", text)
-    write_text(directory / "report.json", as_json(evaluation))
-
-
-def as_json(evaluation: Evaluation) -> str:
-    """The report with its context, as the text of a JSON object."""
-    content: dict[str, Any] = {
-        **evaluation.context, **asdict(evaluation.report), "letter_order": LETTERS, "notes": evaluation.notes,
-    }  # fmt: skip
-    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+from sign_cnn.config import DataConfig, to_dataclass
+from sign_cnn.console import print_line, print_table
+from sign_cnn.data.csv import find_csvs
+from sign_cnn.data.dataset import Rows, load_dataset
+from sign_cnn.errors import DataError, UserError, exit_on_user_error
+from sign_cnn.files import explain_os_errors, write_text
+from sign_cnn.images import load_image
+from sign_cnn.letters import class_index
+from sign_cnn.reports.run import compare, format_report, make_report
+from sign_cnn.runs import Predictions, Run, load_config, load_run
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sign_cnn.evaluate", description="Report of a finished run's best checkpoint."
-    )
-    parser.add_argument("run", type=Path, metavar="RUN", help="directory of a finished run")
+    parser = argparse.ArgumentParser(prog="python -m sign_cnn.evaluate", description=(__doc__ or "").partition(":")[0])
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="directory of a finished run; two: compare")
     choice = parser.add_mutually_exclusive_group()
-    choice.add_argument(
-        "--split", choices=scoring.SPLITS, default="test", help="which rows of its data (default: test)"
-    )
-    choice.add_argument(
-        "--images", type=Path, metavar="DIR", help="score pictures instead, in one sub-folder for each letter"
-    )
-    parser.add_argument("--json", action="store_true", help="print the report as JSON instead of as tables")
+    choice.add_argument("--split", choices=("test", "val"), default="test", help="rows of its data (default: test)")
+    choice.add_argument("--images", type=Path, metavar="DIR", help="pictures instead, in one sub-folder per letter")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     options = parser.parse_args(arguments)
-    with clean_exit():
-        run = scoring.open_run(options.run)
-        evaluation = evaluate_images(run, options.images) if options.images else evaluate_split(run, options.split)
-        with explained(evaluation.directory):
-            write(evaluation)
+    if len(options.runs) > 2 or (len(options.runs) == 2 and options.images):
+        parser.error("name one run, or two runs without --images")
+    with exit_on_user_error():
+        run, *others = [load_run(path) for path in options.runs]
+        report = compare_runs(run, others[0], options.split) if others else evaluate(run, options.split, options.images)
     if options.json:
-        sys.stdout.write(as_json(evaluation))
+        print(to_json(report))
         return
-    console = get_console()
-    console.print(report_text.console_report(evaluation.title, evaluation.report), highlight=False)
-    for note in [*evaluation.notes, f"Written to {evaluation.directory}"]:
-        console.print(note, soft_wrap=True, highlight=False, markup=False)
+    for title, table in format_report(report).items():
+        print_table(table.head(10), title if len(table) <= 10 else f"{title} (10 of {len(table)})")
+    print_line("\n".join(report["notes"]))
 
 
-def _context(run: RunDirectory, scored: str) -> dict[str, str]:
-    result = run.result
-    context = {
-        "run": str(run.path), "experiment": result.experiment, "seed": str(result.seed), "scored": scored,
-        "data": result.data_kind, "data_fingerprint": result.data_fingerprint, "git_commit": result.git_commit,
-    }  # fmt: skip
-    return {key: value for key, value in context.items() if value}
+def evaluate(run: Run, split: str, folder: Path | None = None) -> dict[str, Any]:
+    """Report on a split of a run's data, or on a folder of pictures; also written to `<run>/evaluation`."""
+    from sign_cnn.reports.figures import plot_confusion_matrix, plot_hardest, plot_reliability, save_figure
+
+    rows, letters = None, load_config(run.path).data.letters
+    if folder:
+        split = f"images-{folder.resolve().name}"
+        rows, files, notes = read_folder(folder, run)
+        predictions, _ = load_predictions(run, split, rows)
+    else:
+        predictions, *notes = load_predictions(run, split)
+        try:
+            rows = load_rows(run, split)
+        except UserError as error:
+            notes.append(f"hardest.png is left out: {error}")
+    context = {key: getattr(run.result, key) for key in ("experiment", "data_kind", "data_fingerprint", "git_commit")}
+    report = {"run": str(run.path), "split": split, **context, **make_report(predictions, letters), "notes": notes}
+    title = f"{run.path.resolve().name}, {split}: {report['acc']:.2%} right"
+    figures = {"confusion": plot_confusion_matrix(np.array(report["confusion"]), letters, title),
+               "reliability": plot_reliability(predictions, title)}  # fmt: skip
+    if rows:
+        figures["hardest"] = plot_hardest(report["hardest"], rows.images[report["hardest"]["row"]], title)
+    if folder:
+        report["hardest"]["photo"] = [files[photo] for photo in report["hardest"]["photo"]]
+    facts = [f"{key}: {value}" for key, value in report.items() if isinstance(value, str)]
+    page = [f"# {title}", "- " + "\n- ".join(facts + notes), *(f"![{name}]({name}.png)" for name in figures)]
+    page += [f"## {name}\n\n{table.to_markdown(index=False)}" for name, table in format_report(report).items()]
+    directory = run.path / "evaluation" / split
+    notes.append(f"written to {directory}")
+    with explain_os_errors(directory):
+        for name, figure in figures.items():
+            save_figure(figure, directory / f"{name}.png")
+        write_text(directory / "letters.csv", report["letters"].to_csv(index=False))
+        write_text(directory / "report.md", "\n\n".join(page) + "\n")
+        write_text(directory / "report.json", to_json(report))
+    return report
 
 
-def _name(run: RunDirectory) -> str:
-    """Of its directory; a job of a sweep is called after swept values alone, and needs its recipe beside them."""
-    name = run.path.resolve().name
-    return f"{run.result.experiment}, {name}" if "=" in name and run.result.experiment else name
+def compare_runs(a: Run, b: Run, split: str) -> dict[str, Any]:
+    """Paired comparison of two runs on one split; a UserError unless it is the same for both."""
+    if a.result.data_fingerprint != b.result.data_fingerprint:
+        raise UserError(f"{a.path} and {b.path} were trained on different data, and cannot be compared")
+    comparison = compare(*(load_predictions(run, split)[0] for run in (a, b)))
+    comparison["notes"].insert(0, f"{split} rows, A: {a.path}, B: {b.path}")
+    return {"run_A": str(a.path), "run_B": str(b.path), "split": split, **comparison}
+
+
+def load_predictions(run: Run, split: str, pictures: Rows | None = None) -> tuple[Predictions, str]:
+    """Logits of a split in file order or of pictures, and a note on whether they were stored; else a UserError."""
+    if split == "val" and run.result.val_split == "none":
+        raise UserError(f"{run.path} has no validation rows (data.val_split=none): use --split test")
+    if not pictures and run.predictions.exists() and len((stored := Predictions.load(run.predictions).of(split)).row):
+        return stored, f"{split} rows: logits stored in {run.predictions.name}"
+    from sign_cnn.models.classifier import SignClassifier  # torch, which stored logits do without
+
+    rows, data = pictures or load_rows(run, split), to_dataclass(DataConfig, load_config(run.path).data)
+    index = np.arange(len(rows.labels))
+    if split == "val":
+        from sign_cnn.data.datamodule import split_rows  # torch
+
+        index = split_rows(rows, data).val
+    logits = SignClassifier.load(run.best_checkpoint).predict_logits(rows.images[index])
+    computed = Predictions(np.full(len(index), split), index, rows.photos[index], rows.labels[index], logits)
+    return computed, f"{split} rows: logits computed with {run.best_checkpoint.name}"
+
+
+def load_rows(run: Run, split: str) -> Rows:
+    """The CSV that holds a split of the run's data, below `data.root` or SIGN_MNIST_DIR; a UserError if it is gone."""
+    data, elsewhere = to_dataclass(DataConfig, load_config(run.path).data), os.environ.get("SIGN_MNIST_DIR")
+    if elsewhere and run.result.data_kind != "synthetic" and not find_csvs(Path(data.root)):
+        data = replace(data, root=elsewhere)
+    dataset = load_dataset(data)
+    if dataset.fingerprint != run.result.data_fingerprint:
+        raise DataError(f"the data found ({dataset.fingerprint[:12]}) are not those of {run.path} "
+                        f"({run.result.data_fingerprint[:12]}): point SIGN_MNIST_DIR at those")  # fmt: skip
+    return dataset.test if split == "test" else dataset.train
+
+
+def read_folder(folder: Path, run: Run) -> tuple[Rows, list[str], list[str]]:
+    """Pictures in sub-folders named after letters, of either case; their files, and notes on what is left out."""
+    data, found, notes = load_config(run.path).data, [], []
+    for file in sorted(folder.glob("[!.]*/[!.]*")):
+        try:
+            label, image = class_index(file.parent.name, data.letters), load_image(file, size=data.image_size)
+            found.append((file.relative_to(folder).as_posix(), label, image))
+        except (ValueError, DataError) as error:  # ValueError: the folder is no letter, for each of its files
+            notes.append(f"left out: {error}")
+    if not found:
+        raise DataError(f"{folder} holds no picture that can be read: put those of each letter in a sub-folder, such "
+                        f"as {folder / data.letters[0]} ({notes[0] if notes else 'there is none'})")  # fmt: skip
+    files, labels, images = zip(*found, strict=True)
+    photos = np.arange(len(files))
+    return Rows(np.stack(images), np.array(labels), photos, photos), list(files), list(dict.fromkeys(notes))
+
+
+def to_json(report: dict[str, Any]) -> str:
+    """A JSON object; tables are lists of objects, NaN is null."""
+    return json.dumps(report, indent=2, ensure_ascii=False, default=lambda t: json.loads(t.to_json(orient="records")))
 
 
 if __name__ == "__main__":

@@ -1,192 +1,129 @@
-"""A finished run's best checkpoint as one ONNX file: `python -m sign_cnn.export RUN [--output FILE]`.
+"""A run's best checkpoint as one ONNX file: `python -m sign_cnn.export RUN [--output FILE]`.
 
-The file takes its name only after it was run on every test picture beside the checkpoint and gave the same answers.
+The file takes its name only after it read every test picture as the checkpoint does.
 """
 
 import argparse
+import copy
+import importlib.util
+import json
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
-import onnx
-from numpy.typing import NDArray
-from rich import get_console
+import torch
+from torch import Tensor, nn
 
-from sign_cnn.config import DataConfig, SyntheticConfig
-from sign_cnn.data import source
-from sign_cnn.data.dataset import SignDataset
-from sign_cnn.data.synthetic import draw_letter
-from sign_cnn.errors import DataError, UserError, clean_exit
-from sign_cnn.files import explained, replacing
-from sign_cnn.inference.checkpoint_model import CheckpointModel
-from sign_cnn.inference.model_card import ModelCard
-from sign_cnn.inference.onnx_graph import INPUT_IN_WORDS, Precision, make_graph
-from sign_cnn.inference.onnx_model import OnnxModel
-from sign_cnn.letters import LETTERS, NUM_CLASSES
-from sign_cnn.reports import scoring
-from sign_cnn.runs.run_directory import RunDirectory
+from sign_cnn.config import DataConfig, to_dataclass
+from sign_cnn.console import print_line
+from sign_cnn.data.dataset import load_dataset
+from sign_cnn.data.drawn import draw_letter
+from sign_cnn.errors import DataError, UserError, exit_on_user_error
+from sign_cnn.files import atomic_write, explain_os_errors
+from sign_cnn.letters import LETTERS
+from sign_cnn.models.classifier import SignClassifier
+from sign_cnn.predict import CheckpointModel, OnnxModel
+from sign_cnn.runs import Run, load_config, load_run
 
-MAX_DIFFERENCE = 1e-5
-"""Largest difference of a probability that float32 may have; its letters must not change at all."""
-
-MAX_CHANGED = 0.005
-"""Largest share of pictures that float16 and int8 may read otherwise: 1.7 of the real set's 348 test photographs."""
-
-DRAWN_PER_LETTER = 10
-DRAWN_SET = SyntheticConfig(train_photographs=1)
-"""What stands in for data that are gone: about 2,900 test pictures."""
-
-CALIBRATION_IMAGES = 1024
-
-
-@dataclass(frozen=True)
-class Proof:
-    """Pictures that the exported network has to read as the checkpoint does."""
-
-    dataset: SignDataset  # its test half
-    description: str
-    own: bool  # whether they are the run's own data
-    note: str | None = None  # why not
-
-
-def export(run: RunDirectory, output: Path, precision: Precision = "float32") -> tuple[ModelCard, str | None]:
-    """Writes the file in one step, if it is as good as the checkpoint.
-
-    Args:
-        run: Finished.
-        output: File to make or replace.
-        precision: Of weights and layers.
-
-    Returns:
-        What was written into the file, and a note if the run's own data were not there to compare with.
-
-    Raises:
-        UserError: The checkpoint or the run's configuration is gone, or the file's answers differ too much.
-    """
-    checkpoint = CheckpointModel(run.best_checkpoint)
-    proof = load_proof(run)
-    card = ModelCard(
-        checkpoint.letters,
-        int(checkpoint.classifier.hparams["image_size"]),
-        INPUT_IN_WORDS,
-        precision,
-        **{name: getattr(run.result, name) for name in _COPIED},
-        run=run.result.name,
-    )
-    step = max(1, len(proof.dataset.train_images) // CALIBRATION_IMAGES)
-    graph = make_graph(checkpoint.classifier, precision, proof.dataset.train_images[::step][:CALIBRATION_IMAGES])
-    with replacing(output) as temporary:
-        _write(graph, card, temporary)
-        card = _compared(card, checkpoint, OnnxModel(temporary), proof)
-        _write(graph, card, temporary)
-    return card, proof.note
-
-
-def load_proof(run: RunDirectory) -> Proof:
-    """The run's own data, or drawn hands where those are missing."""
-    try:
-        dataset = scoring.load_data(run)
-    except DataError as error:
-        with TemporaryDirectory() as folder:
-            drawn = DataConfig(name="synthetic", synthetic_root=folder, cache_dir=folder, synthetic=DRAWN_SET)
-            dataset = source.load(drawn)
-        return Proof(dataset, "drawn hands", False, f"compared on drawn hands, not on the run's own data: {error}")
-    return Proof(dataset, f"test pictures of the {run.result.data_kind} data", True)
-
-
-_COPIED = (
+MAX_DIFFERENCE = 1e-5  # of a probability; letters must not change at all
+DRAWN_SEEDS = range(1, 11)  # hands of each letter, which are in no data set
+COPIED = (
     "experiment", "seed", "data_kind", "data_fingerprint", "num_params", "val_acc", "val_split", "test_acc",
-    "test_originals", "test_originals_wrong", "git_commit", "versions",
+    "test_photos", "test_photos_wrong", "git_commit", "versions",
 )  # fmt: skip
 
 
-def _write(graph: onnx.ModelProto, card: ModelCard, path: Path) -> None:
-    onnx.helper.set_model_props(graph, card.as_metadata())
-    path.write_bytes(graph.SerializeToString())
-
-
-def _compared(card: ModelCard, checkpoint: CheckpointModel, model: OnnxModel, proof: Proof) -> ModelCard:
-    """The card with what was measured.
+def export(run: Run, output: Path) -> dict[str, Any]:
+    """Write the file, if it answers as the checkpoint does; returns its model card.
 
     Raises:
-        UserError: The answers differ too much.
+        UserError: A package, the checkpoint or the configuration is missing, or the answers differ.
     """
-    images = proof.dataset.test_images
-    before, after = checkpoint.probabilities(images), model.probabilities(images)
-    difference = float(np.abs(before - after).max())
-    changed = int((before.argmax(1) != after.argmax(1)).sum())
-    if card.precision == "float32":
-        good, allowed = changed == 0 and difference <= MAX_DIFFERENCE, f"0 and {MAX_DIFFERENCE:.0e} are"
-    else:
-        good, allowed = changed <= MAX_CHANGED * len(images), f"{MAX_CHANGED:.1%} of them is"
-    if not good:
-        raise UserError(
-            f"nothing was written: of {len(images):,} {proof.description}, the {card.precision} file reads {changed:,} "
-            f"otherwise than the checkpoint, with probabilities up to {difference:.1e} apart; {allowed} allowed"
-        )
-    drawn, labels = _drawn_hands()
-    card = replace(
-        card,
-        max_difference=difference,
-        letters_changed=changed,
-        compared_images=len(images),
-        compared_with=proof.description,
-        drawn_acc=float((model.probabilities(drawn).argmax(1) == labels).mean()),
-        drawn_images=len(drawn),
-    )
-    if not changed or card.test_acc is None:
-        return card
-    # The run's figures are those of the checkpoint; those of this file are others.
-    accuracy = float((after.argmax(1) == proof.dataset.test_labels).mean()) if proof.own else None
-    return replace(card, test_acc=accuracy, test_originals=None, test_originals_wrong=None)
+    if missing := [name for name in ("onnx", "onnxruntime", "onnxscript") if not importlib.util.find_spec(name)]:
+        raise UserError(f'the export needs {", ".join(missing)}: pip install -e ".[export]"')
+    import onnx
+
+    model = CheckpointModel(run.best_checkpoint)
+    card = {"letters": model.letters, "image_size": model.image_size, "run": run.result.name}
+    card |= {name: getattr(run.result, name) for name in COPIED}
+    labels = [index for index, letter in enumerate(model.letters) if letter in LETTERS]  # J and Z cannot be drawn
+    hands = [draw_letter(model.letters[label], seed, model.image_size) for label in labels for seed in DRAWN_SEEDS]
+    drawn, drawn_labels = np.stack(hands), np.repeat(labels, len(DRAWN_SEEDS))
+    images, source = drawn, "drawn hands"
+    try:
+        dataset = load_dataset(to_dataclass(DataConfig, load_config(run.path).data))
+        if dataset.fingerprint != run.result.data_fingerprint:
+            raise DataError("the data have changed since the run")
+        images, source = dataset.test.images, f"test pictures of the {dataset.kind} data"
+    except DataError as error:
+        print_line(f"Compared on drawn hands, not on the run's own data: {error}", "yellow")
+    graph = make_graph(model.classifier)
+    with atomic_write(output) as temporary:
+        onnx.helper.set_model_props(graph, {"card": json.dumps(card)})
+        temporary.write_bytes(graph.SerializeToString())
+        exported = OnnxModel(temporary)
+        expected, answers = model.predict_proba(images), exported.predict_proba(images)
+        changed, difference = int((answers.argmax(1) != expected.argmax(1)).sum()), np.abs(answers - expected).max()
+        if changed or not difference <= MAX_DIFFERENCE:
+            raise UserError(
+                f"nothing was written: of {len(images):,} {source}, the file reads {changed:,} otherwise than the "
+                f"checkpoint, with probabilities up to {difference:.1e} apart; 0 and {MAX_DIFFERENCE:.0e} are allowed"
+            )
+        card |= {"compared_images": len(images), "compared_with": source, "max_difference": float(difference)}
+        right = exported.predict_proba(drawn).argmax(1) == drawn_labels
+        card |= {"drawn_acc": float(right.mean()), "drawn_images": len(drawn)}
+        onnx.helper.set_model_props(graph, {"card": json.dumps(card)})
+        temporary.write_bytes(graph.SerializeToString())
+    return card
 
 
-def _drawn_hands() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Pictures uint8 (240, 28, 28) and class indices that no set that can be trained on holds."""
-    drawn = [draw_letter(letter, seed) for letter in LETTERS for seed in range(1, DRAWN_PER_LETTER + 1)]
-    return np.stack(drawn), np.repeat(np.arange(NUM_CLASSES), DRAWN_PER_LETTER)
+def make_graph(classifier: SignClassifier) -> Any:
+    """An `onnx.ModelProto` of any batch size: `images` to `logits` and `probabilities`, normalisation inside."""
+    example = torch.zeros(2, *[classifier.hparams["image_size"]] * 2, dtype=torch.uint8)  # of 1, it would be a constant
+    with warnings.catch_warnings(action="ignore", category=FutureWarning), torch.no_grad():  # of torch, in torch
+        program: Any = torch.onnx.export(
+            Inference(classifier).eval(), (example,), dynamo=True, verbose=False, input_names=["images"],
+            output_names=["logits", "probabilities"], dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+        )  # fmt: skip
+    model = program.model_proto  # made anew at each access
+    graph = model.graph
+    # Stack traces and names of source files are a third of a small file.
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    return model
+
+
+class Inference(nn.Module):
+    """Images uint8 (B, S, S), 0..255, to logits and probabilities (B, classes)."""
+
+    def __init__(self, classifier: SignClassifier) -> None:
+        super().__init__()
+        # Channels last would be written out as transpositions before flattening.
+        self.network = copy.deepcopy(classifier.network).to(memory_format=torch.contiguous_format)
+        self.scale, self.offset = classifier.pixel_scale, classifier.pixel_offset
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalise, and run the network."""
+        logits = self.network(images.unsqueeze(1).float() * self.scale + self.offset)
+        return logits, logits.softmax(1)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sign_cnn.export",
-        description="Writes a finished run's best checkpoint as an ONNX file, normalisation included, once it is "
-        "proven to read every test picture as the checkpoint does.",
-    )
+    parser = argparse.ArgumentParser(prog="python -m sign_cnn.export", description="A run's best checkpoint as ONNX.")
     parser.add_argument("run", type=Path, metavar="RUN", help="directory of a finished run")
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: model.onnx in RUN")
-    short = parser.add_mutually_exclusive_group()
-    for flag, precision, effect in (("--fp16", "float16", "half the size"), ("--int8", "int8", "a third of the size")):
-        short.add_argument(
-            flag,
-            dest="precision",
-            action="store_const",
-            const=precision,
-            default="float32",
-            help=f"{effect}; refused if it reads more than {100 * MAX_CHANGED:g} %% of the pictures otherwise",
-        )
     options = parser.parse_args(arguments)
-    kind = "" if options.precision == "float32" else f".{options.precision}"
-    output = options.output or options.run / f"model{kind}.onnx"
-    with clean_exit(), explained(output):
-        card, note = export(scoring.open_run(options.run), output, options.precision)
-    for line in _summary(card, note, output):
-        get_console().print(line, soft_wrap=True, highlight=False, markup=False)
-
-
-def _summary(card: ModelCard, note: str | None, output: Path) -> list[str]:
-    lines = [f"Written to {output}: {output.stat().st_size / 1000:,.0f} kB, {card.precision}"]
-    lines += [
-        f"{card.compared_images:,} {card.compared_with}: {card.letters_changed:,} read otherwise than by the "
-        f"checkpoint, probabilities at most {card.max_difference:.1e} apart"
-    ]
-    lines += [f"test accuracy {100 * card.test_acc:.2f} %"] if card.test_acc is not None else []
-    if card.drawn_acc is not None:
-        lines.append(f"{card.drawn_images} newly drawn hands, of no data set: {100 * card.drawn_acc:.1f} % right")
-    return lines + ([note] if note else [])
+    output = options.output or options.run / "model.onnx"
+    with exit_on_user_error(), explain_os_errors(output):
+        card = export(load_run(options.run), output)
+    print_line(f"Written to {output}: {output.stat().st_size / 1000:,.0f} kB")
+    compared, difference = f"{card['compared_images']:,} {card['compared_with']}", card["max_difference"]
+    print_line(f"{compared}: no letter differs from the checkpoint's, probabilities by at most {difference:.1e}")
+    print_line(f"{card['drawn_images']} newly drawn hands, of no data set: {card['drawn_acc']:.1%} right")
 
 
 if __name__ == "__main__":

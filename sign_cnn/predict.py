@@ -1,201 +1,184 @@
-"""Letters of pictures: `python -m sign_cnn.predict MODEL IMAGE…`, where several pictures spell a word."""
+"""Letters of pictures: `python -m sign_cnn.predict MODEL IMAGE…`, where several pictures spell a word.
+
+The web page imports this file too: torch, pandas and the console are imported only where they are needed.
+"""
 
 import argparse
 import csv
+import glob
 import json
+import re
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from rich import get_console
-from rich.markup import escape
-from rich.table import Table
+import numpy as np
+from numpy.typing import NDArray
 
-from sign_cnn.errors import DataError, UserError, clean_exit
-from sign_cnn.images import picture_files
-from sign_cnn.images.preprocessing import Crop, load_image
-from sign_cnn.inference.reading import THRESHOLD, Model, Reading, read, word
+from sign_cnn.errors import DataError, UserError, exit_on_user_error
+from sign_cnn.files import explain_os_errors
+from sign_cnn.images import Crop, load_image
 
-TOP = 3
-"""How many letters are shown of each picture."""
-
-
-@dataclass(frozen=True)
-class PictureReadings:
-    """Pictures as read, in order."""
-
-    files: list[Path]
-    readings: list[Reading]
-    problems: list[str]  # one sentence for each picture or name left out
-
-    @property
-    def word(self) -> str:
-        """What the pictures spell."""
-        return word(self.readings)
+THRESHOLD = 0.5  # probability below which a letter is unsure: all others together are likelier
+TOP = 3  # letters shown of each picture
+BATCH_SIZE = 256  # pictures that ONNX Runtime reads at once, in a few MB
 
 
-def open_model(path: Path) -> Model:
-    """The network in a run's directory, in a checkpoint, or in an exported file; torch is imported only if needed.
+class CheckpointModel:
+    """The network of a checkpoint under torch, on the CPU; `UserError` when the file is missing or damaged."""
 
-    Raises:
-        UserError: There is none, or it cannot be read.
-    """
-    if path.is_dir():
-        checkpoint = path / "checkpoints" / "best.ckpt"
-        if not checkpoint.is_file():
-            raise UserError(f"{path} has no checkpoints/best.ckpt: name the directory of a finished run, or a file")
-        path = checkpoint
-    if not path.is_file():
-        raise UserError(f"{path} does not exist: name a run's directory, a checkpoint or a model.onnx")
-    if path.suffix.lower() == ".onnx":
-        from sign_cnn.inference.onnx_model import OnnxModel
+    def __init__(self, path: Path) -> None:
+        from sign_cnn.models.classifier import SignClassifier  # torch: 3 s
 
-        return OnnxModel(path)
-    from sign_cnn.inference.checkpoint_model import CheckpointModel  # torch: 3 s
+        self.classifier = SignClassifier.load(path)
+        self.letters = str(self.classifier.hparams["letters"])
+        self.image_size = int(self.classifier.hparams["image_size"])
 
-    return CheckpointModel(path)
+    def predict_proba(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities float32 (N, classes) of images uint8 (N, S, S), 0..255."""
+        import torch
+
+        return np.asarray(torch.from_numpy(self.classifier.predict_logits(images)).softmax(1))
 
 
-def predict(
-    model: Model,
-    names: Sequence[str],
-    *,
-    threshold: float = THRESHOLD,
-    crop: Crop | None = None,
-    invert: bool = False,
-    mirror: bool = False,
-) -> PictureReadings:
-    """Reads files, folders and patterns; what cannot be read is left out and said.
+class OnnxModel:
+    """A file of `sign_cnn.export` under ONNX Runtime, without torch; `UserError` when it is missing or damaged."""
 
-    Args:
-        model: Reads them.
-        names: As in `picture_files.find`.
-        threshold: Probability below which a letter is unsure.
-        crop: Part of each picture to keep, as in `images.prepare`.
-        invert: Whether to swap dark and light.
-        mirror: Whether to swap left and right.
-    """
-    found, problems = picture_files.find(names)
-    files, images = [], []
-    for path in found:
+    def __init__(self, path: Path) -> None:
         try:
-            images.append(load_image(path, crop=crop, invert=invert, mirror=mirror))
-        except DataError as error:
-            problems.append(str(error))
-            continue
-        files.append(path)
-    return PictureReadings(files, read(model, images, threshold), problems)
+            import onnxruntime
+        except ImportError:
+            raise UserError('an .onnx file needs onnxruntime: pip install -e ".[export]"') from None
+        if not path.is_file():
+            raise DataError(f"{path} does not exist: make it with python -m sign_cnn.export RUN --output {path}")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # a network this small gains nothing by more
+        options.log_severity_level = 3  # errors; they are raised as well
+        options.enable_cpu_mem_arena = False  # it would keep the memory of the largest batch for good
+        try:
+            self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self.card: dict[str, Any] = json.loads(self._session.get_modelmeta().custom_metadata_map["card"])
+            self.letters, self.image_size = str(self.card["letters"]), int(self.card["image_size"])
+        except Exception as error:  # those of ONNX Runtime have no common base
+            reason = str(error).partition("\n")[0]
+            raise DataError(f"{path} is not an exported network ({reason}): export it again") from None
+
+    def predict_proba(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities float32 (N, classes) of images uint8 (N, S, S), 0..255."""
+        starts = range(0, len(images), BATCH_SIZE)
+        batches = ({"images": images[start : start + BATCH_SIZE]} for start in starts)
+        return np.concatenate([self._session.run(["probabilities"], batch)[0] for batch in batches])
+
+
+class Reading(NamedTuple):
+    """What the network reads in one picture."""
+
+    letter: str  # the likeliest
+    probability: float
+    sure: bool  # whether the probability reaches the threshold
+    top: dict[str, float]  # the likeliest letters and their probabilities, in order
+
+
+def read_images(
+    model: CheckpointModel | OnnxModel, images: Sequence[NDArray[np.uint8]], threshold: float = THRESHOLD
+) -> list[Reading]:
+    """Read pictures, each uint8 (S, S), 0..255."""
+    probabilities = model.predict_proba(np.stack(images)).tolist() if images else []
+    rankings = [sorted(zip(model.letters, row, strict=True), key=lambda pair: -pair[1]) for row in probabilities]
+    return [Reading(*ranking[0], ranking[0][1] >= threshold, dict(ranking[:TOP])) for ranking in rankings]
+
+
+def spell(readings: Iterable[Reading]) -> str:
+    """The word of several pictures, with a question mark for each that is unsure.
+
+    >>> spell([Reading("H", 0.9, True, {}), Reading("I", 0.4, False, {})])
+    'H?'
+    """
+    return "".join(reading.letter if reading.sure else "?" for reading in readings)
+
+
+def load_model(path: Path) -> CheckpointModel | OnnxModel:
+    """The best checkpoint of a run directory, a checkpoint, or an exported file, which needs no torch."""
+    if path.suffix.lower() == ".onnx":
+        return OnnxModel(path)
+    return CheckpointModel(path / "checkpoints" / "best.ckpt" if path.is_dir() else path)
+
+
+def find_images(name: str) -> list[Path]:
+    """A file; or the visible files of a folder or of a pattern such as `hands/*.png`, in natural order."""
+    path = Path(name)
+    pattern = f"{glob.escape(name)}/*" if path.is_dir() else name
+    if path.is_file() or not glob.has_magic(pattern):
+        return [path]
+    found = glob.glob(pattern, recursive=True)  # noqa: PTH207  # Path.glob takes no absolute pattern
+    return [path for path in map(Path, sorted(found, key=natural_key)) if path.is_file()]
+
+
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """Sort numbers by value and letters of either case together: H1, h2, h10."""
+    return [(int(number or -1), text) for number, text in re.findall(r"([0-9]+)|([^0-9]+)", name.lower())]
+
+
+def parse_crop(text: str) -> Crop:
+    """L,T,R,B in pixels."""
+    left, top, right, bottom = (float(edge) for edge in text.split(","))
+    return left, top, right, bottom
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    options = _parser().parse_args(arguments)
-    with clean_exit():
-        found = predict(
-            open_model(options.model),
-            options.images,
-            threshold=options.threshold,
-            crop=options.crop,
-            invert=options.invert,
-            mirror=options.mirror,
-        )
-    if options.json:
-        _print_json(found)
-    elif options.csv:
-        _print_csv(found)
-    elif found.files:
-        _print_table(found)
-    for problem in found.problems:
-        print(f"Error: {problem}", file=sys.stderr)
-    if found.problems:
-        sys.exit(1)
-
-
-def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sign_cnn.predict", description="Letters of pictures.")
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a run's directory, a checkpoint, or a model.onnx")
-    parser.add_argument(
-        "images",
-        nargs="+",
-        metavar="IMAGE",
-        help='files, folders, or patterns in quotes ("hands/*.png"), whose files are taken in the order 1, 2, 10',
-    )
-    parser.add_argument(
-        "--threshold",
-        type=_share,
-        default=THRESHOLD,
-        metavar="P",
-        help="probability below which a letter is unsure and shown as ? (default: %(default)s, where all other letters "
-        "together are likelier)",
-    )
-    parser.add_argument("--crop", type=_box, metavar="X,Y,W,H", help="part to keep, in pixels from the top left corner")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a run directory, a checkpoint or a model.onnx")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help='files, folders, or patterns such as "hands/*.png"')
+    text = "probability below which a letter is unsure and shown as ? (default: %(default)s)"
+    parser.add_argument("--threshold", type=float, default=THRESHOLD, metavar="P", help=text)
+    parser.add_argument("--crop", type=parse_crop, metavar="L,T,R,B", help="part of each picture to keep, in pixels")
     parser.add_argument("--invert", action="store_true", help="swap dark and light")
     parser.add_argument("--mirror", action="store_true", help="swap left and right")
-    style = parser.add_mutually_exclusive_group()
-    style.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    style.add_argument("--csv", action="store_true", help="print CSV instead of a table")
-    return parser
+    formats = parser.add_mutually_exclusive_group()
+    formats.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    formats.add_argument("--csv", action="store_true", help="print CSV instead of a table")
+    options = parser.parse_args(arguments)
+    pictures: list[tuple[Path, NDArray[np.uint8]]] = []
+    problems: list[str] = []
+    with exit_on_user_error(), explain_os_errors(options.model):
+        model = load_model(options.model)
+        settings = {"size": model.image_size, **{key: getattr(options, key) for key in ("crop", "invert", "mirror")}}
+        for name in options.images:
+            paths = find_images(name)
+            problems += [] if paths else [f"{name}: no files found"]
+            for path in paths:
+                try:
+                    pictures.append((path, load_image(path, **settings)))
+                except DataError as error:
+                    problems.append(str(error))
+        readings = read_images(model, [image for _, image in pictures], options.threshold)
+    files = [str(path) for path, _ in pictures]
+    rows = list(zip(files, readings, strict=True))
+    if options.json:
+        entries = [{"file": file, **reading._asdict()} for file, reading in rows]
+        content = {"word": spell(readings), "pictures": entries, "problems": problems}
+        print(json.dumps(content, indent=2, ensure_ascii=False))
+    elif options.csv:
+        write = csv.writer(sys.stdout, lineterminator="\n").writerow
+        write(["file", "letter", "probability", "sure", "letter_2", "probability_2", "letter_3", "probability_3"])
+        for file, reading in rows:
+            write([file, *reading[:3], *chain(*list(reading.top.items())[1:])])
+    elif readings:
+        import pandas as pd
 
+        from sign_cnn.console import print_line, print_table
 
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is not a number between 0 and 1") from None
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
-
-
-def _box(text: str) -> Crop:
-    try:
-        x, y, width, height = (int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is not four whole numbers such as 20,0,200,200") from None
-    if width < 1 or height < 1:
-        raise argparse.ArgumentTypeError(f"{text} has no width or no height")
-    return x, y, x + width, y + height
-
-
-def _print_table(found: PictureReadings) -> None:
-    table = Table()
-    table.add_column("picture", overflow="fold")
-    table.add_column("letter", no_wrap=True)
-    table.add_column("probability", justify="right", no_wrap=True)
-    table.add_column("next", no_wrap=True)
-    for path, reading in zip(found.files, found.readings, strict=True):
-        others = ", ".join(f"{letter} {probability:.1%}" for letter, probability in reading.ranking[1:TOP])
-        letter = reading.letter if reading.sure else f"unsure ({reading.letter}?)"
-        table.add_row(escape(str(path)), letter, f"{reading.probability:.1%}", others)
-    console = get_console()
-    console.print(table)
-    if len(found.files) > 1:
-        console.print(f"word: {found.word}", highlight=False, markup=False, soft_wrap=True)
-
-
-def _print_json(found: PictureReadings) -> None:
-    pictures = [
-        {
-            "file": str(path),
-            "letter": reading.letter,
-            "probability": reading.probability,
-            "sure": reading.sure,
-            "top": [{"letter": letter, "probability": probability} for letter, probability in reading.ranking[:TOP]],
-        }
-        for path, reading in zip(found.files, found.readings, strict=True)
-    ]
-    content = {"word": found.word, "pictures": pictures, "problems": found.problems}
-    print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
-
-
-def _print_csv(found: PictureReadings) -> None:
-    write = csv.writer(sys.stdout, lineterminator="\n").writerow
-    write(["file", "letter", "probability", "sure", "letter_2", "probability_2", "letter_3", "probability_3"])
-    for path, reading in zip(found.files, found.readings, strict=True):
-        best = [reading.letter, f"{reading.probability:.6f}", str(reading.sure).lower()]
-        others = [text for letter, probability in reading.ranking[1:TOP] for text in (letter, f"{probability:.6f}")]
-        write([str(path), *best, *others])
+        top = [", ".join(f"{letter} {p:.1%}" for letter, p in reading.top.items()) for reading in readings]
+        print_table(pd.DataFrame({"picture": files, "letter": list(spell(readings)), "top three": top}))
+        if len(readings) > 1:
+            print_line(f"word: {spell(readings)}")
+    for problem in problems:
+        print(f"Error: {problem}", file=sys.stderr)
+    if problems:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

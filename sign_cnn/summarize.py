@@ -1,79 +1,84 @@
-"""A sweep explains itself: `python -m sign_cnn.summarize DIR [--quick]`, at any time, also while it runs.
+"""`python -m sign_cnn.summarize DIR`: tables and figures of a sweep or of any folder of runs, also while it runs.
 
-DIR is the folder of a sweep, or any other whose subfolders are runs. What is found goes to `results.csv` (one line a
-configuration), `jobs.csv` (one line a job), `results.md` and `figures/` in it.
+Writes results.csv (configurations), jobs.csv, results.md and figures/; where folds were swept, pooled.json, pooled.md.
 """
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 from filelock import FileLock
-from rich import get_console
 
-from sign_cnn.errors import clean_exit
-from sign_cnn.files import explained, sweep_temporary, write_text
-from sign_cnn.summary import pages
-from sign_cnn.summary.contents import Summary, check, collect
+from sign_cnn.console import print_line, print_table
+from sign_cnn.errors import exit_on_user_error
+from sign_cnn.files import explain_os_errors, remove_temporary, write_text
 
 
-def write(folder: Path, *, final: bool) -> Summary:
-    """Summarises a folder of runs and writes it there; several processes may do so at once.
+@dataclass(frozen=True)
+class Summary:
+    """A sweep at one moment; the tables are explained in `sign_cnn.reports.sweep`."""
 
-    Args:
-        folder: Of a sweep, or of any runs.
-        final: Compare configurations and draw figures; otherwise result files alone are read, in milliseconds.
+    folder: Path
+    jobs: pd.DataFrame
+    table: pd.DataFrame  # of configurations, the best first
+    text: pd.DataFrame  # the same to be read
+    pooled: pd.DataFrame  # out-of-fold scores as text; empty without folds
+    notes: list[str]
 
-    Raises:
-        UserError: There is no such folder or no run in it, or its study.json is damaged.
-        OSError: It cannot be written to.
-    """
-    check(folder)
+
+def summarize(folder: Path) -> Summary:
+    """Compare the runs of a folder and write tables and figures into it. Raises UserError: There is no run in it."""
+    from sign_cnn.reports import figures, sweep  # scipy.stats, matplotlib
+
+    command, names = sweep.read_plan(folder)
     with FileLock(folder / ".summary.lock"):
-        summary = collect(folder, final=final)
-        if final:
-            from sign_cnn.summary import figures  # loads matplotlib
-
-            sweep_temporary(folder / "figures")
-            figures.draw(summary)
-        write_text(folder / "results.csv", pages.results_csv(summary))
-        write_text(folder / "jobs.csv", pages.jobs_csv(summary.jobs))
-        write_text(folder / "results.md", pages.page(summary))
-    return summary
+        jobs, photos = sweep.read_jobs(folder, names)
+        table, right, rows = sweep.rank(jobs, photos)
+        comparable = table.loc[list(right)]
+        effects = sweep.average_factors(comparable, right, rows)
+        seeds = {name: counts.sum(axis=1) / rows.sum() for name, counts in right.items()}
+        pooled, refused = sweep.write_pooled(folder, jobs, photos)
+        text, notes = sweep.format_table(table), [*sweep.take_notes(jobs, table), *refused[:1]]
+        drawn = {
+            "main_effects.png": figures.plot_main_effects(comparable, effects),
+            "heat_maps.png": figures.plot_heat_maps(comparable),
+            "accuracy_against_cost.png": figures.plot_accuracy_against_cost(comparable),
+            "seed_spread.png": figures.plot_seed_spread(seeds),
+        }
+        write_text(folder / "results.csv", table.to_csv(index=False, float_format="%.6g"))
+        lines = jobs.drop(columns=["configuration", "key"]).convert_dtypes()
+        write_text(folder / "jobs.csv", lines.to_csv(index=False))
+        parts = [f"# {folder.resolve().name}", *([f"```\n{command}\n```"] if command else [])]
+        parts += [text.to_markdown(index=False, disable_numparse=True), "\n".join(f"- {note}" for note in notes)]
+        remove_temporary(folder / "figures")
+        for file, figure in drawn.items():
+            (folder / "figures" / file).unlink(missing_ok=True)
+            if figure:
+                figures.save_figure(figure, folder / "figures" / file)
+                parts.append(f"![{file}](figures/{file})")
+        write_text(folder / "results.md", "\n\n".join(parts) + "\n")
+    return Summary(folder, jobs, table, text, pooled, notes)
 
 
 def show(summary: Summary) -> None:
-    """Prints the table, what must be known to read it, and where the rest is."""
-    console = get_console()
-
-    def say(text: str, style: str | None = None) -> None:
-        console.print(text, style=style, highlight=False, markup=False)
-
-    console.print(pages.console_page(summary, console), highlight=False)
-    more = len(summary.configurations) - pages.MAX_CONSOLE_ROWS
-    if more > 0:
-        say(f"… {more} more in results.md")
-    if summary.paragraph:
-        say(summary.paragraph.replace("`", ""))
+    """Print the twenty best configurations, what is needed to read the table, and where the rest is."""
+    print_table(summary.text.head(20), summary.folder.resolve().name)
+    if not summary.pooled.empty:
+        print_table(summary.pooled.head(20), "Out-of-fold, 95 % intervals by photo")
     for note in summary.notes:
-        say(note.replace("`", ""), "dim")
-    for error in summary.errors:
-        say(error.replace("`", ""), "red")
-    console.print(f"Written to {summary.folder / 'results.md'}", soft_wrap=True, highlight=False, markup=False)
+        print_line(note)
+    print_line(f"Written to {summary.folder / 'results.md'}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sign_cnn.summarize",
-        description="Ranks the configurations of a sweep, says which differ, and draws it; also while it runs.",
-    )
+    parser = argparse.ArgumentParser(prog="python -m sign_cnn.summarize", description="Rank, compare and draw a sweep.")
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder of a sweep, or of any runs")
-    parser.add_argument("--quick", action="store_true", help="the table alone, without comparisons and figures")
-    options = parser.parse_args(arguments)
-    with clean_exit(), explained(options.folder):
-        summary = write(options.folder, final=not options.quick)
-    show(summary)
+    folder = parser.parse_args(arguments).folder
+    with exit_on_user_error(), explain_os_errors(folder):
+        show(summarize(folder))
 
 
 if __name__ == "__main__":

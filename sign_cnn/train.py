@@ -1,180 +1,256 @@
-"""Trains one network: `python -m sign_cnn.train [override …]`; with `-m`, a sweep of them.
-
-Nothing here imports torch before the configuration is known to be good and the run is known to be needed.
-"""
-
-if __name__ == "__main__":  # up here, so that Ctrl-C during the imports below is answered as well
-    from sign_cnn.runs.interruption import answered
-
-    with answered():
-        # Under its own name, not as __main__: workers of a sweep import the task from where it says that it lives.
-        from sign_cnn.train import main as entry
-
-        entry()
-    raise SystemExit
+"""Trains one network: `python -m sign_cnn.train [override …]`; with `-m`, a sweep of them."""
 
 import logging
 import shlex
+import signal
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.experimental.callback import Callback
+from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
+from hydra.utils import UNSAFE_DISABLE_EXECUTION_CHECKS, execution_whitelist, instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from sign_cnn import console, sweeps
-from sign_cnn.checks import check, name_problems
-from sign_cnn.config import Config, read, register_schema, settle
-from sign_cnn.data import source
-from sign_cnn.errors import ConfigError, InUseError, UserError, clean_exit
-from sign_cnn.files import explained
-from sign_cnn.reports import run_table
-from sign_cnn.runs import interruption, run_directory
-from sign_cnn.runs.interruption import Interrupted
-from sign_cnn.runs.ownership import global_rank
-from sign_cnn.runs.results import Result
-from sign_cnn.sweeps import plan
+from sign_cnn import sweeps
+from sign_cnn.config import CONFIG_DIR, AugmentConfig, DataConfig, explain_settings, suggest, to_dataclass, validate
+from sign_cnn.console import ConsoleHandler, print_line, print_table
+from sign_cnn.data.dataset import data_fingerprint, describe_source
+from sign_cnn.errors import ConfigError, RunInUseError, UserError, exit_on_user_error
+from sign_cnn.reports.run import summarize_run
+from sign_cnn.runs import Result, global_rank, open_run, record_failure
 
 log = logging.getLogger(__name__)
 
-CONFIG_DIR = str(Path(__file__).resolve().parent.parent / "conf")
-"""Absolute, so that `main` also works from a test, a notebook or a console script."""
 
-TRUSTED = ["sign_cnn.console.ConsoleHandler", "sign_cnn.train.DirectoryMaker"]
-"""All that Hydra may make from a configuration."""
-
-
-def train(
-    config: Config,
-    directory: Path | None = None,
-    overrides: Sequence[str] = (),
-) -> Result:
-    """Trains, scores and records one run; returns the stored result at once if it is already there.
-
-    What `config` leaves open (`test`, `figures`, `data.name=auto`) is decided in it.
+def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
+    """Train, score and record one run in `cfg.run_dir`; returns the stored result at once if it is already there.
 
     Args:
-        config: What to run.
-        directory: Where; `outputs/runs/<config.name>` by default.
+        cfg: Composed from `conf/train.yaml`. Left as it is.
         overrides: Of the command line, for the record.
 
     Raises:
         UserError: The configuration or the data cannot work, or the directory holds another experiment.
     """
-    check(config)
-    settle(config, sweeping=False)
-    config.data = source.resolved(config.data)
-    fingerprint, kind = source.fingerprint(config.data)
-    directory = directory or Path("outputs/runs", config.name)
-    with run_directory.opened(directory, config, fingerprint, kind, overrides) as run, interruption.unmasked():
-        log.info("data: %s", source.described(config.data, kind))
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # from Python; Hydra has set up its own before
+    validate(cfg)
+    cfg = _resolve_defaults(cfg)
+    data = to_dataclass(DataConfig, cfg.data)
+    fingerprint, kind = data_fingerprint(data)
+    with open_run(cfg, fingerprint, kind, overrides) as run:
+        log.info("data: %s", describe_source(data, kind))
         if run.finished:
             log.info("already done: %s", run.path)
             return run.result
-        from sign_cnn.training import fitting, outcome  # torch and Lightning: 7 s
 
-        fitting.prepare(config)
-        data = fitting.make_data(config)
-        model = fitting.make_model(config, data)
-        trainer = fitting.make_trainer(config, run)
-        trainer.fit(model, data, ckpt_path=run.last_checkpoint, weights_only=True)
-        predictions = fitting.predict(trainer, data, run, with_test=bool(config.test))
-        return outcome.finish(config, run, trainer, model, data, predictions)
+        # Not before the run is known to be needed: torch and Lightning take seconds to import.
+        import pytorch_lightning as pl
+        import torch
+
+        from sign_cnn.data.datamodule import SignMNISTDataModule
+        from sign_cnn.models.classifier import SignClassifier
+        from sign_cnn.training import EpochSeed, EpochTable, finish
+
+        _silence_lightning()
+        if cfg.threads:
+            torch.set_num_threads(cfg.threads)
+        pl.seed_everything(cfg.seed, verbose=False)
+        # Deterministic mode overwrites every new tensor with NaN, to show reads of memory never written; without, a
+        # step of a small network takes two thirds of the time, and results are as repeatable.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+        with _explain_errors():
+            datamodule = SignMNISTDataModule(data, to_dataclass(AugmentConfig, cfg.augment), cfg.seed)
+            datamodule.setup()
+            network, loss, optimizer, scheduler = (
+                OmegaConf.to_container(node, resolve=True) if node else None
+                for node in (cfg.model, cfg.loss, cfg.optimizer, cfg.scheduler)
+            )
+            model = SignClassifier(
+                network, loss, optimizer, scheduler,  # type: ignore[arg-type]
+                pixel_mean=datamodule.pixel_mean, pixel_std=datamodule.pixel_std,
+                letters=data.letters, image_size=data.image_size,
+            )  # fmt: skip
+            if cfg.init_from:
+                start = SignClassifier.load(Path(cfg.init_from, "checkpoints", "best.ckpt"))
+                try:
+                    model.network.load_state_dict(start.network.state_dict())
+                except RuntimeError:
+                    way_out = "has another network: give this run its model.* settings"
+                    raise UserError(f"init_from={cfg.init_from} {way_out}") from None
+            if cfg.compile:
+                model.network.compile()  # in place: compiling the module would rename its weights
+            epochs = EpochTable()
+            callbacks = [epochs, EpochSeed(cfg.seed), *_instantiate_all("callbacks", cfg.callbacks)]
+            loggers = _instantiate_all("logger", cfg.logger)
+            with explain_settings("trainer"):
+                trainer: pl.Trainer = instantiate(
+                    cfg.trainer, callbacks=callbacks, logger=loggers or False, default_root_dir=cfg.run_dir,
+                    enable_progress_bar=bool(cfg.callbacks.get("progress_bar")), _convert_="all",
+                )  # fmt: skip
+            trainer.fit(model, datamodule, ckpt_path=run.last_checkpoint, weights_only=True)
+        finish(cfg, run, trainer, model, datamodule, epochs)
+        return run.result
 
 
 def main() -> None:
     """The command line."""
-    with interruption.answered():
-        task()
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        with exit_on_user_error():
+            task()
+    except SystemExit as stop:
+        # Hydra has printed its message on an unknown key by now.
+        if isinstance(error := stop.__context__, ConfigCompositionException) and "'" in str(error):
+            _print_suggestion(str(error).split("'")[1])
+        raise
 
 
-@hydra.main(config_path=CONFIG_DIR, config_name="train", execution_whitelist=TRUSTED)
+@hydra.main(config_path=CONFIG_DIR, config_name="train", execution_whitelist=UNSAFE_DISABLE_EXECUTION_CHECKS)
 def task(cfg: DictConfig) -> float | None:
     """What Hydra calls; returns the validation accuracy, which a search maximises."""
     settings = HydraConfig.get()
-    directory, overrides = Path(settings.runtime.output_dir), OmegaConf.to_container(settings.overrides.task)
-    assert isinstance(overrides, list)
-    if settings.mode == RunMode.MULTIRUN:
-        return sweep_job(cfg, directory, overrides)
+    cfg.run_dir = settings.runtime.output_dir
+    overrides: Any = OmegaConf.to_container(settings.overrides.task)  # as typed: a ${…} is of the config, not of these
     try:
-        with clean_exit():
+        if settings.mode == RunMode.MULTIRUN:
+            return _run_job(cfg, overrides)
+        with exit_on_user_error():
             if study := settings.runtime.choices.get("sweep"):
                 raise ConfigError([f"sweep={study} is a sweep: add -m"])
-            return single_run(cfg, directory, overrides)
+            return _run_single(cfg, overrides)
     finally:
+        directory = Path(cfg.run_dir)
         if directory.is_dir() and not any(directory.iterdir()):
             directory.rmdir()
 
 
-def single_run(cfg: DictConfig, directory: Path, overrides: Sequence[str]) -> float | None:
-    """Trains, and shows the result.
-
-    Raises:
-        UserError: As in `train`.
-        Interrupted: By a signal; it names the command that goes on.
-    """
-    config, unknown = read(cfg)
-    if config.dry_run:
-        plan.show([plan.Job(directory, config, unknown=unknown)])
+def _run_single(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
+    if cfg.dry_run:
+        print_line(describe(cfg))
         return None
-    check(config, unknown)
+    if not sys.stdout.isatty():
+        OmegaConf.update(cfg, "callbacks.progress_bar", None, force_add=True)
     try:
-        result = train(config, directory, overrides)
-    except Interrupted as stop:
-        if not any(item.startswith("name=") for item in overrides):  # another start would get another name
-            stop.command += f" {shlex.quote(f'name={config.name}')}"
+        result = train(cfg, overrides)
+    except (KeyboardInterrupt, SystemExit):
+        command = shlex.join(dict.fromkeys([*sys.argv[1:], f"name={cfg.name}"]))
+        print(f"Interrupted. To continue: python -m sign_cnn.train {command}", file=sys.stderr)
         raise
     if global_rank() == 0:
-        run_table.show(result, directory)
+        directory = Path(cfg.run_dir)
+        shown = directory.relative_to(Path.cwd()) if directory.is_relative_to(Path.cwd()) else directory
+        print_table(summarize_run(result), f"{result.experiment or result.name}, seed {result.seed}")
+        print_line(f"Results: {shown}\nCurves: tensorboard --logdir {shown}")
     return result.val_acc
 
 
-def sweep_job(cfg: DictConfig, directory: Path, overrides: Sequence[str]) -> float | None:
-    """Trains one job of a sweep, quietly; a job that another process is at work on is left to it.
-
-    Raises:
-        Exception: As in `train`; recorded in the job's directory.
-    """
-    console.warnings_only()
-    config, unknown = read(cfg)
-    config.name, config.trainer.progress_bar = directory.name, False
-    settle(config, sweeping=True)
-    try:
-        if directory.name.isdigit():
-            raise ConfigError([f"the jobs of a sweep need names, not {directory}: leave hydra/sweeper as it is"])
-        if config.trainer.devices > 1:
-            # Lightning leaves LOCAL_RANK behind in the process, and the next job would take itself for a worker.
-            raise ConfigError(["a sweep runs each job on one device: set trainer.devices=1, or leave out -m"])
-        check(config, unknown)
-        with interruption.raised():  # in a worker; in the process that started the sweep they are already
-            return train(config, directory, overrides).val_acc
-    except InUseError:
+def _run_job(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
+    """One job of a sweep; a job that another process is at work on is left to it."""
+    job = f"[{sweeps.job_number()}] {Path(cfg.run_dir).name}"
+    if cfg.dry_run:
+        print_line(f"{job}  {describe(cfg)}")
         return None
-    except UserError as error:
-        with suppress(OSError):  # a full disk may be what failed
-            run_directory.record_failure(directory, config, overrides, error)
+    cfg.name = Path(cfg.run_dir).name
+    OmegaConf.update(cfg, "callbacks.progress_bar", None, force_add=True)
+    cfg.test, cfg.figures = bool(cfg.test), bool(cfg.figures)  # a sweep selects, and leaves the test set alone
+    for handler in logging.getLogger().handlers:  # train.log still gets everything
+        handler.setLevel(logging.WARNING if isinstance(handler, ConsoleHandler) else logging.NOTSET)
+    try:
+        result = train(cfg, overrides)
+    except RunInUseError:
+        print_line(f"{job}  left to another process")
+        return None
+    except Exception as error:
+        if isinstance(error, UserError):
+            record_failure(cfg, overrides, error)
+        print_line(f"{job}  failed: {next(iter(str(error).strip().splitlines()), type(error).__name__)}", "red")
+        raise
+    accuracy = "no validation split" if result.val_acc is None else f"val/acc {100 * result.val_acc:.2f} %"
+    print_line(f"{job}  {accuracy}, {result.fit_seconds:.1f} s")
+    return result.val_acc
+
+
+def describe(cfg: DictConfig) -> str:
+    """Size of the network, or what is wrong with the configuration; for a dry run."""
+    try:
+        validate(cfg)
+    except ConfigError as error:
+        return f"impossible: {'; '.join(error.problems)}"
+    from sign_cnn.models.classifier import SignClassifier
+
+    with _explain_errors():
+        network: Any = OmegaConf.to_container(cfg.model, resolve=True)
+        model = SignClassifier(network, letters=cfg.data.letters, image_size=cfg.data.image_size)
+    done = Path(cfg.run_dir, "result.json")
+    status = Result.load(done).status if done.exists() else "to do"
+    size = f"{model.count_parameters():,} parameters, {model.count_macs() / 1e6:.2f} M MACs"
+    return f"{size}, {cfg.trainer.max_epochs} epochs, {status}"
+
+
+def _resolve_defaults(cfg: DictConfig) -> DictConfig:
+    """Decide what is left open: a single run is scored and drawn; without validation rows, the last epoch counts."""
+    cfg = cfg.copy()
+    cfg.test, cfg.figures = cfg.test is not False, cfg.figures is not False
+    if cfg.data.val_split == "none":
+        cfg.monitor = None
+        if cfg.callbacks.get("early_stopping"):
+            raise ConfigError(["callbacks.early_stopping needs a validation split, and data.val_split=none has none"])
+    return cfg
+
+
+def _instantiate_all(group: str, nodes: Any) -> list[Any]:
+    made = []
+    for name, node in (nodes or {}).items():
+        with explain_settings(f"{group}.{name}"):
+            made += [instantiate(node, _convert_="all")] if node else []
+    return made
+
+
+@contextmanager
+def _explain_errors() -> Iterator[None]:
+    """Turn what Lightning says of wrong settings into a `ConfigError`, and its Ctrl-C into our own."""
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+    try:
+        with execution_whitelist(UNSAFE_DISABLE_EXECUTION_CHECKS):
+            yield
+    except MisconfigurationException as error:
+        raise ConfigError([f"trainer: {' '.join(str(error).split())}"]) from error
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
         raise
 
 
-class DirectoryMaker(Callback):
-    """Makes a run's directory. Hydra does so as well, but answers a place that it cannot write to with a traceback."""
-
-    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Ends the program where there can be no directory."""
-        try:
-            if found := name_problems(str(config.name)):
-                raise ConfigError(found)
-            with explained(path := Path(config.hydra.run.dir)):
-                path.mkdir(parents=True, exist_ok=True)
-        except (UserError, OmegaConfBaseException) as error:  # the latter: ${…} in the name that leads nowhere
-            sys.exit(f"Error: {str(error).splitlines()[0]}")
+def _silence_lightning() -> None:
+    """Leave out what says nothing here."""
+    for name in ("pytorch_lightning", "lightning_fabric"):  # "GPU available: False, …"
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Worker processes would only copy what a batch already is: a slice of a tensor in memory.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message="Total length of .* across ranks is zero")  # without validation rows
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # a run that resumes
+    # Lightning 2.6 against torch's next pytree: https://github.com/Lightning-AI/pytorch-lightning/issues/21326
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
 
 
-register_schema()
-sweeps.register()
+def _print_suggestion(key: str) -> None:
+    with hydra.initialize_config_dir(CONFIG_DIR):
+        found = suggest(key, hydra.compose("train", return_hydra_config=False))
+    if found:
+        print(f"Did you mean {' or '.join(found[:3])}?", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    # Under its own name, not as __main__: workers of a sweep import the task from where it says that it lives.
+    import sign_cnn.train
+
+    sign_cnn.train.main()

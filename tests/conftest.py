@@ -1,25 +1,20 @@
+import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 
-from sign_cnn.config import Config, SyntheticConfig, typed
-from sign_cnn.data.synthetic import ensure_synthetic
-from sign_cnn.train import CONFIG_DIR, main
+from sign_cnn.config import CONFIG_DIR, DataConfig, SyntheticConfig
+from sign_cnn.data.drawn import ensure_drawn
+from sign_cnn.train import main
 
 # Tiny networks gain nothing by a second thread, and threads that wait for each other crawl on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-# Under `make coverage`: Hydra takes the tracer for a debugger, and shows tracebacks where it else has a message.
-if sys.gettrace():
-    sys.gettrace = lambda: None
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        [str(Path(__file__).with_name("untraced")), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-    ).rstrip(os.pathsep)
 
 # Started in the background of a script, this process ignores Ctrl-C, and so would the runs that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -37,12 +32,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(item: pytest.Item):
     """Under CI=true a test may not be skipped for want of a tool; missing real data are no fault of the machine."""
     report = yield
-    if (
-        report.skipped
-        and os.environ.get("CI") == "true"
-        and "real_data" not in item.keywords
-        and report.when != "teardown"
-    ):
+    is_ci = os.environ.get("CI") == "true"
+    if report.skipped and is_ci and "real_data" not in item.keywords and report.when != "teardown":
         report.outcome = "failed"
         report.longrepr = f"skipped under CI=true: {report.longrepr}"
     return report
@@ -55,15 +46,19 @@ def real_root() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A drawn set of 24 letters x 4 + 2 photographs x 5 variants: 480 training rows, about."""
+    """A drawn set of 24 letters x 4 + 2 photos x 5 variants: 480 training rows, about."""
     root = tmp_path_factory.mktemp("tiny")
-    ensure_synthetic(root, SyntheticConfig(train_photographs=4, test_photographs=2, variants=5, seed=7))
-    return root
+    return ensure_drawn(root, SyntheticConfig(train_photos=4, test_photos=2, variants=5, seed=7))
 
 
 @pytest.fixture(scope="session")
 def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def tiny_data(tiny_root: Path, tiny_cache: Path) -> DataConfig:
+    return DataConfig(root=str(tiny_root), cache_dir=str(tiny_cache), folds=4, batch_size=64)
 
 
 @pytest.fixture
@@ -77,24 +72,22 @@ def tiny_overrides(tiny_root: Path, tiny_cache: Path) -> list[str]:
 
 
 @pytest.fixture
-def make_config(tiny_overrides: list[str]) -> Callable[..., Config]:
-    """Composes conf/ with the tiny set's overrides and others after them."""
+def make_config(tiny_overrides: list[str], tmp_path: Path) -> Callable[..., DictConfig]:
+    """Composes conf/ with the tiny set's overrides and others after them; the run goes to tmp_path/run."""
 
-    def make(*overrides: str) -> Config:
+    def make(*overrides: str) -> DictConfig:
         with initialize_config_dir(CONFIG_DIR, job_name="test"):
-            return typed(compose("train", [*tiny_overrides, *overrides]))
+            cfg = compose("train", [*tiny_overrides, f"run_dir={tmp_path / 'run'}", *overrides])
+        cfg.callbacks.progress_bar = None
+        return cfg
 
     return make
 
 
 @pytest.fixture
-def command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int | str | None]:
-    """`python -m sign_cnn.train …` in this process and an empty folder; returns what it exits with.
-
-    Sweeps end without their figures, which have tests of their own and take as long as a small run.
-    """
+def command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int | str | None]]:
+    """`python -m sign_cnn.train …` in this process and an empty folder; returns what it exits with."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sign_cnn.summary.figures.draw", lambda _: None)
 
     def run(*arguments: str) -> int | str | None:
         monkeypatch.setattr(sys, "argv", ["sign_cnn.train", *arguments])
@@ -104,4 +97,8 @@ def command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..
             return stop.code
         return 0
 
-    return run
+    yield run
+    for handler in logging.getLogger().handlers[:]:
+        if not type(handler).__module__.startswith("_pytest"):  # Hydra's, of a train.log that is gone
+            logging.getLogger().removeHandler(handler)
+            handler.close()

@@ -1,80 +1,69 @@
 """Directories of finished runs that nobody trained."""
 
+import copy
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from omegaconf import OmegaConf
+import yaml
 
-from sign_cnn.config import Config
-from sign_cnn.intervals import photographs_wrong
-from sign_cnn.letters import NUM_CLASSES
-from sign_cnn.runs.predictions import Predictions
-from sign_cnn.runs.results import Result
+from sign_cnn.config import DataConfig
+from sign_cnn.letters import LETTERS
+from sign_cnn.runs import Predictions, Result
 
 FINGERPRINT = "0123456789ab" + "0" * 52
 
 
-def predictions_of(
-    labels: list[int], said: list[int], photographs: list[int], *, split: str = "test", rows: list[int] | None = None
+def make_predictions(
+    labels: Sequence[int],
+    predicted: Sequence[int],
+    photos: Sequence[int],
+    split: str = "test",
+    rows: Sequence[int] | None = None,
+    num_classes: int = len(LETTERS),
 ) -> Predictions:
-    """Rows whose logits favour `said` by 3 nats."""
-    logits = np.zeros((len(labels), NUM_CLASSES), np.float32)
-    logits[np.arange(len(labels)), said] = 3
-    row = np.arange(len(labels)) if rows is None else np.array(rows)
+    """Rows whose logits favour `predicted` by 3 nats."""
     return Predictions(
         np.full(len(labels), split),
-        row.astype(np.int64),
-        np.array(photographs, np.int64),
-        np.array(labels, np.uint8),
-        logits,
+        np.arange(len(labels)) if rows is None else np.array(rows, np.int64),
+        np.array(photos, np.int64),
+        np.array(labels, np.int64),
+        3 * np.eye(num_classes, dtype=np.float32)[np.array(predicted, np.int64)],
     )
 
 
-def fake_run(
-    path: Path,
-    predictions: Predictions | None,
-    config: Config | None = None,
-    *,
-    fingerprint: str = FINGERPRINT,
-    status: str = "done",
-    **fields,
+def write_run(
+    path: Path, predictions: Predictions | None, *, config: dict[str, Any] | None = None, **result_fields: Any
 ) -> Path:
-    """Writes result.json (with more `fields` of it), config.yaml and, if there are any, predictions.npz."""
-    config = config or Config(name=path.name)
-    result = Result(
-        status, name=path.name, seed=config.seed, data_fingerprint=fingerprint, data_kind="custom",
-        val_split=config.data.val_split, split_seed=config.data.split_seed, fold=config.data.fold,
-        **fields,
-    )  # fmt: skip
-    result.write(path / "result.json")
-    text = OmegaConf.to_yaml(OmegaConf.create({"defaults": ["train", "_self_"], **asdict(config)}))
-    (path / "config.yaml").write_text(text)
+    """Write result.json, config.yaml and, if there are any, predictions.npz.
+
+    Args:
+        path: Directory of the run; made when missing.
+        predictions: None: the file is left out.
+        config: Nested settings that differ from the defaults, such as `{"data": {"fold": 1}, "model": {"depth": 2}}`.
+        result_fields: Fields of `Result` that differ from those that follow from the config.
+    """
+    settings = merge({"name": path.name, "experiment": None, "seed": 0, "data": asdict(DataConfig()),
+                      "trainer": {"max_epochs": 1}}, config or {})  # fmt: skip
+    data = settings["data"]
+    fields = {
+        "status": "done", "name": path.name, "experiment": settings["experiment"], "seed": settings["seed"],
+        "config_hash": "0" * 16, "data_fingerprint": FINGERPRINT, "data_kind": "custom",
+        "val_split": data["val_split"], "split_seed": data["split_seed"], "fold": data["fold"],
+    }  # fmt: skip
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    Result(**{**fields, **result_fields}).save(path / "result.json")
     if predictions is not None:
         predictions.save(path / "predictions.npz")
     return path
 
 
-def judged_run(
-    path: Path, correct: np.ndarray, photographs: np.ndarray, *, rows: np.ndarray | None = None, **fields
-) -> Path:
-    """A finished run that has these validation rows right, and the scores that follow.
-
-    Args:
-        path: Of its directory.
-        correct: bool (N,).
-        photographs: int (N,), which one each row shows.
-        rows: int (N,), in the training file; in order from 0 unless given.
-        fields: Of result.json.
-    """
-    labels = photographs % NUM_CLASSES
-    said = np.where(correct, labels, (labels + 1) % NUM_CLASSES)
-    predictions = predictions_of(
-        labels.tolist(), said.tolist(), photographs.tolist(), split="val", rows=None if rows is None else rows.tolist()
-    )
-    originals, wrong, _ = photographs_wrong(correct, photographs)
-    scores = {
-        "val_acc": float(correct.mean()), "val_loss": predictions.loss,
-        "val_originals": originals, "val_originals_wrong": wrong,
-    }  # fmt: skip
-    return fake_run(path, predictions, **{**scores, **fields})
+def merge(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A copy of nested settings with others in their place."""
+    merged = copy.deepcopy(settings)
+    for key, value in changes.items():
+        merged[key] = merge(merged[key], value) if isinstance(value, dict) and key in merged else value
+    return merged

@@ -1,110 +1,88 @@
+import contextlib
 import gzip
+import lzma
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from csv_text import TEXT, csv_text, write_pair, zipped
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sample_csv import HEADER, TABLE, TEXT, changed, table, text
 
-from sign_cnn.data import csv
-from sign_cnn.data.csv import COLUMNS
-from sign_cnn.data.csv_files import Source
+from sign_cnn.data.csv import HALVES, find_csvs, index_classes, read_csv
 from sign_cnn.errors import DataError
-from sign_cnn.letters import RAW_LABELS
+
+TABLE = np.array([line.split(",") for line in TEXT.splitlines()[1:]], np.uint8)
+
+PACKED = {".csv": TEXT.encode(), ".csv.gz": gzip.compress(TEXT.encode()), ".csv.xz": lzma.compress(TEXT.encode()),
+          ".csv.zip": zipped({f"sign_mnist_{half}.csv": TEXT for half in HALVES})}  # fmt: skip
 
 
-def write(folder: Path, content: str | bytes) -> Source:
-    path = folder / "sign_mnist_train.csv"
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return Source(path)
+def read(root: Path, content: str | bytes = TEXT) -> tuple[np.ndarray, np.ndarray]:
+    return read_csv(write_pair(root, content) / "sign_mnist_train.csv", "train")
 
 
-def assert_is_sample(source: Source) -> None:
-    images, labels = csv.read(source)
+def assert_is_text(images: np.ndarray, labels: np.ndarray) -> None:
     assert images.dtype == labels.dtype == np.uint8
-    np.testing.assert_array_equal(images.reshape(len(TABLE), 784), TABLE[:, 1:])
-    np.testing.assert_array_equal(np.array(RAW_LABELS)[labels], TABLE[:, 0])
+    np.testing.assert_array_equal(images, TABLE[:, 1:].reshape(-1, 8, 8))
+    np.testing.assert_array_equal(labels, TABLE[:, 0])
 
 
-def test_labels_become_class_indices_and_pixels_rows_of_the_image(tmp_path: Path) -> None:
-    rows = np.zeros((24, 785), np.uint8)
-    rows[:, 0] = RAW_LABELS
-    rows[:, 1 + 28] = 255  # first pixel of the second line
-    images, labels = csv.read(write(tmp_path, text(rows)))
-    assert labels.tolist() == list(range(24))
-    assert images.shape == (24, 28, 28)
-    assert images[:, 1, 0].min() == 255
-    assert images.sum() == 24 * 255
+def assert_both_are_found(root: Path) -> None:
+    for half, path in zip(HALVES, find_csvs(root), strict=True):
+        assert_is_text(*read_csv(path, half))
+
+
+@pytest.mark.parametrize("folder", [".", "sign_mnist_{half}"])
+@pytest.mark.parametrize("suffix", PACKED)
+def test_each_way_to_store_the_pair_is_found_and_read(tmp_path: Path, suffix: str, folder: str) -> None:
+    for half in HALVES:
+        path = tmp_path / folder.format(half=half) / f"sign_mnist_{half}{suffix}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(PACKED[suffix])
+    assert_both_are_found(tmp_path)
+
+
+@pytest.mark.parametrize("top_level", [True, False])
+def test_kaggles_archive_is_read_at_its_least_nested_file_and_not_unpacked(tmp_path: Path, top_level: bool) -> None:
+    members = {}
+    for stem in ("sign_mnist_train", "sign_mnist_test"):
+        members |= {f"__MACOSX/{stem}.csv": "shadow", f"{stem}/{stem}.csv": csv_text(seed=1) if top_level else TEXT}
+        members |= {f"{stem}.csv": TEXT} if top_level else {}
+    (tmp_path / "archive.zip").write_bytes(zipped(members))
+    assert_both_are_found(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["archive.zip"]
 
 
 HARMLESS = {
-    "as it should be": TEXT,
     "CRLF": TEXT.replace("\n", "\r\n"),
     "mixed line ends": TEXT.replace("\n", "\r\n", 2),
     "byte-order mark": "\ufeff" + TEXT,
-    "byte-order mark and CRLF": "\ufeff" + TEXT.replace("\n", "\r\n"),
-    "blank lines at the end": TEXT + "\n\r\n\n",
-    "a blank line between": TEXT.replace("\n", "\n\n", 2),
+    "blank lines": TEXT.replace("\n", "\n\n"),
     "no line end after the last row": TEXT.rstrip("\n"),
-    "quoted header": TEXT.replace(HEADER, ",".join(f'"{name}"' for name in COLUMNS)),
-    "all quoted": "\n".join(",".join(f'"{field}"' for field in line.split(",")) for line in TEXT.splitlines()) + "\n",
-    "leading zeros": changed(2, "pixel5", "0" * 5000 + str(TABLE[0, 5])),
+    "all quoted": "\n".join(f'"{line}"' for line in TEXT.splitlines()).replace(",", '","'),
 }
 
 
 @pytest.mark.parametrize("content", HARMLESS.values(), ids=HARMLESS)
 def test_harmless_variant_gives_the_same_values(tmp_path: Path, content: str) -> None:
-    assert_is_sample(write(tmp_path, content))
+    assert_is_text(*read(tmp_path, content))
 
 
-@pytest.mark.parametrize("name", ["as it should be", "CRLF", "mixed line ends", "byte-order mark"])
-def test_usual_file_is_never_read_line_by_line(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv, "_parse_line_by_line", None)
-    assert_is_sample(write(tmp_path, HARMLESS[name]))
+def test_labels_become_positions_among_the_letters_and_others_minus_one() -> None:
+    assert index_classes(np.array([0, 10, 24, 2], np.uint8), "KAY").tolist() == [1, 0, 2, -1]
 
 
-def test_fault_far_down_is_found_at_its_line_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv, "BLOCK_BYTES", 10_000)
-    content = text(table(40)).replace("\n", "\r\n")
-    assert len(csv.read(write(tmp_path, content))[1]) == 40
-    lines = content.split("\r\n")
-    lines[34] = lines[34].replace(",", ",x", 1)
-    with pytest.raises(DataError, match="line 35: column pixel1 "):
-        csv.read(write(tmp_path, "\r\n".join(lines)))
+SIGNS = [b"", b",", b"\n", b"\r", b'"', b"\0", b"-1", b"256", b"1e2", b"nan", b"\xe9", b";", b"9" * 30]
+PIECES = st.one_of(st.binary(max_size=40), st.sampled_from(SIGNS))
 
 
-def test_long_line_that_crosses_blocks_is_refused_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv, "BLOCK_BYTES", 5000)
-    with pytest.raises(DataError, match="line 5: longer than 16384 bytes"):
-        csv.read(write(tmp_path, TEXT + "1" * 20_000 + "\n"))
-
-
-def test_file_that_unpacks_beyond_the_limit_is_refused_without_unpacking_it_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(csv, "MAX_TEXT_BYTES", 1 << 20)
-    monkeypatch.setattr(csv, "BLOCK_BYTES", 1 << 16)
-    path = tmp_path / "sign_mnist_train.csv.gz"
-    path.write_bytes(gzip.compress((HEADER + "\n" * (1 << 24)).encode()))
-    with pytest.raises(DataError, match="more than 1 MiB of text"):
-        csv.read(Source(path))
-
-
-VALUES = st.sampled_from(
-    ["0", "7", "24", "255", "256", "007", "1007", '"7"', "", " 1", "1.0", "-1", "1\r", "\n", "1,2", "x"]
-)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 5 * 785 - 1), VALUES), max_size=2))
-def test_fast_way_never_takes_what_the_slow_way_refuses(edits: list[tuple[int, str]]) -> None:
-    fields = ["1"] * (5 * 785)
-    for place, value in edits:
-        fields[place] = value
-    block = "".join(",".join(fields[row * 785 : (row + 1) * 785]) + "\n" for row in range(5)).encode()
-    fast = csv._parse_plain(block)
-    if fast is not None:
-        np.testing.assert_array_equal(fast, csv._parse_line_by_line(Source(Path("any.csv")), csv.Block(1, block)))
-    else:
-        assert edits
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(edits=st.lists(st.tuples(st.integers(0, len(TEXT)), PIECES, st.integers(0, 20)), min_size=1, max_size=3))
+def test_spoiled_csv_is_refused_as_data_or_read_as_whole_images(tmp_path: Path, edits: list[tuple]) -> None:
+    content = TEXT.encode()
+    for place, piece, length in edits:
+        content = content[:place] + piece + content[place + length :]
+    with contextlib.suppress(DataError):
+        images, labels = read(tmp_path, content)
+        assert images.shape == (len(labels), 8, 8)

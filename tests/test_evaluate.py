@@ -1,209 +1,169 @@
+"""`python -m sign_cnn.evaluate` from end to end on runs that nobody trained."""
+
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
-from fake_runs import fake_run, predictions_of
-from hydra import compose, initialize_config_dir
+from fake_runs import make_predictions, write_run
 from PIL import Image
 
 from sign_cnn import evaluate
-from sign_cnn.config import Config, DataConfig, typed
-from sign_cnn.data import source
-from sign_cnn.data.dataset import SignDataset
-from sign_cnn.errors import DataError, UserError
-from sign_cnn.images.image_folder import read_image_folder
-from sign_cnn.letters import LETTERS
-from sign_cnn.reports import scoring
-from sign_cnn.runs.results import Result
-from sign_cnn.runs.run_directory import RunDirectory
-from sign_cnn.train import CONFIG_DIR, train
+from sign_cnn.config import DataConfig
+from sign_cnn.data.datamodule import split_rows
+from sign_cnn.data.dataset import SignDataset, load_dataset
+from sign_cnn.letters import raw_label
 
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory, tiny_root: Path, tiny_cache: Path) -> Path:
-    """A run that learned something; seen by many tests and changed by none."""
-    directory = tmp_path_factory.mktemp("trained") / "run"
-    with initialize_config_dir(CONFIG_DIR, job_name="test"):
-        cfg = compose("train", [
-            f"data.root={tiny_root}", f"data.cache_dir={tiny_cache}", "data.folds=4", "data.batch_size=32", "name=run",
-            "model.width=4", "model.depth=2", "model.kernel_size=3", "model.dense_units=[16]", "optimizer.lr=0.01",
-            "trainer.max_epochs=2", "figures=false", "logger=none",
-        ])  # fmt: skip
-        train(typed(cfg), directory)
-    return directory
+LETTERS = "ABK"
+Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def copied(trained: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(trained, tmp_path / "run")
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataConfig:
+    """8x8 pixels of noise: 6 photos of each of 3 letters in 2 variants, in both CSVs."""
+    monkeypatch.delenv("SIGN_MNIST_DIR", raising=False)
+    generator = np.random.default_rng(0)
+    (tmp_path / "csvs").mkdir()
+    for half in ("train", "test"):
+        photos = generator.integers(0, 250, (18, 64)).repeat(2, axis=0)
+        photos[1::2] += 2
+        table = pd.DataFrame(photos, columns=[f"pixel{i}" for i in range(1, 65)])
+        table.insert(0, "label", np.repeat([raw_label(letter) for letter in LETTERS], 12))
+        table.to_csv(tmp_path / "csvs" / f"sign_mnist_{half}.csv", index=False)
+    root, cache = str(tmp_path / "csvs"), str(tmp_path / "cache")
+    return DataConfig(root=root, cache_dir=cache, letters=LETTERS, image_size=8, folds=3)
 
 
 @pytest.fixture
-def dataset(trained: Path) -> SignDataset:
-    return scoring.load_data(scoring.open_run(trained))
+def dataset(data: DataConfig) -> SignDataset:
+    return load_dataset(data)
 
 
 @pytest.fixture
-def pictures(dataset: SignDataset, tmp_path: Path) -> Path:
-    """The tiny test set as PNG files, some folders in lower case."""
-    folder = tmp_path / "hands"
-    for i, (image, label) in enumerate(zip(dataset.test_images, dataset.test_labels, strict=True)):
-        letter = LETTERS[label] if label % 2 else LETTERS[label].lower()
-        (folder / letter).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(folder / letter / f"{i}.png")
-    return folder
+def run(tmp_path: Path, data: DataConfig, dataset: SignDataset) -> Path:
+    """Test rows are stored, one of them wrong; validation rows are not."""
+    labels, photos = dataset.test.labels.tolist(), dataset.test.photos.tolist()
+    stored = make_predictions(labels, [1, *labels[1:]], photos, num_classes=3)
+    return write_run(
+        tmp_path / "run", stored, config={"data": vars(data) | {"synthetic": {}}},
+        data_fingerprint=dataset.fingerprint, experiment="article_tuned",
+    )  # fmt: skip
 
 
-def report(path: Path) -> dict:
+@pytest.fixture
+def checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A classifier whose logits are the first three pixels."""
+    stub = SimpleNamespace(predict_logits=lambda images: images[:, 0, :3].astype(np.float32))
+    monkeypatch.setattr("sign_cnn.models.classifier.SignClassifier.load", lambda _: stub)
+
+
+def read_report(path: Path) -> dict[str, Any]:
     return json.loads((path / "report.json").read_text())
 
 
-def test_a_trained_run_is_reported_with_all_files_and_the_numbers_of_its_result(copied: Path, capsys):
-    evaluate.main([str(copied)])
-    output = capsys.readouterr().out
-    directory = copied / "evaluation" / "test"
-    assert {path.name for path in directory.iterdir()} == {
-        "report.md", "report.json", "confusion.png", "reliability.png", "hardest.png",
+def test_a_run_is_reported_with_all_files(run: Path, dataset: SignDataset, capsys: Capture):
+    evaluate.main([str(run)])
+    output, folder = capsys.readouterr().out, run / "evaluation" / "test"
+    assert {path.name for path in folder.iterdir()} == {
+        "report.md", "report.json", "letters.csv", "confusion.png", "reliability.png", "hardest.png",
     }  # fmt: skip
-    result, stored = Result.read(copied / "result.json"), report(directory)
-    assert stored["accuracy"] == result.test_acc
-    assert stored["loss"] == pytest.approx(result.test_loss, abs=1e-3)
-    assert stored["photographs_wrong"] == result.test_originals_wrong
-    assert stored["photographs_with_error"] == result.test_originals_with_error
-    assert stored["accuracy_ci95"] == result.test_acc_ci95
-    assert "test rows: logits stored with the run" in output
-    assert max(len(line) for line in output.splitlines() if str(copied) not in line) <= 80
-    page = (directory / "report.md").read_text()
-    assert "![Hardest photographs](hardest.png)" in page
-    assert page.count("\n| Y |") == 1
+    report = read_report(folder)
+    assert (report["rows"], report["errors"], report["photos"], report["photos_with_error"]) == (36, 1, 18, 1)
+    assert (report["experiment"], report["data_fingerprint"]) == ("article_tuned", dataset.fingerprint)
+    assert report["confusion"] == [[11, 1, 0], [0, 12, 0], [0, 0, 12]]
+    assert [letter["letter"] for letter in report["letters"]] == ["A", "B", "K"]
+    assert [(pair["letter"], pair["predicted"], pair["rows"]) for pair in report["confused"]] == [("A", "B", 1)]
+    assert pd.read_csv(folder / "letters.csv")["recall"].tolist() == pytest.approx([11 / 12, 1, 1])
+    assert "test rows: logits stored in predictions.npz" in output
+    assert f"written to {folder}" in output
+    page = (folder / "report.md").read_text()
+    assert all(text in page for text in ("![hardest](hardest.png)", "| rows right", f": {dataset.fingerprint}"))
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_what_was_not_stored_is_computed_to_the_same(copied: Path, split: str):
-    run = scoring.open_run(copied)
-    stored, is_stored = scoring.predictions(run, split)
-    run.predictions.unlink()
-    computed, is_still_stored = scoring.predictions(run, split)
-    assert (is_stored, is_still_stored) == (True, False)
-    for name in ("row", "photograph", "label", "split"):
-        assert np.array_equal(getattr(stored, name), getattr(computed, name)), name
-    below_the_largest = computed.logits - computed.logits.max(1, keepdims=True)
-    assert np.allclose(stored.logits, below_the_largest, atol=0.02)
-    assert any("computed now with checkpoints/best.ckpt" in note for note in evaluate.evaluate_split(run, split).notes)
+def test_what_was_not_stored_is_computed(run: Path, split: str, data: DataConfig, checkpoint: None, capsys: Capture):
+    (run / "predictions.npz").unlink()
+    predictions, note = evaluate.load_predictions(evaluate.load_run(run), split)
+    dataset = load_dataset(data)
+    rows = dataset.test if split == "test" else dataset.train
+    expected = np.arange(36) if split == "test" else split_rows(dataset.train, data).val
+    assert predictions.row.tolist() == expected.tolist()
+    assert predictions.label.tolist() == rows.labels[expected].tolist()
+    assert predictions.photo.tolist() == rows.photos[expected].tolist()
+    assert predictions.logits.tolist() == rows.images[expected, 0, :3].tolist()
+    assert note == f"{split} rows: logits computed with best.ckpt"
+    evaluate.main([str(run), "--split", split, "--json"])
+    assert json.loads(capsys.readouterr().out) == read_report(run / "evaluation" / split)
 
 
-def test_a_folder_of_pictures_is_scored_as_the_rows_they_are(copied: Path, pictures: Path, capsys):
-    (pictures / "A" / "notes.txt").parent.mkdir(exist_ok=True)
-    (pictures / "A" / "notes.txt").write_text("no picture")
-    (pictures / "J").mkdir()
-    evaluate.main([str(copied), "--images", str(pictures)])
-    stored, result = report(copied / "evaluation" / "images-hands"), Result.read(copied / "result.json")
-    assert stored["accuracy"] == pytest.approx(result.test_acc)
-    assert stored["photographs"] == stored["rows"]
-    assert stored["hardest"][0]["name"].endswith(".png")
-    assert len(stored["notes"]) == 2
+def test_data_may_be_gone_or_be_found_through_the_environment(
+    run: Path, data: DataConfig, dataset: SignDataset, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+):
+    moved = Path(data.root).rename(Path(data.root).with_name("moved"))
+    evaluate.main([str(run)])
+    assert "hardest.png is left out: there is no folder" in capsys.readouterr().out
+    assert not (run / "evaluation" / "test" / "hardest.png").exists()
+    assert "hardest.png)" not in (run / "evaluation" / "test" / "report.md").read_text()
+    monkeypatch.setenv("SIGN_MNIST_DIR", str(moved))
+    assert np.array_equal(evaluate.load_rows(evaluate.load_run(run), "train").images, dataset.train.images)
+
+
+def test_pictures_are_scored_one_photo_each(run: Path, dataset: SignDataset, checkpoint: None, capsys: Capture):
+    hands = run.with_name("hands")
+    for i, (image, label) in enumerate(zip(dataset.test.images, dataset.test.labels, strict=True)):
+        folder = hands / (LETTERS[label] if i % 2 else LETTERS[label].lower())
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{i}.png")
+    (hands / "A" / "notes.txt").write_text("no picture")
+    shutil.copytree(hands / "B", hands / "J")
+    evaluate.main([str(run), "--images", str(hands)])
+    report = read_report(run / "evaluation" / "images-hands")
+    right = dataset.test.images[:, 0, :3].argmax(axis=1) == dataset.test.labels
+    assert (report["rows"], report["photos"], report["acc"]) == (36, 36, pytest.approx(right.mean()))
+    assert report["hardest"][0]["photo"].endswith(".png")
+    assert (run / "evaluation" / "images-hands" / "hardest.png").exists()
     output = capsys.readouterr().out
     assert "notes.txt is not a picture" in output
-    assert f"{pictures / 'J'} is left out" in output
-    assert "pictures right" in output
-    assert "variants" not in output
-    assert (copied / "evaluation" / "images-hands" / "hardest.png").exists()
+    assert output.count("'J' is not one of the letters ABK") == 1
 
 
-def test_pictures_of_any_size_and_mode_keep_letter_and_name(tmp_path: Path):
-    for letter, mode, size in (("A", "RGB", (640, 480)), ("k", "RGBA", (10, 90)), ("Y", "L", (28, 28))):
-        (tmp_path / letter).mkdir()
-        Image.new(mode, size).save(tmp_path / letter / "x.png")
-    (tmp_path / "A" / ".hidden").touch()
-    found = read_image_folder(tmp_path)
-    assert found.images.shape == (3, 28, 28)
-    assert [LETTERS[label] for label in found.labels] == ["A", "Y", "K"]
-    assert found.names == ["A/x.png", "Y/x.png", "k/x.png"]
-    assert found.problems == []
+def test_two_runs_are_compared_if_they_scored_the_same_rows(run: Path, dataset: SignDataset, capsys: Capture):
+    labels, photos = dataset.test.labels.tolist(), dataset.test.photos.tolist()
+    wrong = make_predictions(labels, [(label + 1) % 3 for label in labels], photos, num_classes=3)
+    paths = [str(run), str(write_run(run.with_name("wrong"), wrong, data_fingerprint=dataset.fingerprint))]
+    evaluate.main(paths)
+    output = capsys.readouterr().out
+    assert f"A: {paths[0]}, B: {paths[1]}" in output
+    assert "A is better: A − B is +97.22 pp" in output
+    evaluate.main([*paths, "--json"])
+    report = json.loads(capsys.readouterr().out)
+    assert (report["photos_wrong_only_A"], report["photos_wrong_only_B"], report["run_B"]) == (0, 18, paths[1])
+    assert report["mcnemar_p"] == pytest.approx(2 / 2**18)
+    fewer = write_run(run.with_name("fewer"), wrong.take(np.arange(2)), data_fingerprint=dataset.fingerprint)
+    with pytest.raises(SystemExit, match=r"^Error: the runs scored different rows \(36 and 2, 2 in both\)"):
+        evaluate.main([str(run), str(fewer)])
+    with pytest.raises(SystemExit, match=r"^Error: .* were trained on different data"):
+        evaluate.main([str(run), str(write_run(run.with_name("other"), wrong))])
 
 
-def test_a_folder_without_letters_or_without_pictures_is_one_sentence(tmp_path: Path):
-    with pytest.raises(DataError, match="is not a folder"):
-        read_image_folder(tmp_path / "no")
-    (tmp_path / "AB").mkdir()
-    with pytest.raises(DataError, match="no sub-folder named after a letter"):
-        read_image_folder(tmp_path)
-    (tmp_path / "B").mkdir()
-    (tmp_path / "B" / "x.png").touch()
-    with pytest.raises(DataError, match=r"holds no picture that can be read: .*x\.png is empty"):
-        read_image_folder(tmp_path)
-
-
-def test_json_is_all_that_is_printed_when_asked_for(copied: Path, capsys):
-    evaluate.main([str(copied), "--split", "val", "--json"])
-    printed = json.loads(capsys.readouterr().out)
-    assert printed == report(copied / "evaluation" / "val")
-    assert printed["scored"] == "val"
-
-
-def test_stored_logits_are_reported_without_the_data(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delenv("SIGN_MNIST_DIR", raising=False)
-    data = DataConfig(root=str(tmp_path / "gone"), cache_dir=str(tmp_path / "cache"))
-    run = fake_run(tmp_path / "run", predictions_of([0, 0, 1], [0, 2, 1], [0, 0, 1]), Config(data=data))
-    evaluate.main([str(run)])
-    assert "hardest.png is left out: " in capsys.readouterr().out
-    assert not (run / "evaluation" / "test" / "hardest.png").exists()
-    assert report(run / "evaluation" / "test")["errors"] == 1
-
-
-def moved(copied: Path, tmp_path: Path) -> RunDirectory:
-    """A run whose configuration names folders that are no more."""
-    text = (copied / "config.yaml").read_text().splitlines()
-    folders = {"  root:": tmp_path / "gone", "  cache_dir:": tmp_path / "new_cache"}
-    for key, folder in folders.items():
-        text = [f"{key} {folder}" if line.startswith(key) else line for line in text]
-    (copied / "config.yaml").write_text("\n".join(text))
-    return scoring.open_run(copied)
-
-
-def test_data_that_moved_are_found_through_the_environment(
-    copied: Path, tmp_path: Path, tiny_root: Path, dataset: SignDataset, monkeypatch: pytest.MonkeyPatch
-):
-    run = moved(copied, tmp_path)
-    monkeypatch.setenv("SIGN_MNIST_DIR", str(tiny_root))
-    assert scoring.load_data(run).fingerprint == dataset.fingerprint
-
-
-def test_other_data_in_the_same_place_are_refused(copied: Path):
-    run = scoring.open_run(copied)
-    run.result.data_fingerprint = "f" * 64
-    with pytest.raises(DataError, match="are not those of"):
-        scoring.load_data(run)
-
-
-def test_photographs_are_those_of_the_data_module(trained: Path, dataset: SignDataset):
-    rows, _ = scoring.predictions(scoring.open_run(trained), "test")
-    config = scoring.stored_config(trained)
-    assert np.array_equal(rows.photograph, source.photographs(dataset, config.data, "test"))
-
-
-def test_a_run_without_validation_has_no_val_rows(tmp_path: Path):
-    run = fake_run(tmp_path / "run", None, Config(data=DataConfig(val_split="none")))
-    with pytest.raises(UserError, match="use --split test"):
-        evaluate.evaluate_split(scoring.open_run(run), "val")
-
-
-@pytest.mark.parametrize("damage", ["missing", "torn"])
-def test_a_checkpoint_that_is_no_more_is_one_sentence(copied: Path, pictures: Path, damage: str):
-    checkpoint = copied / "checkpoints" / "best.ckpt"
-    if damage == "missing":
-        checkpoint.unlink()
-    else:
-        checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
-    with pytest.raises(SystemExit, match=r"^Error: .*best\.ckpt (does not exist|cannot be read).*"):
-        evaluate.main([str(copied), "--images", str(pictures)])
-
-
-def test_what_is_no_run_is_one_sentence(tmp_path: Path):
-    with pytest.raises(SystemExit, match=r"^Error: .* is not a directory"):
-        evaluate.main([str(tmp_path / "no")])
-    with pytest.raises(SystemExit, match=r"^Error: .*result\.json does not exist"):
-        evaluate.main([str(tmp_path)])
-    assert list(tmp_path.iterdir()) == []
+def test_errors_are_one_sentence(run: Path, tmp_path: Path, data: DataConfig):
+    without_val = write_run(tmp_path / "without", None, config={"data": {"val_split": "none"}})
+    other = write_run(tmp_path / "other", None, config={"data": vars(data) | {"synthetic": {}}})
+    (tmp_path / "empty" / "B").mkdir(parents=True)
+    (tmp_path / "empty" / "B" / "x.png").touch()
+    cases = {
+        (without_val, "--split", "val"): r"no validation rows \(data.val_split=none\): use --split test",
+        (other,): r"the data found .* are not those of .*: point SIGN_MNIST_DIR at those",
+        (run, "--split", "val"): r"best\.ckpt does not exist",
+        (run, "--images", tmp_path / "no"): "holds no picture that can be read",
+        (run, "--images", tmp_path / "empty"): r"holds no picture that can be read.*x\.png is empty",
+        (write_run(tmp_path / "failed", None, status="failed"),): "is not done but failed",
+        (tmp_path,): r"result\.json does not exist",
+    }
+    for arguments, message in cases.items():
+        with pytest.raises(SystemExit, match=f"^Error: .*{message}"):
+            evaluate.main([str(argument) for argument in arguments])

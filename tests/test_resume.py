@@ -1,85 +1,169 @@
-from contextlib import suppress
+"""Runs that are cut off, and the same command again: the same bits as a run that was left alone."""
+
+import errno
+import os
+import re
+import shlex
+import shutil
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import pytorch_lightning as pl
-import torch
-from stopped_runs import Stop, assert_same, rows, stop_before
+from omegaconf import DictConfig
 
-from sign_cnn.runs.results import Result
+from scripts.kill_and_resume import differences
+from sign_cnn.errors import UserError
+from sign_cnn.models.classifier import SignClassifier
+from sign_cnn.runs import Result, load_config
 from sign_cnn.train import train
-from sign_cnn.training.callbacks import NamedCheckpoint
 
-EPOCHS = 4
 
+class Stop(Exception):
+    pass
+
+
+def act_in(patched: pytest.MonkeyPatch, epoch: int, act: Callable[[], None], seed: int = 0) -> None:
+    """Call `act` in the third step of an epoch (from 0) of runs with this seed."""
+    original = SignClassifier.training_step
+
+    def training_step(self, batch, batch_idx):
+        if (self.current_epoch, batch_idx, self.trainer.datamodule.seed) == (epoch, 2, seed):
+            act()
+        return original(self, batch, batch_idx)
+
+    patched.setattr(SignClassifier, "training_step", training_step)
+
+
+def train_until(epoch: int, cfg: DictConfig) -> None:
+    def stop() -> None:
+        raise Stop
+
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(Stop):
+        act_in(patched, epoch, stop)
+        train(cfg)
+
+
+ALL = "augment=full model.dropout=0.2 scheduler=one_cycle callbacks=[default,early_stopping,ema] callbacks.ema.decay=.9"
+SCHEDULER = "+scheduler._partial_=true +scheduler._target_=torch.optim.lr_scheduler"
 CHOICES = [
-    "augment=full model.dropout=0.2 scheduler=one_cycle scheduler.warmup_epochs=1",
-    "optimizer=adam data.val_split=burst scheduler=one_cycle scheduler.interval=epoch scheduler.warmup_epochs=2",
-    "optimizer=adamw data.val_split=random trainer.ema_decay=0.9 trainer.patience=3 scheduler.warmup_epochs=1",
-    "optimizer=adamw data.val_split=none model.dropout=0.2 scheduler=cosine",
-    "optimizer=sgd model.batch_norm=true trainer.ema_decay=0.9 scheduler=cosine scheduler.interval=epoch",
-    "optimizer=sgd augment=full trainer.patience=2 optimizer.lr=1e-12 trainer.gradient_clip=1 trainer.monitor=val/acc",
-    "optimizer=adamw trainer.precision=bf16-mixed trainer.gradient_clip=1",
+    ALL,
+    "optimizer=sgd augment=full callbacks=[default,early_stopping] callbacks.early_stopping.patience=1 optimizer.lr=0",
+    "optimizer=adamw data.val_split=none model.dropout=0.2 scheduler=cosine data.epoch_rows=200",
+    "optimizer=sgd model.batch_norm=true callbacks=[default,ema] monitor=val/acc trainer.precision=bf16-mixed",
+    f"{SCHEDULER}.StepLR +scheduler.step_size=1 +trainer.accumulate_grad_batches=4 data.val_split=random",
+    f"{SCHEDULER}.ReduceLROnPlateau +scheduler.patience=0 optimizer.lr=0.1 trainer.gradient_clip_val=1",
 ]
-"""Every optimiser, schedule, interval and split; with and without averages, patience, dropout and augmentation."""
 
 
-@pytest.mark.filterwarnings("ignore:A `OneCycleLR` scheduler is using")
 @pytest.mark.parametrize("choice", CHOICES)
-def test_a_run_stopped_at_every_epoch_end_goes_on_to_the_same_bits(choice: str, make_config, tmp_path: Path):
-    overrides = [*choice.split(), f"trainer.max_epochs={EPOCHS}", "trainer.threads=1"]
-    whole = train(make_config(*overrides), tmp_path / "whole")
-    for epoch in range(1, whole.epochs):
-        with pytest.MonkeyPatch.context() as patched, pytest.raises(Stop):
-            stop_before(patched, epoch)
-            train(make_config(*overrides), tmp_path / "parts")
-        assert Result.read(tmp_path / "parts" / "result.json").status == "failed"
-        assert len(rows(tmp_path / "parts" / "metrics.csv")) == epoch
-    assert train(make_config(*overrides), tmp_path / "parts").status == "done"
-    assert_same(tmp_path / "whole", tmp_path / "parts")
+def test_a_run_stopped_in_every_epoch_goes_on_to_the_same_bits(choice: str, make_config, tmp_path):
+    overrides = [*choice.split(), "trainer.max_epochs=3"]
+    whole, parts = (make_config(*overrides, f"run_dir={tmp_path / name}") for name in ("whole", "parts"))
+    epochs = train(whole).epochs
+    for epoch in range(epochs):
+        train_until(epoch, parts)
+        assert Result.load(tmp_path / "parts" / "result.json").status == "failed"
+    assert train(parts).epochs == epochs
+    assert differences(tmp_path / "whole", tmp_path / "parts") == []
 
 
-def test_the_choices_hold_every_one_there_is():
-    words = " ".join(CHOICES).split()
-    for group, kinds in {"optimizer": ("adam", "adamw", "sgd"), "scheduler": ("cosine", "one_cycle")}.items():
-        assert {f"{group}={kind}" for kind in kinds} <= set(words)
-    assert {f"data.val_split={kind}" for kind in ("burst", "random", "none")} <= set(words)
+def test_a_run_stopped_at_any_of_its_writes_goes_on_to_the_same_bits(make_config, tmp_path, monkeypatch):
+    train(make_config(*ALL.split(), f"run_dir={tmp_path / 'whole'}"))
+    original, left = os.fsync, 0
+
+    def fsync(number: int) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Stop
+        original(number)
+
+    monkeypatch.setattr("os.fsync", fsync)
+    for write in range(10):  # config, result; metrics and two checkpoints of each epoch; predictions, result
+        parts = make_config(*ALL.split(), f"run_dir={tmp_path / f'parts{write}'}")
+        left = write
+        with pytest.raises(Stop):
+            train(parts)
+        left = 10
+        train(parts)
+        assert differences(tmp_path / "whole", Path(parts.run_dir)) == []
 
 
-def test_a_run_that_was_moved_goes_on_with_its_best_epoch(tmp_path: Path):
-    saved, moved = (NamedCheckpoint(tmp_path / place, "best", "val/acc") for place in ("here", "there"))
-    score, path = torch.tensor(0.9), str(tmp_path / "here" / "best.ckpt")
-    saved.best_model_score = saved.kth_value = score
-    saved.best_model_path = saved.kth_best_model_path = path
-    saved.best_k_models = {path: score}
-    moved.load_state_dict(saved.state_dict())
-    assert moved.best_k_models == {str(tmp_path / "there" / "best.ckpt"): score}
-    trainer = pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
-    assert not moved.check_monitor_top_k(trainer, torch.tensor(0.8))
-    assert moved.check_monitor_top_k(trainer, torch.tensor(0.95))
+@pytest.mark.parametrize("options", ["augment=full model.dropout=0.2", "callbacks=[default,ema] optimizer=sgd"])
+def test_more_epochs_continue_a_done_run_to_the_bits_of_a_run_of_that_length(options, make_config, tmp_path):
+    cfg = make_config(*options.split(), "trainer.max_epochs=1")
+    train(cfg)
+    cfg.trainer.max_epochs = 3
+    assert train(cfg).epochs == 3
+    train(make_config(*options.split(), "trainer.max_epochs=3", f"run_dir={tmp_path / 'whole'}"))
+    assert differences(tmp_path / "whole", tmp_path / "run") == []
+    scheduled = ["scheduler=one_cycle", f"run_dir={tmp_path / 'scheduled'}"]
+    train(make_config(*scheduled, "trainer.max_epochs=1"))
+    with pytest.raises(UserError, match=r"schedule is laid out for the old length.*choose another name"):
+        train(make_config(*scheduled, "trainer.max_epochs=2"))
 
 
-def test_a_run_that_failed_while_it_ended_ends_without_training_again(make_config, tmp_path: Path):
+def test_a_moved_run_goes_on_to_the_same_bits(make_config, tmp_path):
+    """Also when no later epoch is better, so that the best checkpoint is the one that was moved."""
+    overrides = ["trainer.max_epochs=3", "optimizer.lr=20"]
+    assert train(make_config(*overrides, f"run_dir={tmp_path / 'whole'}")).best_epoch == 1
+    train_until(2, make_config(*overrides))
+    shutil.move(tmp_path / "run", tmp_path / "elsewhere")
+    train(make_config(*overrides, f"run_dir={tmp_path / 'elsewhere'}"))
+    assert differences(tmp_path / "whole", tmp_path / "elsewhere") == []
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_fails_the_run_in_a_sentence_and_the_same_command_goes_on(tiny_overrides, command_line, capfd):
+    def full(number: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("sign_cnn.training.outcome.finish", lambda *_: 1 / 0)
-        with suppress(ZeroDivisionError):
-            train(make_config(), tmp_path / "parts")
-    table = rows(tmp_path / "parts" / "metrics.csv")
-    train(make_config(), tmp_path / "whole")
-    train(make_config(), tmp_path / "parts")
-    assert rows(tmp_path / "parts" / "metrics.csv") == table
-    assert_same(tmp_path / "whole", tmp_path / "parts")
+        act_in(patched, 1, lambda: patched.setattr("os.fsync", full))
+        message = str(command_line(*tiny_overrides))
+    assert re.fullmatch(r"Error: \S+: No space left on device; free some space and run the same command again", message)
+    assert "Traceback" not in capfd.readouterr().err
+    assert command_line(*tiny_overrides) == 0
 
 
-def test_a_run_is_repeated_from_what_it_stored(tiny_overrides: list[str], command_line, tmp_path: Path):
-    runs = tmp_path / "outputs" / "runs"
-    given = [*tiny_overrides, "augment=full", "model.dropout=0.2", "trainer.threads=1", "seed=0"]
-    assert command_line(*given, "name=first") == 0
-    assert command_line("--config-dir", str(runs / "first"), "--config-name", "config", "name=from_config") == 0
-    stored = Result.read(runs / "first" / "result.json")
-    assert command_line(*stored.overrides, "name=from_overrides") == 0
-    for name in ("from_config", "from_overrides"):
-        assert_same(runs / "first", runs / name)
-        assert Result.read(runs / name / "result.json").name == name
-    assert stored.seed == 0
-    assert all((stored.versions, stored.machine, stored.config_hash, stored.data_fingerprint))
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_run_says_which_command_continues_it(number, tiny_overrides, command_line, capfd):
+    """A run without a name is told the one it was given."""
+    given = [*(item for item in tiny_overrides if not item.startswith("name=")), "model.dropout=0.2"]
+    with pytest.MonkeyPatch.context() as patched:
+        act_in(patched, 1, lambda: os.kill(os.getpid(), number))
+        assert command_line(*given) == 128 + number
+    (run,) = Path("outputs/runs").iterdir()
+    assert Result.load(run / "result.json").status == "interrupted"
+    said = capfd.readouterr().err
+    assert "Traceback" not in said
+    command = shlex.split(said.partition("Interrupted. To continue: python -m sign_cnn.train ")[2])
+    assert command == [*given, f"name={run.name}"]
+    assert command_line(*command) == command_line(*given, "name=whole") == 0
+    assert differences(Path("outputs/runs/whole"), run) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_sweep_keeps_what_is_done(number, tiny_overrides, command_line, capfd):
+    sweep = ["-m", *tiny_overrides, "seed=0,1,2"]
+    with pytest.MonkeyPatch.context() as patched:
+        act_in(patched, 1, lambda: os.kill(os.getpid(), number), seed=1)
+        assert command_line(*sweep) == 128 + number
+    results = sorted(Path("outputs/sweeps/tiny").glob("*/result.json"))
+    assert [Result.load(path).status for path in results] == ["done", "interrupted"]
+    assert "Traceback" not in capfd.readouterr().err
+    assert command_line(*sweep) == 0
+    done = re.findall(r"epoch \d/2", Path("outputs/sweeps/tiny/seed=1/train.log").read_text())
+    assert done == ["epoch 1/2", "epoch 2/2"]
+
+
+def test_a_run_is_repeated_from_what_it_stored(tiny_overrides, command_line):
+    first, second, third = (Path("outputs/runs", name) for name in ("first", "second", "third"))
+    assert command_line(*tiny_overrides, "augment=full", "model.dropout=0.2", "name=first") == 0
+    assert command_line(*Result.load(first / "result.json").overrides, "name=second") == 0
+    cfg, before = load_config(first), (first / "checkpoints" / "best.ckpt").stat().st_mtime_ns
+    cfg.run_dir = str(third)
+    train(cfg)
+    assert differences(first, second) == differences(first, third) == []
+    assert (first / "checkpoints" / "best.ckpt").stat().st_mtime_ns == before

@@ -1,245 +1,164 @@
-import csv
 import json
 import re
-import shutil
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-import rich
-from fake_runs import fake_run, judged_run
+from fake_runs import write_run
+from fake_sweeps import PHOTOS, rank, write_first_wrong, write_job, write_plan
+from filelock import FileLock
 
-from sign_cnn import summarize
-from sign_cnn.runs.study import Study
-from sign_cnn.summary import figures as summary_figures
-
-PHOTOGRAPHS = np.repeat(np.arange(60), 5)
-
-
-def sweep(folder: Path, *, depths: tuple[int, ...] = (3, 2), seconds: float = 1.0) -> Path:
-    """Twelve jobs, of which one failed and one is missing."""
-    planned = []
-    for depth in depths:
-        for downsample in ("max_pool", "strided_conv"):
-            for seed in range(3):
-                name = f"depth={depth},kernel_size=3,downsample={downsample},seed={seed}"
-                planned.append(name)
-                if (depth, downsample, seed) == (2, "strided_conv", 1):
-                    fake_run(folder / name, None, status="failed", error="out of memory")
-                elif (depth, downsample, seed) != (2, "strided_conv", 2):
-                    wrong = 60 * (3 - depth) + (downsample == "strided_conv") + seed
-                    costs = {"num_params": 1000 * depth, "macs": 10_000 * depth, "fit_seconds": seconds * depth}
-                    judged_run(folder / name, np.arange(300) >= wrong, PHOTOGRAPHS, test_acc=0.123456, **costs)
-    Study(folder.name, "python -m sign_cnn.train -m sweep=s", planned).add_to(folder)
-    return folder
+from sign_cnn import summarize as command
+from sign_cnn.summarize import summarize
 
 
 @pytest.fixture
-def no_figures(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(summary_figures, "draw", id)
+def folder(tmp_path: Path) -> Path:
+    """Twelve jobs of four configurations, of which one failed and one is missing."""
+    names = [f"depth={d},downsample={s},seed={i}" for d in (3, 2) for s in ("max_pool", "strided") for i in range(3)]
+    write_plan(tmp_path / "s", *names)
+    for name in names[:-2]:
+        wrong = 20 * ("depth=2" in name) + ("strided" in name) + int(name[-1])
+        costs = {"macs": 1_000_000 * int(name[6]), "num_params": 1000, "fit_seconds": 2.5}
+        write_first_wrong(tmp_path / "s" / name, wrong, test_acc=0.123456, **costs)
+    write_run(tmp_path / "s" / names[-2], None, status="failed", error="out of memory")
+    return tmp_path / "s"
 
 
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def console(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
-    monkeypatch.setenv("COLUMNS", str(width))
-    monkeypatch.setattr(rich, "_console", None)
-
-
-@pytest.mark.usefixtures("no_figures")
-def test_results_are_one_line_a_configuration_in_shares(tmp_path: Path):
-    folder = sweep(tmp_path / "s")
-    summarize.write(folder, final=True)
-    first, _, third, fourth = rows(folder / "results.csv")
-    assert list(first) == [
-        "rank", "depth", "kernel_size", "downsample", "seeds", "val_acc", "val_acc_sd", "val_loss", "val_originals",
-        "val_originals_wrong", "num_params", "macs", "fit_seconds", "difference", "difference_low", "difference_high",
-        "verdict", "status",
+def test_every_job_has_a_status(tmp_path: Path):
+    write_first_wrong(tmp_path / "depth=1", 0)
+    write_run(tmp_path / "depth=2", None, status="failed", error="28 → 14 → 0")
+    for depth, status in ((3, "running"), (4, "running"), (5, "interrupted")):
+        write_run(tmp_path / f"depth={depth}", None, status=status)
+    (tmp_path / "depth=6").mkdir()  # begun, but no result yet
+    write_plan(tmp_path, "depth=7", "depth=6", "depth=1")
+    with FileLock(tmp_path / "depth=3" / ".lock"), FileLock(tmp_path / "depth=6" / ".lock"):
+        summary = summarize(tmp_path)
+    assert (summary.jobs["job"].str[-1] + " " + summary.jobs["status"]).tolist() == [
+        "7 missing", "6 running", "1 done", "2 failed", "3 running", "4 interrupted", "5 interrupted"
     ]  # fmt: skip
-    assert (first["rank"], first["depth"], first["downsample"], first["seeds"]) == ("1", "3", "max_pool", "3")
-    assert (first["val_acc"], first["val_acc_sd"], first["difference"]) == ("0.996667", "0.003333", "")
-    assert (first["verdict"], third["verdict"]) == ("best", "worse")
-    assert (fourth["status"], fourth["val_acc_sd"]) == ("1 done, 1 failed, 1 missing", "")
-    assert float(third["difference"]) == pytest.approx(-0.2)
-    assert float(third["difference_high"]) < 0
-
-
-def test_jobs_are_one_line_each_in_the_order_of_the_sweep(tmp_path: Path):
-    folder = sweep(tmp_path / "s")
-    summarize.write(folder, final=False)
-    found = rows(folder / "jobs.csv")
-    assert [job["job"] for job in found] == Study.read(folder).jobs
-    assert (found[0]["depth"], found[0]["seed"], found[0]["status"], found[0]["macs"]) == ("3", "0", "done", "30000")
-    assert [job["error"] for job in found if job["status"] == "failed"] == ["out of memory"]
-    assert [(job["seed"], job["val_acc"]) for job in found if job["status"] == "missing"] == [("2", "")]
-
-
-@pytest.mark.usefixtures("no_figures")
-def test_the_same_results_give_the_same_bytes_but_for_seconds(tmp_path: Path):
-    first, second = sweep(tmp_path / "a" / "s"), sweep(tmp_path / "b" / "s", seconds=7.0)
-    for folder in (first, second):
-        summarize.write(folder, final=True)
-    again = (first / "results.csv").read_bytes()
-    summarize.write(first, final=True)
-    assert (first / "results.csv").read_bytes() == again
-    one, other = rows(first / "results.csv"), rows(second / "results.csv")
-    assert one != other
-    for line in [*one, *other]:
-        del line["fit_seconds"]
-    assert one == other
-
-
-def test_quick_reads_results_alone_and_compares_nothing(tmp_path: Path):
-    folder = sweep(tmp_path / "s")
-    for path in folder.glob("*/predictions.npz"):
-        path.write_bytes(b"")
-    summary = summarize.write(folder, final=False)
-    assert summary.configurations[0].status == "3 done"
-    assert not (folder / "figures").exists()
-    first = rows(folder / "results.csv")[0]
-    assert (first["val_acc"], first["difference"], first["verdict"]) == ("0.996667", "", "")
-    assert "Differences and their intervals come with the summary at the end." in (folder / "results.md").read_text()
-
-
-def test_the_page_says_what_matters_and_never_what_the_test_set_says(tmp_path: Path):
-    folder = sweep(tmp_path / "s")
-    summarize.write(folder, final=True)
-    page = (folder / "results.md").read_text()
-    assert page.startswith("# s\n\n```\npython -m sign_cnn.train -m sweep=s\n```\n")
-    assert "Levels differ beyond their intervals for depth (3: 99.50 %, 2: 79.67 %), not for downsample." in page
-    assert "The best is `depth=3, downsample=max_pool`; another one ties with it." in page
-    assert "12 jobs: 10 done, 1 failed, 1 missing." in page
-    assert "from 1 to 3 finished seeds" in page
-    assert "`depth=2,kernel_size=3,downsample=strided_conv,seed=1` failed: out of memory" in page
-    assert "![Main effects](figures/main_effects.png)" in page
-    assert "12.35" not in page
-    assert "test_acc" not in (folder / "results.csv").read_text()
-
-
-@pytest.mark.usefixtures("no_figures")
-@pytest.mark.parametrize("validated", [True, False])
-def test_of_one_configuration_the_test_set_is_shown(
-    tmp_path: Path, validated: bool, capsys: pytest.CaptureFixture[str]
-):
-    for seed, share in enumerate((0.97, 0.98)):
-        run = tmp_path / "s" / f"seed={seed}"
-        if validated:
-            judged_run(run, np.ones(300, bool), PHOTOGRAPHS, test_acc=share)
-        else:
-            fake_run(run, None, test_acc=share)
-    summarize.show(summarize.write(tmp_path / "s", final=True))
-    for text in (capsys.readouterr().out, (tmp_path / "s" / "results.md").read_text()):
-        assert "97.50 ± 0.71" in text
-        assert "nothing to choose" in " ".join(text.split())
-
-
-@pytest.mark.usefixtures("no_figures")
-def test_the_cheapest_of_those_as_good_as_the_best_is_named(tmp_path: Path):
-    for depth in (1, 2, 3):
-        judged_run(tmp_path / f"depth={depth}", np.arange(300) >= 4 - depth, PHOTOGRAPHS, macs=2_000_000 * depth)
-    assert (
-        "The best is `depth=3`; all 2 others tie with it. As good as the best by this evidence: `depth=1` "
-        "(99.00 % against 99.67 %) with 2.00 M MACs in place of 6.00 M, the cheapest of them."
-    ) in summarize.write(tmp_path, final=True).paragraph
-
-
-@pytest.mark.parametrize("width", [80, 120])
-@pytest.mark.usefixtures("no_figures")
-def test_the_console_shows_the_table_without_breaking_words(
-    tmp_path: Path, width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
-    console(monkeypatch, width)
-    folder = sweep(tmp_path / "s")
-    summarize.main([str(folder)])
-    output = capsys.readouterr().out
-    lines = output.splitlines()[:-1]
-    assert max(map(len, lines)) <= width
-    for word in ("depth", "downsample", "accuracy,", "verdict", "strided_conv", "99.67 ± 0.33", "worse"):
-        assert word in output
-    assert all(re.search(rf"\b{state}\b", output) for state in ("1 done", "1 failed", "1 missing"))
-    assert "kernel" not in output.split("Levels differ")[0]  # of one value: it goes first
-    assert "Written to" in output
-
-
-def test_the_console_shows_twenty_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    for width in range(23):
-        judged_run(tmp_path / f"width={width}", np.arange(300) >= width, PHOTOGRAPHS)
-    summarize.main([str(tmp_path), "--quick"])
-    output = capsys.readouterr().out
-    assert "… 3 more in results.md" in output
-    assert output.count("│ ") >= 20
-    assert len(rows(tmp_path / "results.csv")) == 23
-
-
-@pytest.mark.usefixtures("no_figures")
-def test_nothing_but_seeds_is_called_by_the_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    for seed in range(2):
-        judged_run(tmp_path / "seeds" / f"seed={seed}", np.arange(300) >= seed, PHOTOGRAPHS)
-    summarize.main([str(tmp_path / "seeds")])
-    assert "│ seeds " in capsys.readouterr().out
-    assert "| 1 | seeds | 2 | 99.83 ± 0.24 |" in (tmp_path / "seeds" / "results.md").read_text()
-
-
-def test_several_may_summarise_at_once(tmp_path: Path):
-    folder = sweep(tmp_path / "s")
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: summarize.write(folder, final=False), range(12)))
-    assert len(rows(folder / "results.csv")) == 4
-    assert list(folder.glob(".*.tmp")) == []
-
-
-@pytest.mark.usefixtures("no_figures")
-def test_a_planned_sweep_of_which_nothing_ran_has_a_table(tmp_path: Path):
-    Study("s", jobs=["depth=2", "depth=1"]).add_to(tmp_path)
-    summarize.write(tmp_path, final=True)
-    assert [(row["rank"], row["depth"], row["status"]) for row in rows(tmp_path / "results.csv")] == [
-        ("", "2", "1 missing"), ("", "1", "1 missing"),
-    ]  # fmt: skip
+    assert summary.notes[-1] == "depth=2: 28 → 14 → 0"
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (Path.parent.fget, "is not a folder"),
-        (lambda folder: folder.write_text("x"), "is not a folder"),
-        (lambda folder: folder.mkdir(), "holds no run"),
-        (lambda folder: (folder.mkdir(), (folder / "study.json").write_text("{")), r"study\.json is damaged"),
-    ],
-)
-def test_what_cannot_be_summarised_is_one_sentence_and_nothing_is_left(tmp_path: Path, make, message: str):
-    make(tmp_path / "s")
-    before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(SystemExit, match=f"^Error: .*{message}"):
-        summarize.main([str(tmp_path / "s")])
-    assert sorted(tmp_path.rglob("*")) == before
+    ("file", "content"),
+    [("result.json", b""), ("result.json", b"[]"), ("result.json", b"\x80"), ("predictions.npz", b"no archive"),
+     ("predictions.npz", None)],
+)  # fmt: skip
+def test_a_damaged_file_counts_as_failure_and_breaks_nothing(tmp_path: Path, file: str, content: bytes | None):
+    write_first_wrong(tmp_path / "depth=1", 3)
+    path = write_first_wrong(tmp_path / "depth=2", 2) / file
+    path.unlink() if content is None else path.write_bytes(content)
+    summary = summarize(tmp_path)
+    assert summary.table["status"].to_dict() == {"depth=1": "done", "depth=2": "1 failed"}
+    assert file in summary.notes[-1]
 
 
-@pytest.mark.usefixtures("no_figures")
-def test_a_job_found_beside_the_planned_ones_counts(tmp_path: Path):
-    folder = sweep(tmp_path / "s")
-    job = next(folder.glob("depth=3*seed=0"))
-    stored = json.loads((job / "result.json").read_text())
-    shutil.copytree(job, folder / job.name.replace("seed=0", "seed=7"))
-    (job / "result.json").write_text(json.dumps(stored | {"from_a_later_version": 1}))
-    assert summarize.write(folder, final=True).configurations[0].status == "4 done"
+def test_seeds_of_a_configuration_are_one_line(tmp_path: Path):
+    write_first_wrong(tmp_path / "depth=1,seed=0", 10, num_params=5, macs=7, fit_seconds=2.0)
+    write_first_wrong(tmp_path / "seed=1,depth=1", 20, num_params=5, macs=7, fit_seconds=4.0)  # in another order
+    write_first_wrong(tmp_path / "seed=0,depth=1", 50)  # the same again, which counts once
+    write_run(tmp_path / "depth=1,seed=2", None, status="failed", error="e")
+    table = rank(tmp_path)
+    assert table["val_acc"].tolist() == pytest.approx([0.85])
+    assert table["val_acc_sd"].tolist() == pytest.approx([np.std([0.9, 0.8], ddof=1)])
+    columns = ["seeds", "val_photos", "val_photos_wrong", "num_params", "macs", "fit_seconds", "status"]
+    assert table[columns].to_numpy().tolist() == [[2, 20, 3, 5, 7, 3, "3 done, 1 failed"]]
 
 
-def test_neither_torch_nor_hydra_is_loaded_and_matplotlib_only_to_draw(tmp_path: Path):
-    folder = sweep(tmp_path / "s")
-    code = f"""
-import sys
-from sign_cnn import summarize
-summarize.main([{str(folder)!r}, "--quick"])
-quick = sorted(m for m in ("torch", "pytorch_lightning", "hydra", "matplotlib") if m in sys.modules)
-summarize.main([{str(folder)!r}])
-final = sorted(m for m in ("torch", "pytorch_lightning", "hydra", "matplotlib") if m in sys.modules)
-print(quick, final)
-"""
-    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert output.splitlines()[-1] == "[] ['matplotlib']"
+def test_configurations_are_ranked_by_accuracy_photos_loss_and_macs_and_never_by_test(tmp_path: Path):
+    for name, wrong, loss, macs in (("e", 20, 0.1, 1), ("d", 10, 0.5, 10), ("c", 10, 0.5, 5), ("b", 10, 0.4, 10)):
+        write_first_wrong(tmp_path / f"model={name}", wrong, val_loss=loss, macs=macs, test_acc=wrong / 20)
+    write_job(tmp_path / "model=a", np.arange(100) % 10 > 0, val_loss=0.9, macs=99)  # no photo wholly wrong
+    write_run(tmp_path / "model=0", None, status="failed", error="e")
+    assert list(rank(tmp_path)["model"]) == ["a", "b", "c", "d", "e", "0"]
+
+
+def write_folds(folder: Path, name: str, wrong: list[int], seed: int = 0) -> None:
+    """Folds of 10, 30 and 60 rows; of each the first are wrong."""
+    for fold, missed in enumerate(wrong):
+        rows = np.arange(*[(0, 10), (10, 40), (40, 100)][fold])
+        path, config = folder / f"{name},fold={fold},seed={seed}", {"seed": seed, "data": {"fold": fold, "folds": 3}}
+        write_job(path, rows >= rows[0] + missed, PHOTOS[rows], rows, config=config)
+
+
+def test_folds_are_pooled_over_their_rows_before_seeds_are_averaged(tmp_path: Path):
+    write_folds(tmp_path, "depth=1", [5, 3, 0])
+    write_folds(tmp_path, "depth=1", [0, 0, 12], seed=1)
+    row = rank(tmp_path).loc["depth=1"]
+    assert (row["val_acc"], row["val_acc_sd"]) == pytest.approx((0.9, np.std([0.92, 0.88], ddof=1)))
+    assert row[["seeds", "val_photos", "val_photos_wrong"]].tolist() == [2, 20, (1 + 1 + 2) / 2]
+
+
+def test_what_misses_folds_is_ranked_below_and_marked(tmp_path: Path):
+    write_folds(tmp_path, "depth=1", [5, 3, 0])
+    write_folds(tmp_path, "depth=1", [0, 0], seed=1)  # of no account until its third fold is done
+    write_folds(tmp_path, "depth=2", [0, 0])
+    table = rank(tmp_path)
+    assert table["val_acc"].tolist() == pytest.approx([0.92, 1])
+    assert table[["seeds", "verdict", "status"]].to_numpy().tolist() == [
+        [1, "best", "done"],
+        [1, "other rows", "incomplete"],
+    ]
+
+
+def test_verdicts_follow_the_intervals_and_other_rows_are_not_compared(tmp_path: Path):
+    photos = np.repeat(np.arange(100), 10)
+    for name, wrong in (("a", 3), ("b", 4), ("c", 40)):
+        write_job(tmp_path / f"model={name}", photos >= wrong, photos)
+    write_job(tmp_path / "model=d", photos >= 50, photos, np.arange(1000) + 5)
+    write_job(tmp_path / "model=e", photos >= 60, photos, data_fingerprint="f" * 64)
+    table = rank(tmp_path)
+    assert table["verdict"].tolist() == ["best", "tie", "worse", "other rows", "other rows"]
+    assert table["delta"].dropna().tolist() == pytest.approx([-0.01, -0.37])
+
+
+def test_without_validation_rows_nothing_is_ranked(tmp_path: Path):
+    for depth in (2, 1):
+        write_run(tmp_path / f"depth={depth}", None, macs=3, config={"data": {"val_split": "none"}})
+    table = summarize(tmp_path).table
+    assert table[["seeds", "macs", "verdict", "status"]].to_numpy().tolist() == [[1, 3, "–", "done"]] * 2
+
+
+def test_the_files_hold_a_line_per_configuration_and_per_job(folder: Path):
+    summarize(folder)
+    lines, jobs = (pd.read_csv(folder / name) for name in ("results.csv", "jobs.csv"))
+    assert lines["val_acc"].tolist() == pytest.approx([0.99, 0.98, 0.79, 0.79])
+    assert lines["status"].tolist() == ["done"] * 3 + ["1 done, 1 failed, 1 missing"]
+    assert jobs["job"].tolist() == json.loads((folder / "sweep.json").read_text())["jobs"]
+    assert jobs["error"].dropna().tolist() == ["out of memory"]
+    assert jobs["macs"].tolist()[:9:8] == [3_000_000, 2_000_000]
+    before = (folder / "results.csv").read_bytes()
+    summarize(folder)
+    assert (folder / "results.csv").read_bytes() == before
+
+
+def test_the_page_shows_table_notes_and_figures_but_not_the_test_set(folder: Path):
+    summarize(folder)
+    page = (folder / "results.md").read_text()
+    assert page.startswith("# s\n\n```\npython -m sign_cnn.train -m sweep=s\n```\n\n| #")
+    line = next(line for line in page.splitlines() if line.startswith("| 1 "))
+    assert [cell.strip() for cell in line.split("|")[2:-1]] == [
+        "3", "max_pool", "3", "99.00 ± 1.00", "0.0", "1,000", "3.00 M", "2.5", "–", "best", "done",
+    ]  # fmt: skip
+    assert "- 12 jobs: 10 done, 1 failed, 1 missing" in page
+    assert "![main_effects.png](figures/main_effects.png)" in page
+    assert "12.35" not in page + (folder / "results.csv").read_text()
+
+
+def test_of_one_configuration_the_test_set_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for seed, share in enumerate((0.97, 0.98)):
+        write_first_wrong(tmp_path / f"seed={seed}", seed, test_acc=share)
+    command.main([str(tmp_path)])
+    assert "test accuracy 97.50 %, mean of 2" in capsys.readouterr().out
+
+
+def test_the_console_shows_twenty_configurations(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for width in range(23):
+        write_first_wrong(tmp_path / f"width={width}", width)
+    command.main([str(tmp_path)])
+    output = capsys.readouterr().out
+    assert len(re.findall(r"^│ +\d+ │", output, re.MULTILINE)) == 20
+    assert "status" not in output
+    assert output.endswith(f"Written to {tmp_path / 'results.md'}\n")

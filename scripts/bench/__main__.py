@@ -1,58 +1,67 @@
-"""The command line: runs the named benchmarks, each in a process of its own if there are several."""
+"""The command line: runs a benchmark, prints its tables and keeps them as `outputs/bench/NAME.json`.
+
+A benchmark is a module with RECIPES and REPEATS to measure by default, PAIRS of variants to compare in each round, and
+`make_variants(recipe, options)`: functions of the round, from 0, that return measures by name.
+"""
 
 import argparse
+import json
+import logging
+import os
+import shlex
 import subprocess
 import sys
-import warnings
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from rich.console import Console
+import pandas as pd
 
-from scripts.bench.recipes import Options
+from scripts.bench.measure import OUTPUT, Options, interleave, summarize_rounds
+from sign_cnn.console import print_line, print_table
+from sign_cnn.files import write_text
+from sign_cnn.runs import git_commit, machine, versions
 
-BENCHMARKS = {
-    "pipeline": "images a second of the input alone, beside torchvision's transforms in a DataLoader",
-    "step": "whole fits, beside a plain PyTorch loop and beside the usual Lightning set-up",
-    "accuracy": "seconds of fit to a test accuracy; the only one that looks at the test set in every epoch",
-    "startup": "from the shell to the first step, and to an answer",
-    "sweep": "what a job of a sweep costs besides its fit and its scoring",
-    "scaling": "time and memory by rows, batch size, depth and width",
-    "profile": "where the time of an epoch goes, and how far it is from the arithmetic alone",
-}
+MODULES = {path.stem: path for path in sorted(Path(__file__).parent.glob("[!_]*.py")) if path.stem != "measure"}
+BENCHMARKS = {name: path.read_text(encoding="utf-8").split('"""')[1].splitlines()[0] for name, path in MODULES.items()}
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parses and runs."""
-    listed = "\n".join(f"  {name:10} {text}" for name, text in BENCHMARKS.items())
-    parser = argparse.ArgumentParser(
-        "python -m scripts.bench", description=f"Benchmarks:\n{listed}", formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="all by default")
-    parser.add_argument("--recipes", nargs="+", help="of conf/experiment")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4], help="accuracy: one fit each")
-    parser.add_argument("--repeats", type=int, help="rounds of each comparison")
-    parser.add_argument("--epochs", type=int, help="step: epochs of each fit")
+def main() -> None:
+    """Parse and run."""
+    words = sys.argv[1:]
+    listed = "\n".join(f"  {name:9} {text}" for name, text in BENCHMARKS.items())
+    parser = argparse.ArgumentParser("scripts.bench", description=listed, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("name", nargs="?", choices=BENCHMARKS, help="all but compare by default")
+    parser.add_argument("checkout", nargs="?", type=Path, metavar="OTHER_CHECKOUT", help="of compare")
+    parser.add_argument("--recipes", nargs="+", metavar="RECIPE", help="of conf/experiment")
+    parser.add_argument("--repeats", type=int, metavar="N", help="rounds")
     parser.add_argument("--quick", action="store_true", help="the smallest form, to see that it works")
-    parser.add_argument("--folder", type=Path, default=Path("outputs/bench"), help="of the JSON files")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="overrides of every recipe")
-    words = sys.argv[1:] if argv is None else argv
-    options = parser.parse_args(words)
-    if unknown := set(options.names) - set(BENCHMARKS):
-        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
-    names = options.names or list(BENCHMARKS)
-    if len(names) > 1:
-        # One that fails leaves the others, and none measures memory or threads that another has left behind.
-        others = [word for word in words if word not in options.names]
-        codes = [subprocess.run([sys.executable, "-m", "scripts.bench", name, *others]).returncode for name in names]
-        sys.exit(max(codes))
-    chosen = Options(options.recipes, options.seeds, options.repeats, options.epochs, options.set, options.quick)
-    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # as in fitting.prepare
-    started = datetime.now(UTC)
-    report = import_module(f"scripts.bench.{names[0]}").run(chosen)
-    report.show(Console(width=None if sys.stdout.isatty() else 120))
-    print(f"Written to {report.write(options.folder, started, words)}")
+    args = parser.parse_args(words)
+    if not args.name:  # a fresh process each
+        commands = [[sys.executable, "-m", "scripts.bench", name, *words] for name in BENCHMARKS if name != "compare"]
+        sys.exit(max(subprocess.run(command).returncode for command in commands))
+
+    logging.getLogger("sign_cnn").setLevel(logging.WARNING)  # no line per epoch
+    started, load = datetime.now().isoformat(), os.getloadavg()[0]
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    module = import_module(f"scripts.bench.{args.name}")
+    with TemporaryDirectory(prefix="run_", dir=OUTPUT) as folder:
+        options = Options(Path(folder).resolve(), args.quick, args.set, args.checkout)
+        repeats = args.repeats or (1 if args.quick else module.REPEATS)
+        variants = {recipe: module.make_variants(recipe, options) for recipe in args.recipes or module.RECIPES}
+        rounds = pd.concat([interleave(recipe, variants[recipe], repeats) for recipe in variants], ignore_index=True)
+    tables = {BENCHMARKS[args.name]: summarize_rounds(rounds, module.PAIRS), **options.tables}
+    for title, table in tables.items():
+        print_table(table.map(lambda cell: f"{cell:.4g}" if isinstance(cell, float) else cell), title)
+    record = {
+        "command": shlex.join(["python", "-m", "scripts.bench", *words]), "started": started, "load_average": load,
+        "git_commit": git_commit(), "machine": machine(), "versions": versions(),
+        "tables": {key: json.loads(df.to_json(orient="records")) for key, df in (tables | {"rounds": rounds}).items()},
+    }  # fmt: skip
+    write_text(OUTPUT / f"{args.name}.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    print_line(f"{machine()}, commit {git_commit()}; written to {OUTPUT / args.name}.json")
 
 
 if __name__ == "__main__":

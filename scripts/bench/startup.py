@@ -1,88 +1,50 @@
-"""From the shell to the first training step, and to an answer that needs no training; each a fresh process.
+"""Seconds from the shell to the first training step, and to an answer that needs none; each in a fresh process."""
 
-The bare import of Lightning is measured in every round, so that differences are of the same minute.
-"""
-
-import statistics
+import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from uuid import uuid4
 
-from scripts.bench.first_step import SAYING
-from scripts.bench.measurement import Report, Series, Target, clock, interleaved, scratch
-from scripts.bench.recipes import Options, arguments, say
+import pytorch_lightning as pl
 
-IMPORT = "import pytorch_lightning"
-STEP, GROUPED, COLD = "first step", "first step, validated by photograph", "first step, nothing cached"
-ANSWERS = {"wrong config": "data.fold=9", "--help": "Any setting below", "stored result": "already done"}
-"""What must not take longer than `ANSWER_SECONDS`, and words of the answer."""
+from scripts.bench.measure import ROOT, Options, Variants, clock
+from sign_cnn.train import train
 
-STEP_SECONDS, ANSWER_SECONDS = 1.5, 2.0
+RECIPES, REPEATS, PAIRS = ("best",), 7, ("first step - import pytorch_lightning",)
+IMPORT, DONE = "import pytorch_lightning", "the first step is done"
 
 
-@dataclass
-class Start:
-    """A command and what it must say."""
+class ExitAfterFirstStep(pl.Callback):
+    """Ends the process once its first training step is done, optimizer included."""
 
-    words: list[str]  # FRESH in them becomes a folder of its own each time
-    expected: str = ""
-
-    def seconds(self, folder: Path) -> float:
-        """Runs it once.
-
-        Raises:
-            RuntimeError: It did not say what it must.
-        """
-        own = folder / uuid4().hex
-        words = [word.replace("FRESH", str(own)) for word in self.words]
-        start = clock()
-        done = subprocess.run([sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        seconds = clock() - start
-        if self.expected not in done.stdout:
-            raise RuntimeError(f"{' '.join(words)} did not say {self.expected!r} but:\n{done.stdout}")
-        return seconds
+    def on_train_batch_end(self, *arguments: object) -> None:
+        """Say so."""
+        print(DONE, flush=True)
+        os._exit(0)
 
 
-def starts(recipe: str, overrides: list[str], folder: Path) -> dict[str, Start]:
-    """The commands to compare."""
-    run, step = ["-m", "sign_cnn.train"], ["-m", "scripts.bench.first_step"]
-    chosen = arguments(recipe, overrides)
-    grouped = ["data.val_split=group", "data.val_size=null"]
-    small = ["trainer=debug", "model.width=4", "figures=false", *(overrides or ["data=auto"])]
-    return {
-        IMPORT: Start(["-c", IMPORT]),
-        STEP: Start([*step, *chosen, "hydra.run.dir=FRESH"], SAYING),
-        GROUPED: Start([*step, *chosen, *grouped, "hydra.run.dir=FRESH"], SAYING),
-        COLD: Start([*step, *chosen, "hydra.run.dir=FRESH/run", "data.cache_dir=FRESH/cache"], SAYING),
-        "wrong config": Start([*run, *chosen, ANSWERS["wrong config"], "hydra.run.dir=FRESH"], "data.folds"),
-        "--help": Start([*run, "--help"], ANSWERS["--help"]),
-        "stored result": Start([*run, *small, f"hydra.run.dir={folder / 'stored'}"], ANSWERS["stored result"]),
+def make_variants(recipe: str, options: Options) -> Variants:
+    """Commands and what each must say; quick: without the bare import."""
+    command, short = ["-m", "sign_cnn.train", *options.recipe_overrides(recipe)], "trainer.limit_train_batches=1"
+    step = [*command, f"+callbacks.exit._target_={__name__}.ExitAfterFirstStep", "run_dir=FOLDER/run"]
+    train(stored := options.compose(recipe, short))  # also fills the cache
+    commands = {
+        IMPORT: (["-c", IMPORT], ""),
+        "first step": (step, DONE),
+        "wrong configuration": ([*command, "data.fold=99", "run_dir=FOLDER/run"], "data.fold=99 must be"),
+        "--help": ([*command, "--help"], "Any setting below"),
+        "stored result": ([*command, short, f"run_dir={stored.run_dir}"], "already done"),
     }
+    if options.quick:
+        del commands[IMPORT]
+    return {name: partial(_start, options, *what) for name, what in commands.items()}
 
 
-def run(options: Options) -> Report:
-    """Compares fresh processes; the first, untimed round fills the caches."""
-    recipe = (options.recipes or ["best"])[0]
-    with scratch() as folder:
-        commands = starts(recipe, options.overrides, folder)
-        stored = commands["stored result"]
-        say("warming up: one run to be found again, one first step of each kind")
-        Start(stored.words).seconds(folder)
-        for name in (STEP, GROUPED):
-            commands[name].seconds(folder)
-        found = interleaved({name: partial(one.seconds, folder) for name, one in commands.items()}, options.rounds(7))
-    report = Report("startup", "seconds of fresh processes", {"recipe": recipe})
-    report.series = [Series(name, "s", values) for name, values in found.items()]
-    for name in (STEP, GROUPED, COLD):
-        later = [a - b for a, b in zip(found[name], found[IMPORT], strict=True)]
-        report.series.append(Series(f"{name}, beyond the import", "s", later))
-        if name != COLD:
-            report.targets.append(
-                Target(report.series[-1].name, statistics.median(later), STEP_SECONDS, at_least=False)
-            )
-    for name in ANSWERS:
-        report.targets.append(Target(name, statistics.median(found[name]), ANSWER_SECONDS, at_least=False))
-    return report
+def _start(options: Options, words: list[str], expected: str, _: int) -> dict[str, float]:
+    command = [sys.executable, *(word.replace("FOLDER", str(options.make_folder())) for word in words)]
+    start, environment = clock(), os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    seconds = clock() - start
+    if expected not in done.stdout + done.stderr:
+        raise RuntimeError(f"{command} did not say {expected!r} but:\n{done.stdout}{done.stderr}")
+    return {"seconds": seconds}

@@ -1,126 +1,71 @@
-"""The usual Lightning set-up, to compare with: per-sample transforms, metric objects, two logged values a step."""
+"""A fit by the usual Lightning set-up: torchvision's transforms image by image, two `self.log` per step; and by ours.
 
-from dataclasses import asdict
-from pathlib import Path
+Otherwise alike, except that torchvision's brightness multiplies where ours adds, and that it fills with black.
+"""
+
 from typing import Any
+from unittest.mock import patch
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
-from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
-from pytorch_lightning.loggers import TensorBoardLogger
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
-from torchmetrics import MeanMetric
-from torchmetrics.classification import MulticlassAccuracy
+from hydra.utils import UNSAFE_DISABLE_EXECUTION_CHECKS, execution_whitelist
+from omegaconf import DictConfig
+from torch.utils.data import DataLoader, TensorDataset
 from torchvision.transforms import InterpolationMode, v2
 
-from sign_cnn.config import AugmentConfig, Config
-from sign_cnn.data.augment import ERASED_SIDE
+from scripts.bench.measure import Options, Variants, build, clock, fit
 from sign_cnn.data.datamodule import SignMNISTDataModule
-from sign_cnn.letters import NUM_CLASSES
 from sign_cnn.models.classifier import SignClassifier
 
-
-class PerSample(Dataset[tuple[Tensor, int]]):
-    """One image and one label at a time."""
-
-    def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.uint8], transform: v2.Compose) -> None:
-        """Images uint8 (N, 28, 28), labels (N,)."""
-        self.images = torch.from_numpy(images).unsqueeze(1)
-        self.labels = labels.tolist()
-        self.transform = transform
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, row: int) -> tuple[Tensor, int]:
-        return self.transform(self.images[row]), self.labels[row]
+RECIPES, REPEATS, PAIRS = ("best",), 3, ("usual / ours",)
 
 
-def transforms(augment: AugmentConfig, mean: float, std: float) -> v2.Compose:
-    """The changes of an augmentation by torchvision: uint8 (1, H, W) to normalised float32."""
-    steps: list[nn.Module] = [v2.ToDtype(torch.float32, scale=True)]
-    if any((augment.rotation, augment.zoom, augment.shift, augment.shear)):
-        steps.append(
-            v2.RandomAffine(
-                augment.rotation,
-                translate=(augment.shift, augment.shift),
-                scale=(1 - augment.zoom, 1 + augment.zoom),
-                shear=(-augment.shear, augment.shear),
-                interpolation=InterpolationMode.BILINEAR,
-            )
-        )
-    if augment.brightness or augment.contrast:
-        steps.append(v2.ColorJitter(brightness=augment.brightness, contrast=augment.contrast))
-    steps.append(v2.Normalize([mean], [std]))
-    if augment.erasing:
-        low, high = ERASED_SIDE
-        steps.append(v2.RandomErasing(augment.erasing, scale=(low**2, high**2)))
-    return v2.Compose(steps)
+def make_variants(recipe: str, options: Options) -> Variants:
+    """Both, without validation."""
+    settings = (recipe, "data.val_split=none")
+    fit(options.compose(*settings, "trainer.limit_train_batches=3"))  # the first steps of a process are slow
+    return {"usual": lambda _: _fit(options.compose(*settings)), "ours": lambda _: fit(options.compose(*settings))}
 
 
-class UsualClassifier(pl.LightningModule):
-    """The same network, optimiser and schedule in the usual form."""
+class PerSample(TensorDataset):
+    """One training image and its label at a time; float32 (1, S, S), changed and normalised by torchvision."""
 
-    def __init__(self, model: SignClassifier) -> None:
-        super().__init__()
-        self.model = model
-        self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
-        self.train_acc, self.val_acc = (MulticlassAccuracy(NUM_CLASSES, average="micro") for _ in range(2))
+    def __init__(self, data: SignMNISTDataModule, rows: Any) -> None:
+        images, labels = data.dataset.train.images[rows], data.dataset.train.labels[rows]
+        super().__init__(torch.from_numpy(images).unsqueeze(1), torch.from_numpy(labels))
+        config = data.augment.config
+        zoom, shear = (1 - config.zoom, 1 + config.zoom), (-config.shear, config.shear)
+        self.transform = v2.Compose([
+            v2.ToDtype(torch.float32, scale=True),
+            v2.RandomAffine(config.rotation, (config.shift, config.shift), zoom, shear, InterpolationMode.BILINEAR),
+            v2.ColorJitter(config.brightness, config.contrast),
+            v2.Normalize([data.pixel_mean], [data.pixel_std]),
+        ])  # fmt: skip
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Loss of a batch; logs it and the accuracy."""
-        images, labels = batch
-        logits = self.model.network(images)
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.model.optimizer_config.label_smoothing)
-        self.train_loss(loss)
-        self.train_acc(logits, labels)
-        self.log("train/loss", self.train_loss, on_step=False, on_epoch=True)
-        self.log("train/acc", self.train_acc, on_step=False, on_epoch=True)
-        return loss
-
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Logs loss and accuracy of a batch."""
-        images, labels = batch
-        logits = self.model.network(images)
-        self.val_loss(F.cross_entropy(logits, labels))
-        self.val_acc(logits, labels)
-        self.log("val/loss", self.val_loss)
-        self.log("val/acc", self.val_acc)
-
-    def configure_optimizers(self) -> Any:
-        """As ours."""
-        return self.model.configure_optimizers()
+    def __getitem__(self, row: int) -> tuple[torch.Tensor, ...]:
+        image, label = super().__getitem__(row)  # type: ignore[no-untyped-call]
+        return self.transform(image), label
 
 
-def fit(config: Config, data: SignMNISTDataModule, model: SignClassifier, folder: Path, workers: int) -> None:
-    """Trains, validates and saves in every epoch of the recipe."""
+def _training_step(model: SignClassifier, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> torch.Tensor:
+    """As in tutorials: loss and accuracy of each batch are computed and logged."""
+    logits, labels = model.network(batch[0]), batch[1]
+    loss: torch.Tensor = model.loss(logits, labels)
+    model.train_loss(loss)
+    model.train_metrics(logits, labels)
+    model.log("train/loss", model.train_loss, on_step=False, on_epoch=True)
+    model.log_dict(model.train_metrics, on_step=False, on_epoch=True)
+    return loss
+
+
+def _fit(cfg: DictConfig) -> dict[str, float]:
+    data, model = build(cfg)
     torch.use_deterministic_algorithms(False)
-    dataset, split = data.dataset, data.split
-
-    def loader(rows: NDArray[np.int64], augment: AugmentConfig, shuffle: bool) -> DataLoader[tuple[Tensor, int]]:
-        transform = transforms(augment, data.pixel_mean, data.pixel_std)
-        samples = PerSample(dataset.train_images[rows], dataset.train_labels[rows], transform)
-        return DataLoader(
-            samples, config.data.batch_size, shuffle=shuffle, num_workers=workers, persistent_workers=workers > 0
-        )
-
-    train, val = loader(split.train, config.augment, True), loader(split.val, AugmentConfig(), False)
-    callbacks: list[Callback] = [ModelCheckpoint(folder, monitor="val/loss", save_last=True)]
-    if config.trainer.ema_decay:
-        callbacks.append(EMAWeightAveraging(decay=config.trainer.ema_decay))
-    settings: dict[str, Any] = {key: asdict(config.trainer)[key] for key in ("accelerator", "precision", "max_epochs")}
-    trainer = pl.Trainer(
-        **settings,
-        gradient_clip_val=config.trainer.gradient_clip or None,
-        callbacks=callbacks,
-        logger=TensorBoardLogger(folder),
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=min(50, len(train)),
-    )
-    trainer.fit(UsualClassifier(model), train, val)
+    samples = PerSample(data, data.split.train[: cfg.data.epoch_rows])
+    loader = DataLoader(samples, cfg.data.batch_size, shuffle=True, num_workers=2, persistent_workers=True)
+    trainer = pl.Trainer(max_epochs=cfg.trainer.max_epochs, default_root_dir=cfg.run_dir, enable_progress_bar=False)
+    usual = patch.multiple(SignClassifier, training_step=_training_step, on_train_epoch_end=lambda _: None)
+    start = clock()
+    with usual, execution_whitelist(UNSAFE_DISABLE_EXECUTION_CHECKS):
+        trainer.fit(model, loader)
+    return {"fit_seconds": clock() - start}

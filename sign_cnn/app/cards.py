@@ -1,26 +1,35 @@
-"""Pictures as cards: the picture, what the network sees of it, the three likeliest letters; and the word they spell."""
+"""Pictures as cards: the picture, what the network reads, the likeliest letters; and the word they spell."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageOps
 
-from sign_cnn.app import sentence
-from sign_cnn.app.looking import WHOLE, Box, Look, look
 from sign_cnn.errors import DataError
-from sign_cnn.inference.reading import Model, Reading, read, word
+from sign_cnn.images import Crop, open_image, prepare, to_grey
+from sign_cnn.predict import OnnxModel, Reading, read_images, spell
 
-TOP = 3
-SHOWN_SIZE = 128
-"""Width of both pictures of a card, in CSS pixels."""
+MAX_BYTES = 5 * 2**20  # of a file; .streamlit/config.toml says the same
+MAX_PIXELS = 25e6  # 75 MB in colour, which a free host of 1 GB bears
+PREVIEW_SIZE = 320  # pixels
+SHOWN_SIZE = 128  # CSS pixels
+SENTENCE = "sentence"  # key of the session's state
+MAX_SENTENCE = 500  # characters
+
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom, in percent of the upright picture's width and height."""
+
+WHOLE: Box = (0, 0, 100, 100)
 
 
 @dataclass(frozen=True)
 class Picture:
     """A file that somebody sent."""
 
-    key: str  # tells it from all others of its kind
+    key: str  # tells it from all others
     name: str
     content: bytes = field(repr=False)
 
@@ -29,14 +38,21 @@ class Picture:
 class View:
     """How pictures are read."""
 
-    model: Model
+    model: OnnxModel
     mirror: bool
     invert: bool
     threshold: float
 
 
-def show(pictures: list[Picture], view: View, place: str) -> None:
-    """Draws a card for each picture that can be read, an error for each that cannot, and their word.
+class Look(NamedTuple):
+    """A picture before and after its preparation."""
+
+    pixels: NDArray[np.uint8]  # (S, S), 0..255, what the network reads
+    preview: Image.Image  # square, transparent beside the upright picture, with the crop box
+
+
+def show_cards(pictures: list[Picture], view: View, place: str) -> None:
+    """A card for each picture that can be read, a message for each that cannot, and their word.
 
     Args:
         pictures: In the order in which they spell.
@@ -44,45 +60,66 @@ def show(pictures: list[Picture], view: View, place: str) -> None:
         place: Tells the widgets from those of other tabs.
     """
     # Containers that are always there: what moves down the page is built anew, and an open crop box would close.
-    errors, spelled, grid = st.container(), st.container(), st.container(horizontal=True)
-    looks: list[tuple[Picture, Look]] = []
+    errors, word, grid = st.container(), st.container(), st.container(horizontal=True)
+    shown: list[tuple[Picture, Look]] = []
+    size = view.model.image_size
     for picture in pictures:
         box = _stored_box(f"{place}-{picture.key}")
         try:
-            looks.append((picture, _look(picture.key, picture.name, box, view.invert, view.mirror, picture.content)))
+            shown.append((picture, _cached_look(picture, size, box, view.invert, view.mirror)))
         except DataError as error:
             errors.error(_as_text(str(error)), icon=":material/broken_image:")
-    readings = read(view.model, [seen.pixels for _, seen in looks], view.threshold)
+    readings = read_images(view.model, [look.pixels for _, look in shown], view.threshold)
     if readings:
-        with spelled:
-            _show_word(word(readings), place)
-    with grid:
-        for (picture, seen), reading in zip(looks, readings, strict=True):
-            with st.container(border=True, width=324):
-                _card(picture, seen, reading, f"{place}-{picture.key}")
+        with word, st.container(horizontal=True, vertical_alignment="center"):
+            text = spell(readings)
+            st.subheader(text, anchor=False, width="content")
+            if st.button("Add to sentence", f"add-{place}", type="primary", on_click=edit_sentence, args=(text,)):
+                st.toast(f"Sentence: {_as_text(st.session_state[SENTENCE])}")
+        if "?" in text:
+            word.caption("? stands for a letter that is too unsure; it can be replaced in the sentence.")
+    for (picture, look), reading in zip(shown, readings, strict=True):
+        with grid.container(border=True, width=324):
+            _show_card(picture, look, reading, f"{place}-{picture.key}")
 
 
-def _show_word(text: str, place: str) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(text, anchor=False, width="content")
-        st.button("Add to sentence", key=f"add-{place}", type="primary", on_click=_add, args=(text,))
-    if "?" in text:
-        st.caption("? stands for a letter that is too unsure; it can be replaced in the sentence.")
+def look_at(picture: Picture, size: int, box: Box = WHOLE, invert: bool = False, mirror: bool = False) -> Look:
+    """Decode a picture, keep what is in the box, and prepare it.
+
+    Raises:
+        DataError: The file is empty, too large, damaged or not a picture.
+    """
+    image = open_image(picture.content, name=picture.name, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS)
+    pixels = prepare(image, size=size, crop=_in_pixels(box, image.size), invert=invert, mirror=mirror)
+    shown = image if image.mode == "RGB" else to_grey(image).convert("RGB")
+    small = ImageOps.contain(shown, (PREVIEW_SIZE, PREVIEW_SIZE))
+    if box != WHOLE:
+        for colour, width in (("white", 6), ("crimson", 4)):
+            ImageDraw.Draw(small).rectangle(_in_pixels(box, small.size), outline=colour, width=width)
+    return Look(pixels, ImageOps.pad(small.convert("RGBA"), (PREVIEW_SIZE, PREVIEW_SIZE), color=(0, 0, 0, 0)))
 
 
-def _add(text: str) -> None:
-    sentence.append(text)
-    st.toast(f"Sentence: {_as_text(st.session_state[sentence.KEY])}")
+# A session's cache is gone with its visitor.
+_cached_look = st.cache_data(
+    show_spinner=False, scope="session", max_entries=100, hash_funcs={Picture: lambda picture: picture.key}
+)(look_at)
 
 
-def _card(picture: Picture, seen: Look, reading: Reading, key: str) -> None:
+def edit_sentence(added: str = "", keep: int | None = None) -> None:
+    """Add letters or a space, after the first `keep` characters if that is given."""
+    st.session_state[SENTENCE] = (st.session_state.get(SENTENCE, "")[:keep] + added)[:MAX_SENTENCE]
+
+
+def _show_card(picture: Picture, look: Look, reading: Reading, key: str) -> None:
+    size = len(look.pixels)
     st.caption(_as_text(picture.name))
     with st.container(horizontal=True):
-        st.image(seen.preview, "original", width=SHOWN_SIZE, alt=f"{picture.name} original")
-        st.image(_enlarged(seen.pixels), "as read, 28×28", width=SHOWN_SIZE, alt=f"{picture.name} in 28×28 pixels")
+        st.image(look.preview, "original", width=SHOWN_SIZE, alt=f"{picture.name} original")
+        enlarged = look.pixels.repeat(8, axis=0).repeat(8, axis=1)  # so that browsers do not blur the pixels
+        st.image(enlarged, f"as read, {size}×{size}", width=SHOWN_SIZE, alt=f"{picture.name} in {size}×{size} pixels")
     st.markdown(f"### {reading.letter}" if reading.sure else f"### unsure, perhaps {reading.letter}")
     with st.container(gap="xxsmall"):
-        for letter, probability in reading.ranking[:TOP]:
+        for letter, probability in reading.top.items():
             st.progress(min(probability, 1.0), f"{letter}  {100 * probability:.1f} %")
     with st.popover("Crop", icon=":material/crop:"):
         st.slider("Left to right", 0, 100, (0, 100), format="%d %%", key=f"{key}-x")
@@ -90,21 +127,15 @@ def _card(picture: Picture, seen: Look, reading: Reading, key: str) -> None:
 
 
 def _stored_box(key: str) -> Box:
-    """What the sliders of the card say; they are drawn after the picture is read."""
-    left, right = st.session_state.get(f"{key}-x", (WHOLE[0], WHOLE[2]))
-    top, bottom = st.session_state.get(f"{key}-y", (WHOLE[1], WHOLE[3]))
-    return left, top, right, bottom
+    """What the sliders of the card say, never nothing; they are drawn after the picture is read."""
+    left, right = st.session_state.get(f"{key}-x", (0, 100))
+    top, bottom = st.session_state.get(f"{key}-y", (0, 100))
+    return min(left, 99), min(top, 99), max(right, left + 1), max(bottom, top + 1)
 
 
-@st.cache_data(show_spinner=False, scope="session", max_entries=100)  # of a session: gone with its visitor
-def _look(key: str, name: str, box: Box, invert: bool, mirror: bool, _content: bytes) -> Look:  # noqa: ARG001
-    """Known by `key`; Streamlit leaves arguments with an underscore out of what it compares."""
-    return look(_content, name, box, invert=invert, mirror=mirror)
-
-
-def _enlarged(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Every pixel as a square of 8×8, so that browsers do not blur them."""
-    return pixels.repeat(8, axis=0).repeat(8, axis=1)
+def _in_pixels(box: Box, size: tuple[int, int]) -> Crop:
+    (left, top, right, bottom), (width, height) = box, size
+    return left * width / 100, top * height / 100, right * width / 100, bottom * height / 100
 
 
 def _as_text(text: str) -> str:

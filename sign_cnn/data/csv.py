@@ -1,164 +1,110 @@
-"""Reads one CSV of the set and checks every value.
+"""Finds and reads the two CSVs: plain, compressed, in Kaggle's nested folders or inside its `archive.zip`."""
 
-What is harmless is accepted: LF, CRLF or both, a byte-order mark, quotes around a whole value, leading zeros, blank
-lines, no line end after the last row. Everything else is refused with file, line, column, value and what was expected.
-"""
-
-import re
-from collections.abc import Iterator
-from typing import IO, NamedTuple, NoReturn
+import math
+import zipfile
+from contextlib import nullcontext
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from sign_cnn.data.csv_files import Source
-from sign_cnn.data.dataset import IMAGE_SIZE
 from sign_cnn.errors import DataError
-from sign_cnn.letters import RAW_LABELS
+from sign_cnn.letters import LETTERS, raw_label
 
-COLUMNS = ("label", *(f"pixel{i}" for i in range(1, IMAGE_SIZE**2 + 1)))
-
-MAX_LINE_BYTES = 16_384  # the longest sensible row has 3,924: 785 quoted values of three digits, commas
-MAX_TEXT_BYTES = 1 << 30  # decompressed; some 340,000 rows, twelve times the real training set
-BLOCK_BYTES = 1 << 19  # what numpy makes of it stays in the cache of the processor
-
-_SEPARATORS = np.frombuffer(b"," * (len(COLUMNS) - 1) + b"\n", np.uint8)
-_INTEGER = re.compile(rb'[0-9]+|"[0-9]+"')
-
-Table = NDArray[np.uint8]  # (rows, 785): raw label, then pixels row by row
-
-
-class Block(NamedTuple):
-    """Some lines of a file."""
-
-    first_line: int
-    text: bytes  # whole lines, each ended by LF alone
+HALVES = ("train", "test")
+SUFFIXES = (".csv", ".csv.gz", ".csv.xz", ".csv.zip")
+ARCHIVE = "archive.zip"
+MARKER = "sign_mnist_synthetic.json"  # the manifest of a drawn set; a folder that holds it was made here
+WAYS_OUT = (
+    f"put sign_mnist_train.csv and sign_mnist_test.csv (or Kaggle's {ARCHIVE}) there, name their folder with "
+    "SIGN_MNIST_DIR or data.root, fetch them with `python -m sign_cnn.data.download`, "
+    "or use the drawn hands with data=synthetic"
+)
 
 
-def read(source: Source) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Images and labels of one CSV, in file order.
-
-    Returns:
-        Images uint8 (N, 28, 28), 0..255, and labels uint8 (N,), class index 0..23.
+def find_csvs(root: Path) -> tuple[Path, Path] | None:
+    """Files of the training and the test half in a folder (twice the archive of both), None if neither is there.
 
     Raises:
-        DataError: if the file cannot be read, or anything in it is not as it should be.
+        DataError: Only one of them is there, or `root` is a file.
     """
-    with source.open() as stream:
-        _check_header(stream, source)
-        tables = [_parse(source, block) for block in _blocks(stream, source)]
-    rows = sum(map(len, tables))
-    if rows == 0:
-        raise DataError(f"{source} holds no rows below its header; expected one image a line")
-    images = np.concatenate([table[:, 1:] for table in tables]).reshape(rows, IMAGE_SIZE, IMAGE_SIZE)
-    raw_labels = np.concatenate([table[:, 0] for table in tables])
-    return images, np.searchsorted(RAW_LABELS, raw_labels).astype(np.uint8)
+    if root.is_file():
+        raise DataError(f"{root} is a file, but data.root must be the folder that holds the CSVs or {ARCHIVE}")
+    train, test = (_find_csv(root, f"sign_mnist_{half}") for half in HALVES)
+    if (train is None) != (test is None):
+        missing = "test" if train else "train"
+        raise DataError(f"{root} holds {train or test} but no sign_mnist_{missing}.csv: {WAYS_OUT}")
+    return (train, test) if train and test else None
 
 
-def _check_header(stream: IO[bytes], source: Source) -> None:
-    line = stream.readline(MAX_LINE_BYTES + 1)
-    if not line:
-        raise DataError(f"{source} is empty; copy or download it again")
-    if len(line) > MAX_LINE_BYTES:
-        _refuse_long_line(source, 1)
+def find_member(path: Path, half: str) -> str:
+    """The half's least nested CSV in a zip archive, macOS's shadow files left out; empty for any other file.
+
+    Raises:
+        DataError: The archive is damaged or holds no such CSV.
+    """
+    if path.suffix != ".zip":
+        return ""
     try:
-        names = line.decode("utf-8-sig").rstrip("\r\n").split(",")
-    except UnicodeDecodeError:
-        raise _fault(source, 1, "not UTF-8 text, expected the header label,pixel1,…,pixel784") from None
-    names = [name.removeprefix('"').removesuffix('"') for name in names]
-    for number, (name, expected) in enumerate(zip(names, COLUMNS, strict=False), start=1):
-        if name != expected:
-            hint = _separator_hint(line)
-            raise _fault(source, 1, f"column {number} of the header is {_shown(name)}, expected {expected!r}{hint}")
-    if len(names) != len(COLUMNS):
-        raise _fault(source, 1, f"{len(names)} columns in the header, expected {len(COLUMNS)}")
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if PurePosixPath(name).name == f"sign_mnist_{half}.csv"]
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} is damaged or cut short ({error}); copy or download it again") from error
+    names = [name for name in names if "__MACOSX" not in name]
+    if not names:
+        raise DataError(f"{path} holds no sign_mnist_{half}.csv; copy or download it again")
+    return min(names, key=lambda name: (name.count("/"), name))
 
 
-def _blocks(stream: IO[bytes], source: Source) -> Iterator[Block]:
-    """The rows in pieces of bounded size, bounded line by line as well: what is absurd is refused before it is read."""
-    line_number, total_bytes = 2, 0
-    while block := stream.read(BLOCK_BYTES):
-        if not block.endswith(b"\n"):
-            rest = stream.readline(MAX_LINE_BYTES + 1)
-            if len(rest) > MAX_LINE_BYTES:
-                _refuse_long_line(source, line_number + block.count(b"\n"))
-            block += rest if rest.endswith(b"\n") else rest + b"\n"
-        for start in range(0, len(block) - MAX_LINE_BYTES, MAX_LINE_BYTES):
-            if block.find(b"\n", start, start + MAX_LINE_BYTES) < 0:
-                _refuse_long_line(source, line_number + block.count(b"\n", 0, start))
-        total_bytes += len(block)
-        if total_bytes > MAX_TEXT_BYTES:
-            raise DataError(f"{source} holds more than {MAX_TEXT_BYTES >> 20} MiB of text; split it into smaller sets")
-        yield Block(line_number, block.replace(b"\r\n", b"\n") if b"\r" in block else block)
-        line_number += block.count(b"\n")
+def read_csv(path: Path, half: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Pixels and raw labels of one half in file order.
 
+    Returns:
+        Pixels uint8 (N, S, S), 0..255, where the header has S² pixel columns; raw labels uint8 (N,), A..Z = 0..25.
 
-def _parse(source: Source, block: Block) -> Table:
-    table = _parse_plain(block.text)
-    return _parse_line_by_line(source, block) if table is None else table
-
-
-def _parse_plain(text: bytes) -> Table | None:
-    """The values of a block that is as it should be to the last byte, else None.
-
-    Nothing but 785 numbers of one to three digits a line, with 784 commas: then the value that ends at a separator is
-    made of the one to three bytes before it. Not pandas: with the checks that it needs (it takes `1e2` for an integer,
-    and 2**64 + 1 for a 1) the first start on the real set took 1.8 to 2.1 s on two cores, against 1.2 to 1.5.
+    Raises:
+        DataError: The file cannot be read, or its header, a row, a pixel or a label is not as it should be.
     """
-    codes = np.frombuffer(text, np.uint8)
-    ends = np.flatnonzero(codes < ord("0"))  # commas and line ends, as nothing else passes the next check
-    rows, rest = divmod(len(ends), len(COLUMNS))
-    if rest or codes.max() > ord("9") or (codes[ends].reshape(rows, len(COLUMNS)) != _SEPARATORS).any():
-        return None
-    lengths = np.diff(ends, prepend=-1) - 1
-    if lengths.min() < 1 or lengths.max() > 3:
-        return None
-    digits = codes - np.uint8(ord("0"))
-    values = digits[ends - 1].astype(np.uint16)
-    values += np.where(lengths >= 2, digits[ends - 2], 0) * np.uint16(10)
-    values += np.where(lengths == 3, digits[ends - 3], 0) * np.uint16(100)
-    table = values.reshape(rows, len(COLUMNS))
-    if table.max() > 255 or not np.isin(table[:, 0], RAW_LABELS).all():
-        return None
-    return table.astype(np.uint8)
+    member = find_member(path, half)
+    csv = path / member
+    columns = list(_read_table(path, member, nrows=0).columns)
+    size = math.isqrt(max(len(columns) - 1, 0))
+    expected = ["label", *(f"pixel{i}" for i in range(1, size**2 + 1))]
+    if columns != expected or size == 0:
+        wrong = next((c for c, e in zip(columns, expected, strict=False) if c != e), f"{len(columns)} columns")[:30]
+        raise DataError(f"{csv} has a wrong header at {wrong!r}: expected label,pixel1,…,pixel784 for 28×28 images")
+    table = _read_table(path, member, dtype="uint8")
+    if not isinstance(table.index, pd.RangeIndex):
+        raise DataError(f"{csv} has rows with more values than its header has columns; copy or download it again")
+    if table.empty:
+        raise DataError(f"{csv} has no rows below its header; copy or download it again")
+    labels = table["label"].to_numpy()
+    for row in np.flatnonzero(index_classes(labels, LETTERS) < 0):
+        label = f"label {labels[row]} is no letter's, expected 0..24 without 9 (J and Z are motions)"
+        raise DataError(f"{csv}, line {row + 2}: {label}")
+    return table.iloc[:, 1:].to_numpy().reshape(-1, size, size), labels
 
 
-def _parse_line_by_line(source: Source, block: Block) -> Table:
-    """The slow way: takes what is unusual but harmless, and finds the first value that is neither."""
-    rows = []
-    for line_number, line in enumerate(block.text.split(b"\n"), start=block.first_line):
-        if not line:
-            continue
-        fields = line.split(b",")
-        if len(fields) != len(COLUMNS):
-            hint = _separator_hint(line)
-            raise _fault(source, line_number, f"{len(fields)} columns, expected {len(COLUMNS)}{hint}")
-        rows.append([_value(*pair, source, line_number) for pair in zip(COLUMNS, fields, strict=True)])
-    return np.array(rows, dtype=np.uint8).reshape(len(rows), len(COLUMNS))
+def index_classes(labels: NDArray[np.uint8], letters: str) -> NDArray[np.int64]:
+    """Class index of raw labels, their letter's position in `letters`; -1 where it is none of them."""
+    classes = np.full(256, -1, np.int64)
+    classes[[raw_label(letter) for letter in letters]] = np.arange(len(letters))
+    indices: NDArray[np.int64] = classes[labels]
+    return indices
 
 
-def _value(column: str, field: bytes, source: Source, line_number: int) -> int:
-    # Four digits are enough to be too large, and int() refuses thousands of them in a way of its own.
-    value = int(field.strip(b'"').lstrip(b"0")[:4] or b"0") if _INTEGER.fullmatch(field) else -1
-    allowed = RAW_LABELS if column == "label" else range(256)
-    if value not in allowed:
-        expected = "0..24 other than 9 (J and Z are motions)" if column == "label" else "0..255"
-        found = _shown(field.decode("utf-8", "backslashreplace"))
-        raise _fault(source, line_number, f"column {column} holds {found}, expected an integer {expected}")
-    return value
+def _find_csv(root: Path, stem: str) -> Path | None:
+    places = [folder / f"{stem}{suffix}" for folder in (root, root / stem) for suffix in SUFFIXES]
+    return next((path for path in (*places, root / ARCHIVE) if path.is_file()), None)
 
 
-def _separator_hint(line: bytes) -> str:
-    return " separated by commas" if max(line.count(b";"), line.count(b"\t")) > line.count(b",") else ""
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 30 else f"{text[:30]}…") if text else "nothing"
-
-
-def _refuse_long_line(source: Source, line_number: int) -> NoReturn:
-    raise _fault(source, line_number, f"longer than {MAX_LINE_BYTES} bytes, expected {len(COLUMNS)} short numbers")
-
-
-def _fault(source: Source, line_number: int, what: str) -> DataError:
-    return DataError(f"{source}, line {line_number}: {what}; correct the file or fetch it again")
+def _read_table(path: Path, member: str, **options: Any) -> pd.DataFrame:
+    try:
+        with zipfile.Path(path, member).open("rb") if member else nullcontext(path) as file:
+            table: pd.DataFrame = pd.read_csv(file, **options)  # a path is decompressed by its suffix
+    except Exception as error:  # zipfile, zlib, lzma and pandas have error classes of their own
+        problem = f"is not rows of numbers 0..255 ({str(error).strip()[:200]})"
+        raise DataError(f"{path / member} {problem}; copy or download it again") from error
+    return table

@@ -1,8 +1,9 @@
 """The whole set as one tensor on the training device; a batch is one index-select and one augmentation."""
 
 import math
-from collections.abc import Iterator
-from pathlib import Path
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,94 +13,81 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from sign_cnn.config import AugmentConfig, DataConfig
+from sign_cnn.config import AugmentConfig, DataConfig, explain_settings
 from sign_cnn.data.augment import NUM_DRAWS, Augment
-from sign_cnn.data.dataset import IMAGE_SIZE, SignDataset
-from sign_cnn.data.derived import derived
-from sign_cnn.data.source import load
-from sign_cnn.data.splits import Split, split_rows
+from sign_cnn.data.dataset import Rows, SignDataset, load_dataset
+from sign_cnn.errors import ConfigError
 
 
 class Batch(NamedTuple):
     """What a step sees."""
 
-    images: Tensor  # (B, 28, 28), 0..255; uint8 as stored, float32 once augmented
+    images: Tensor  # (B, S, S), 0..255; uint8 as stored, float32 once augmented
     labels: Tensor  # int64 (B,), class index
-    rows: Tensor  # int64 (B,), row in its CSV file, from 0
+    rows: Tensor  # int64 (B,), row of the training or test set, from 0
     draws: Tensor | None = None  # float32 (B, NUM_DRAWS), 0..1, for the augmentation; None: leave the images alone
 
 
-class Pick(NamedTuple):
+class Indices(NamedTuple):
     """What a sampler asks of the data set for one batch."""
 
     rows: Tensor
     draws: Tensor | None
 
 
-class Rows(Dataset[Batch]):
+class DeviceDataset(Dataset[Batch]):
     """Images and labels on one device; indexed with a whole batch at a time."""
 
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
-        self.images = images
-        self.labels = labels
+    def __init__(self, rows: Rows, device: torch.device) -> None:
+        self.images = torch.from_numpy(rows.images).to(device)
+        self.labels = torch.from_numpy(rows.labels).to(device)
 
-    def __getitem__(self, pick: Pick) -> Batch:
-        return Batch(self.images[pick.rows], self.labels[pick.rows], pick.rows, pick.draws)
+    def __getitem__(self, indices: Indices) -> Batch:
+        return Batch(self.images[indices.rows], self.labels[indices.rows], *indices)
 
 
-class TrainSampler(Sampler[Pick]):
+@dataclass(eq=False)
+class TrainSampler(Sampler[Indices]):
     """Shuffled batches; order and draws are functions of (seed, epoch) alone, the same on every device and restart.
 
-    An epoch of fewer rows than there are takes other ones each time, none of them twice.
-
-    In distributed training each rank takes every `num_ranks`-th row of the one order; the order is filled up with its
-    own beginning, so that all ranks make the same number of steps.
+    An epoch of fewer rows than there are takes other ones each time, none of them twice. In distributed training each
+    rank takes every `num_ranks`-th row of the one order, which is filled up with its own beginning, so that all ranks
+    make the same number of steps.
     """
 
-    def __init__(
-        self,
-        rows: Tensor,
-        batch_size: int,
-        *,
-        seed: int,
-        augmented: bool,
-        epoch_rows: int | None = None,
-        rank: int = 0,
-        num_ranks: int = 1,
-    ) -> None:
-        self.rows = rows
-        self.epoch_rows = min(epoch_rows or len(rows), len(rows))
-        self.batch_size = batch_size
-        self.seed = seed
-        self.augmented = augmented
-        self.rank = rank
-        self.num_ranks = num_ranks
-        self.rows_per_rank = math.ceil(self.epoch_rows / num_ranks)
-        self.epoch = 0
+    rows: Tensor
+    batch_size: int
+    seed: int
+    augmented: bool
+    epoch_rows: int | None = None
+    rank: int = 0
+    num_ranks: int = 1
+    epoch: int = 0
+
+    def __post_init__(self) -> None:
+        self.epoch_rows = min(self.epoch_rows or len(self.rows), len(self.rows))
+        self.rows_per_rank = math.ceil(self.epoch_rows / self.num_ranks)
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
         return math.ceil(self.rows_per_rank / self.batch_size)
 
-    def __iter__(self) -> Iterator[Pick]:
+    def __iter__(self) -> Iterator[Indices]:
         # A generator, because Lightning makes the iterator before it sets the epoch when it resumes.
-        generator = torch.Generator().manual_seed(mixed(self.seed, self.epoch))
+        generator = torch.Generator().manual_seed(mix_seed(self.seed, self.epoch))
         order = torch.randperm(len(self.rows), generator=generator)[: self.epoch_rows]
         mine = order.repeat(2)[self.rank : self.rows_per_rank * self.num_ranks : self.num_ranks]
         device = self.rows.device
         rows = self.rows[mine.to(device)]
-        draws = None
-        if self.augmented:
-            draws = torch.rand(len(self.rows), NUM_DRAWS, generator=generator)[mine].to(device)
+        draws = torch.rand(len(self.rows), NUM_DRAWS, generator=generator)[mine].to(device) if self.augmented else None
         for start in range(0, self.rows_per_rank, self.batch_size):
             part = slice(start, start + self.batch_size)
-            yield Pick(rows[part], None if draws is None else draws[part])
+            yield Indices(rows[part], None if draws is None else draws[part])
 
 
-class EvalSampler(Sampler[Pick]):
+class EvalSampler(Sampler[Indices]):
     """Every row once, in order; ranks differ by at most one row and make the same number of steps."""
 
     def __init__(self, rows: Tensor, batch_size: int, *, rank: int = 0, num_ranks: int = 1) -> None:
@@ -109,27 +97,58 @@ class EvalSampler(Sampler[Pick]):
     def __len__(self) -> int:
         return self.num_steps
 
-    def __iter__(self) -> Iterator[Pick]:
+    def __iter__(self) -> Iterator[Indices]:
         for rows in torch.tensor_split(self.rows, self.num_steps):
-            yield Pick(rows, None)
+            yield Indices(rows, None)
+
+
+class Split(NamedTuple):
+    """Rows of the training set, ascending."""
+
+    train: NDArray[np.int64]
+    val: NDArray[np.int64]
+
+
+def split_rows(rows: Rows, data: DataConfig) -> Split:
+    """Split the training rows by `data.val_split`, stratified by letter.
+
+    `photo` keeps the variants of one photo on one side, `lookalike` also photos that look alike. `random` splits rows,
+    as the tutorials do, and leaks: the same photos are on both sides. `none` validates on nothing.
+    Raises ConfigError: The data are too few for the folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split  # a second
+
+    everything = np.arange(len(rows.labels))
+    if data.val_split == "none":
+        return Split(everything, everything[:0])
+    if data.val_size is not None:
+        with explain_settings("data.val_size"):  # that leaves nothing to train on
+            train, val = train_test_split(everything, test_size=data.val_size, random_state=data.split_seed)
+        return Split(np.sort(train), np.sort(val))
+    groups = {"random": everything, "photo": rows.photos, "lookalike": rows.lookalikes}[data.val_split]
+    most = min(len(np.unique(groups)), int(np.bincount(rows.labels).max()))
+    if most < data.folds:
+        raise ConfigError([f"data.folds={data.folds} is too many for these data: data.val_split={data.val_split} "
+                           f"allows at most {most}"])  # fmt: skip
+    kind = StratifiedKFold if data.val_split == "random" else StratifiedGroupKFold
+    splitter = kind(data.folds, shuffle=True, random_state=data.split_seed)
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of letters too rare for every fold
+        train, val = list(splitter.split(everything, rows.labels, groups))[data.fold]
+    if not len(val):
+        raise ConfigError([f"data.fold={data.fold} of data.folds={data.folds} gets no rows: set fewer folds"])
+    return Split(train, val)
 
 
 class SignMNISTDataModule(pl.LightningDataModule):
     """Sign Language MNIST from its two CSV files, split and augmented.
 
-    Normalisation is constants here (`pixel_mean`, `pixel_std`, of the rows trained on) that the classifier applies and
-    stores, so that a prediction can never be normalised differently from the training. Use `Trainer(...,
+    Normalisation is two constants here (`pixel_mean`, `pixel_std`, of the rows trained on) that the classifier applies
+    and stores, so that a prediction can never be normalised differently from the training. Use `Trainer(...,
     use_distributed_sampler=False)`: the samplers divide the rows among ranks themselves.
     """
 
     def __init__(self, data: DataConfig | None = None, augment: AugmentConfig | None = None, seed: int = 0) -> None:
-        """Nothing is read yet.
-
-        Args:
-            data: Where the rows are, how they are split and batched.
-            augment: Random changes to training images; none by default.
-            seed: Of order and augmentation. The split has its own, `data.split_seed`.
-        """
+        """Nothing is read yet. The seed is that of order and augmentation; the split has its own, `data.split_seed`."""
         super().__init__()
         self.data = data or DataConfig()
         self.augment = Augment(augment or AugmentConfig())
@@ -137,109 +156,62 @@ class SignMNISTDataModule(pl.LightningDataModule):
         self.dataset: SignDataset
         self.split: Split
         self.pixel_mean, self.pixel_std = 0.0, 1.0
-        self._on_device: dict[tuple[str, torch.device], Rows] = {}
+        self._on_device: dict[tuple[str, torch.device], DeviceDataset] = {}
 
     def prepare_data(self) -> None:
-        """Parses the CSVs into the cache, once per machine.
-
-        Raises:
-            DataError: A file is missing or broken.
-        """
+        """Parse the CSVs into the cache, once per machine. Raises DataError: A file is missing or broken."""
         if not hasattr(self, "dataset"):
-            load(self.data)
+            load_dataset(self.data)
 
     def setup(self, stage: str | None = None) -> None:
-        """Reads the cache and splits the training rows; the same for every stage, and done once."""
+        """Read the cache and split the training rows; the same for every stage, and done once."""
         if hasattr(self, "dataset"):
             return
-        self.dataset = load(self.data)
-        self.split = split_rows(self.dataset, self.data)
+        self.dataset = load_dataset(self.data)
+        self.split = split_rows(self.dataset.train, self.data)
         if self.data.normalize == "standardize":
-            sums = derived(
-                Path(self.data.cache_dir), self.dataset.fingerprint, "sums of train pixels and of their squares",
-                lambda: _sums(self.dataset.train_images),
-            )  # fmt: skip
-            self.pixel_mean, self.pixel_std = _mean_std(sums[self.split.train])
+            self.pixel_mean, self.pixel_std = compute_mean_std(self.dataset.train.images[self.split.train])
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled, augmented batches of `data.batch_size`."""
-        rows = self._rows_on_device(self.split.train)
-        return self._loader(
-            "train",
-            TrainSampler(
-                rows, self.data.batch_size, seed=self.seed, augmented=self.augment.active,
-                epoch_rows=self.data.epoch_rows, **self._ranks(),
-            ),
-        )  # fmt: skip
+        options = {"seed": self.seed, "augmented": bool(self.augment.steps), "epoch_rows": self.data.epoch_rows}
+        return self._loader(TrainSampler, "train", self.split.train, self.data.batch_size, **options)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
-        """Every validation row once; an empty list without a validation split."""
-        return self._eval_loader("train", self.split.val) if len(self.split.val) else []
+        rows = self.split.val
+        return self._loader(EvalSampler, "train", rows, self.data.eval_batch_size) if len(rows) else []
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """Every test row once."""
-        return self._eval_loader("test", np.arange(len(self.dataset.test_labels)))
-
-    def predict_dataloader(self) -> DataLoader[Batch]:
-        """The same as the test rows."""
-        return self.test_dataloader()
+        return self._loader(EvalSampler, "test", np.arange(len(self.dataset.test.labels)), self.data.eval_batch_size)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Augments, on the device, what a training sampler drew numbers for."""
+        """Augment on the device of the training."""
         if batch.draws is None:
             return batch
-        return Batch(self.augment(batch.images, batch.draws), batch.labels, batch.rows)
+        return batch._replace(images=self.augment(batch.images, batch.draws), draws=None)
 
-    def _eval_loader(self, half: str, rows: NDArray[np.int64]) -> DataLoader[Batch]:
-        sampler = EvalSampler(self._rows_on_device(rows), self.data.eval_batch_size, **self._ranks())
-        return self._loader(half, sampler)
-
-    def _loader(self, half: str, sampler: Sampler[Pick]) -> DataLoader[Batch]:
-        device = self._device()
+    def _loader(
+        self, sampler: Callable[..., Sampler[Indices]], half: str, rows: NDArray[np.int64], size: int, **options: Any
+    ) -> DataLoader[Batch]:
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        if self.trainer:
+            options |= {"rank": self.trainer.global_rank, "num_ranks": self.trainer.world_size}
         if (half, device) not in self._on_device:
-            images, labels = self.dataset.half(half)
-            self._on_device[half, device] = Rows(
-                torch.from_numpy(images).to(device), torch.from_numpy(labels).long().to(device)
-            )
-        # batch_size=None hands each of the sampler's picks, a whole batch, to the data set, and nothing is collated.
+            self._on_device[half, device] = DeviceDataset(getattr(self.dataset, half), device)
+        # batch_size=None hands each of the sampler's indices, a whole batch, to the data set, and nothing is collated.
         # A loader draws one number each time it is iterated; from a generator of its own, it leaves dropout's alone.
         return DataLoader(
-            self._on_device[half, device],
-            batch_size=None,
-            sampler=sampler,
-            collate_fn=_unchanged,
-            generator=torch.Generator(),
-        )
-
-    def _rows_on_device(self, rows: NDArray[np.int64]) -> Tensor:
-        return torch.from_numpy(rows).to(self._device())
-
-    def _device(self) -> torch.device:
-        return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-
-    def _ranks(self) -> dict[str, int]:
-        if not self.trainer:
-            return {}
-        return {"rank": self.trainer.global_rank, "num_ranks": self.trainer.world_size}
+            self._on_device[half, device], batch_size=None, generator=torch.Generator(),
+            sampler=sampler(torch.from_numpy(rows).to(device), size, **options),
+        )  # fmt: skip
 
 
-def _sums(images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Of each image, the sum of its pixels and of their squares: (N, 2)."""
-    pixels = images.reshape(len(images), -1).astype(np.uint16)
-    return np.stack([pixels.sum(1, dtype=np.int64), (pixels**2).sum(1, dtype=np.int64)], axis=1)
-
-
-def _mean_std(sums: NDArray[np.int64]) -> tuple[float, float]:
-    """Mean and standard deviation over all pixels / 255 of images with these sums, in whole numbers to the end."""
-    count = len(sums) * IMAGE_SIZE**2
-    total, squares = map(int, sums.sum(0))
+def compute_mean_std(images: NDArray[np.uint8]) -> tuple[float, float]:
+    """Mean and standard deviation of all pixels / 255, in whole numbers to the end: the same on every machine."""
+    counts = np.bincount(images.ravel(), minlength=256).tolist()
+    count, total, squares = (sum(value**power * n for value, n in enumerate(counts)) for power in range(3))
     return total / (255 * count), math.sqrt(count * squares - total**2) / (255 * count)
 
 
-def mixed(*numbers: int) -> int:
+def mix_seed(*numbers: int) -> int:
     """A seed of 63 bits; those of neighbouring numbers have nothing in common (zeros at the end do not count)."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def _unchanged(batch: Any) -> Any:
-    return batch

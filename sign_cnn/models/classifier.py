@@ -1,33 +1,44 @@
-"""Training of a `ConvNet` under Lightning, and all that inference needs, in one checkpoint."""
+"""Training of a network under Lightning, and all that inference needs, in one checkpoint."""
 
-import math
+import inspect
+import sys
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from hydra.utils import execution_whitelist, instantiate
+from numpy.typing import NDArray
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.utils.flop_counter import FlopCounterMode
+from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics.classification import MulticlassAccuracy
 
-from sign_cnn.config import ModelConfig, OptimizerConfig, SchedulerConfig
+from sign_cnn.config import explain_settings
 from sign_cnn.data.datamodule import Batch
 from sign_cnn.errors import UserError
 from sign_cnn.letters import LETTERS
-from sign_cnn.models import checkpoint_files
-from sign_cnn.models.conv_net import ConvNet
+
+NETWORK_PACKAGES = ["sign_cnn.models.*", "torch.nn.*", "torchvision.models.*"]
+"""All that a network may be built of, unless `execution_whitelist` allows more: a checkpoint could name anything."""
 
 
 class SignClassifier(pl.LightningModule):
-    """Pixels in, logits of 24 letters out.
+    """Pixels in, logits of letters out.
 
     The constructor takes plain values only, so that a checkpoint loads with `weights_only=True` and holds the network's
-    arguments, the normalisation, the letters and the input size: prediction needs neither data nor configuration.
+    `_target_` node, the normalisation, the letters and the image size: inference needs neither data nor configuration.
     """
 
     def __init__(
         self,
         network: dict[str, Any],
+        loss: dict[str, Any] | None = None,
         optimizer: dict[str, Any] | None = None,
         scheduler: dict[str, Any] | None = None,
         *,
@@ -36,191 +47,157 @@ class SignClassifier(pl.LightningModule):
         letters: str = LETTERS,
         image_size: int = 28,
     ) -> None:
-        """Builds the network.
+        """Build the network.
 
         Args:
-            network: Fields of `ModelConfig`; its defaults where missing.
-            optimizer: Fields of `OptimizerConfig`; its defaults where missing.
-            scheduler: Fields of `SchedulerConfig`; its defaults where missing.
+            network: `_target_` node of a module from float (B, 1, S, S) to logits (B, classes).
+            loss: `_target_` node of a module that takes logits and labels; cross-entropy by default.
+            optimizer: `_partial_` node that takes parameters; Adam by default.
+            scheduler: `_partial_` node that takes an optimizer; none by default.
             pixel_mean: Mean of the training pixels, of a range 0..1.
             pixel_std: Their standard deviation.
             letters: One letter per class, in class order.
             image_size: Height and width of an image, in pixels.
-
-        Raises:
-            ConfigError: The network's sizes do not fit together.
         """
         super().__init__()
         self.save_hyperparameters()
-        self.network = ConvNet(ModelConfig(**network), num_classes=len(letters), image_size=image_size)
-        self.optimizer_config = OptimizerConfig(**(optimizer or {}))
-        self.scheduler_config = SchedulerConfig(**(scheduler or {}))
+        with explain_settings("model"):
+            self.network = instantiate(network, _convert_="all", _execution_whitelist_=NETWORK_PACKAGES)
+        with explain_settings("loss"):
+            loss = loss or {"_target_": "torch.nn.CrossEntropyLoss"}
+            self.loss = instantiate(loss, _convert_="all", _execution_whitelist_=NETWORK_PACKAGES)
         self.pixel_scale = 1 / (255 * pixel_std)
         self.pixel_offset = -pixel_mean / pixel_std
-        self._sums = torch.zeros(3)  # loss, hits, rows of the epoch so far; on the device, read once an epoch
-        self._bad_step = torch.tensor(-1)  # the first step of the epoch, from 0, whose loss was no number; -1: none
+        metrics = MetricCollection({"acc": MulticlassAccuracy(len(letters), average="micro", validate_args=False)})
+        self.train_metrics, self.val_metrics = metrics.clone(prefix="train/"), metrics.clone(prefix="val/")
+        # Weights are ignored with nan_strategy="disable" (torchmetrics 1.9), so a loss is given once per row.
+        self.train_loss, self.val_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
+        self._bad_step = torch.tensor(-1)  # the first step of the epoch, from 0, with a loss of NaN or inf; -1: none
 
     @classmethod
     def load(cls, checkpoint: Path) -> Self:
         """The classifier in a checkpoint, on the CPU and in evaluation mode.
 
         Raises:
-            FileNotFoundError: There is none.
-            UserError: It is damaged or cannot be trusted, or no checkpoint of such a classifier.
+            UserError: The file is missing, damaged or no checkpoint of such a classifier.
         """
-        content = checkpoint_files.read(checkpoint)
-        model = cls(**content["hyper_parameters"])
-        checkpoint_files.load_weights(model, content["state_dict"], checkpoint)
-        return model.eval()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuses to go on from a checkpoint of another network."""
-        checkpoint_files.check_same_network(self, checkpoint["state_dict"], "last.ckpt of this run")
+        try:
+            with execution_whitelist(NETWORK_PACKAGES, reset=True):
+                return cls.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
+        except FileNotFoundError:
+            raise UserError(f"{checkpoint} does not exist: train again, or name another checkpoint") from None
+        except Exception as error:  # torn archives and other people's pickles fail in any number of ways
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise UserError(f"{checkpoint} cannot be read as a checkpoint ({reason}): train again") from error
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of images.
 
         Args:
-            images: uint8 or float (B, 28, 28) or (B, 1, 28, 28), 0..255.
+            images: uint8 or float (B, S, S) or (B, 1, S, S), 0..255.
 
         Returns:
-            Float (B, 24). Their softmax is the probability of each letter.
+            Float (B, classes). Their softmax is the probability of each letter.
         """
         size = self.hparams["image_size"]
         pixels = images.reshape(-1, 1, size, size).float()
         logits: Tensor = self.network(pixels * self.pixel_scale + self.pixel_offset)
         return logits
 
-    def on_train_epoch_start(self) -> None:
-        """Starts the epoch's sums."""
-        self._sums = torch.zeros(3, device=self.device)
-        self._bad_step = torch.tensor(-1, device=self.device)
+    def predict_logits(self, images: NDArray[np.uint8], batch_size: int = 1024) -> NDArray[np.float32]:
+        """Logits float32 (N, classes) of images uint8 (N, S, S), 0..255, outside of a trainer."""
+        with torch.inference_mode():
+            parts = [self(torch.from_numpy(images[i : i + batch_size])) for i in range(0, len(images), batch_size)]
+            logits: NDArray[np.float32] = torch.cat(parts).float().numpy()
+        return logits
+
+    def count_parameters(self) -> int:
+        """Trainable weights of the network."""
+        return sum(p.numel() for p in self.network.parameters() if p.requires_grad)
+
+    def count_macs(self) -> int:
+        """Multiply-accumulates of one forward pass of one image, in convolutions and dense layers."""
+        size, training = self.hparams["image_size"], self.training
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            self.eval()(torch.zeros(1, size, size, device=self.device))
+        self.train(training)
+        return int(counter.get_total_flops()) // 2
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Cross-entropy of a batch, smoothed if asked for."""
+        """Loss of a batch."""
         logits = self(batch.images)
-        loss = F.cross_entropy(logits, batch.labels, label_smoothing=self.optimizer_config.label_smoothing)
+        loss: Tensor = self.loss(logits, batch.labels)
         with torch.no_grad():
-            self._count(loss.detach() * len(batch.labels), logits, batch.labels)
+            self.train_loss.update(loss.expand(len(batch.labels)))
+            self.train_metrics.update(logits.detach(), batch.labels)
             self._bad_step = torch.where((self._bad_step < 0) & ~loss.isfinite(), batch_idx, self._bad_step)
         return loss
 
     def on_train_epoch_end(self) -> None:
-        """Logs the epoch's training loss and accuracy, and the learning rate it ended with.
+        """Log training loss and accuracy, and the learning rate at the epoch's end.
 
         Raises:
-            UserError: The loss is no number any more.
+            UserError: The loss is NaN or inf; no checkpoint of this epoch is written.
         """
-        loss = self._log_sums("train")
-        self.log("lr", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
-        if not math.isfinite(loss):  # on every rank, as it is their sum
-            self._diverged("training", f", step {int(self._bad_step) + 1}" if self._bad_step >= 0 else "")
+        optimizer = self.optimizers()
+        self.log("lr", optimizer.param_groups[0]["lr"])  # type: ignore[union-attr]
+        self._log_metrics("train", self.train_loss, self.train_metrics)
+        if isinstance(scheduler := self.lr_schedulers(), ReduceLROnPlateau):
+            seen = self.trainer.callback_metrics
+            scheduler.step(seen.get("val/loss", seen["train/loss"]))
 
-    def on_validation_epoch_start(self) -> None:
-        """Starts the sums; the training ones wait until its end."""
-        self._train_sums, self._sums = self._sums, torch.zeros(3, device=self.device)
+    def on_train_epoch_start(self) -> None:
+        self._bad_step = torch.tensor(-1, device=self.device)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Adds a batch to the sums."""
-        self._score(batch)
+        """Cross-entropy (not smoothed) and accuracy of a batch."""
+        logits = self(batch.images)
+        self.val_loss.update(F.cross_entropy(logits, batch.labels).expand(len(batch.labels)))
+        self.val_metrics.update(logits, batch.labels)
 
     def on_validation_epoch_end(self) -> None:
-        """Logs validation loss (not smoothed) and accuracy.
-
-        Raises:
-            UserError: The loss is no number any more.
-        """
-        if not math.isfinite(self._log_sums("val")):
-            self._diverged("validation")
-        self._sums = self._train_sums
-
-    def on_test_epoch_start(self) -> None:
-        """Starts the sums."""
-        self._sums = torch.zeros(3, device=self.device)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Adds a batch to the sums."""
-        self._score(batch)
-
-    def on_test_epoch_end(self) -> None:
-        """Logs test loss (not smoothed) and accuracy."""
-        self._log_sums("test")
+        """Log validation loss and accuracy. Raises UserError: the loss is NaN or inf."""
+        self._log_metrics("val", self.val_loss, self.val_metrics)
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> tuple[Tensor, Tensor]:
-        """Row numbers int64 (B,) and logits float32 (B, 24), on the CPU."""
+        """Row numbers int64 (B,) and logits float32 (B, classes), on the CPU."""
         return batch.rows.cpu(), self(batch.images).float().cpu()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimiser and, if there is one, the schedule."""
-        # Fused, it is one pass over all weights; but Lightning does not clip its gradients in mixed precision.
-        fused = self.trainer.precision == "32-true" or not self.trainer.gradient_clip_val
-        optimizer = self._make_optimizer(fused=fused)
-        if (scheduler := self._make_scheduler(optimizer)) is None:
-            return optimizer
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": self.scheduler_config.interval},
-        }
+        """The optimizer and, if there is one, the schedule.
 
-    def _score(self, batch: Batch) -> None:
-        logits = self(batch.images)
-        self._count(F.cross_entropy(logits, batch.labels, reduction="sum"), logits, batch.labels)
-
-    def _count(self, loss_sum: Tensor, logits: Tensor, labels: Tensor) -> None:
-        hits = (logits.argmax(1) == labels).sum()
-        rows = torch.full_like(hits, len(labels))
-        self._sums += torch.stack([loss_sum.float(), hits.float(), rows.float()])
-
-    def _log_sums(self, stage: str) -> float:
-        loss, hits, rows = self.trainer.strategy.reduce(self._sums, reduce_op="sum").tolist()
-        self.log_dict({f"{stage}/loss": loss / rows, f"{stage}/acc": hits / rows})
-        return float(loss / rows)
-
-    def _diverged(self, kind: str, place: str = "") -> NoReturn:
-        """Stops the run before it writes a checkpoint of this epoch.
-
-        Raises:
-            UserError: Always.
+        The number of steps goes to a schedule that takes `total_steps` or `T_max`, which then changes the learning rate
+        every step; others change it every epoch.
         """
-        raise UserError(
-            f"the {kind} loss became infinite or NaN in epoch {self.current_epoch + 1}{place}; "
-            f"a smaller optimizer.lr than {self.optimizer_config.lr:g} or trainer.gradient_clip=1 usually helps"
-        )
-
-    def _make_optimizer(self, *, fused: bool) -> torch.optim.Optimizer:
-        config, parameters = self.optimizer_config, self.network.parameters()
-        betas, decay = (config.beta1, config.beta2), config.weight_decay
-        match config.name:
-            case "adam":
-                return torch.optim.Adam(parameters, config.lr, betas, weight_decay=decay, fused=fused)
-            case "adamw":
-                return torch.optim.AdamW(parameters, config.lr, betas, weight_decay=decay, fused=fused)
-            case "sgd":
-                nesterov = config.momentum > 0
-                return torch.optim.SGD(
-                    parameters, config.lr, config.momentum, weight_decay=decay, nesterov=nesterov, fused=fused
-                )
-
-    def _make_scheduler(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler | None:
-        config, epochs = self.scheduler_config, self.trainer.max_epochs or 1
-        total = int(self.trainer.estimated_stepping_batches) if config.interval == "step" else epochs
-        warmup = round(total * config.warmup_epochs / epochs)
-        if config.name == "one_cycle":
-            share = config.warmup_epochs / epochs
-            # torch divides by the warm-up's steps but one
-            pct_start = 0.0 if share * total == 1 else share
-            return torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, self.optimizer_config.lr, total_steps=total, pct_start=pct_start
+        node = self.hparams["optimizer"] or {"_target_": "torch.optim.Adam", "_partial_": True}
+        with explain_settings("optimizer"):
+            make_optimizer = instantiate(node, _convert_="all", _execution_whitelist_="torch.optim.*")
+            arguments = inspect.signature(make_optimizer).parameters
+            # Fused, it is one pass over all weights; but Lightning does not clip its gradients in mixed precision.
+            fused = {"fused": self.trainer.precision == "32-true" or not self.trainer.gradient_clip_val}
+            optimizer: Optimizer = make_optimizer(self.network.parameters(), **(fused if "fused" in arguments else {}))
+        if not self.hparams["scheduler"]:
+            return optimizer
+        with explain_settings("scheduler"):
+            make_scheduler = instantiate(
+                self.hparams["scheduler"], _convert_="all", _execution_whitelist_="torch.optim.*"
             )
-        if config.name == "none" and not warmup:
-            return None
+            steps = {"total_steps", "T_max"} & set(inspect.signature(make_scheduler).parameters)
+            scheduler = make_scheduler(optimizer, **dict.fromkeys(steps, int(self.trainer.estimated_stepping_batches)))
+        config = {"scheduler": scheduler, "interval": "step" if steps else "epoch"}
+        if isinstance(scheduler, ReduceLROnPlateau):
+            # Lightning would step it after the epoch's checkpoint, and not again when resumed: on_train_epoch_end does.
+            config |= {"monitor": "val/loss", "frequency": sys.maxsize}
+        return {"optimizer": optimizer, "lr_scheduler": config}  # type: ignore[return-value]
 
-        def factor(done: int) -> float:
-            if done < warmup:
-                return (done + 1) / (warmup + 1)
-            if config.name == "none":
-                return 1.0
-            fraction = (done - warmup) / max(1, total - warmup)
-            return config.final_lr + (1 - config.final_lr) * (1 + math.cos(math.pi * fraction)) / 2
-
-        return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    def _log_metrics(self, stage: str, loss: MeanMetric, metrics: MetricCollection) -> None:
+        """Log an epoch's metrics, and begin the next."""
+        mean_loss = loss.compute()
+        if not mean_loss.isfinite():
+            place = f"{stage}/loss is NaN or inf in epoch {self.current_epoch + 1}"
+            if self._bad_step >= 0:  # what validation sees, which comes before the end of the epoch, follows from it
+                place = f"train/loss is NaN or inf in epoch {self.current_epoch + 1} at step {int(self._bad_step) + 1}"
+            raise UserError(f"{place}: try a smaller optimizer.lr or trainer.gradient_clip_val=1")
+        self.log_dict({f"{stage}/loss": mean_loss, **metrics.compute()})
+        loss.reset()
+        metrics.reset()

@@ -1,1 +1,1 @@
-"""What a finished run is worth: scores, reports as text and figures, folds pooled."""
+"""What is said of a run, of two runs, of pooled folds and of a sweep: tables and figures."""

@@ -1,1 +1,0 @@
-"""Letters from pictures, with a checkpoint or without torch, and the file that makes the latter possible."""

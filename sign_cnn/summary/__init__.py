@@ -1,1 +1,0 @@
-"""What the runs of a folder say together: tables, comparisons and pictures."""

@@ -1,0 +1,208 @@
+"""Sweeps on Hydra's own sweepers: where their jobs go, what they are called, and what is said when they end.
+
+`train()` returns a stored result at once, so that the same command resumes a sweep.
+"""
+
+import hashlib
+import itertools
+import json
+import os
+import re
+import shlex
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from sign_cnn.config import DataConfig, flatten, name_problems, suggest, to_dataclass
+from sign_cnn.data.dataset import find_source
+from sign_cnn.errors import ConfigError, UserError, exit_on_user_error
+from sign_cnn.files import explain_os_errors, write_text
+
+
+class SweepCallback(Callback):
+    """Names the directories of runs and sweeps before they are made, and summarises a sweep after its last job."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Make the run's directory; Hydra answers a place that it cannot write to with a traceback."""
+        with exit_on_user_error(), explain_os_errors(Path(config.run_dir)):
+            if problems := name_problems(str(config.name)):
+                raise ConfigError(problems)
+            Path(config.hydra.run.dir).mkdir(parents=True, exist_ok=True)
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Set the directories; refuse a sweep without data once, and not in each of its jobs."""
+        with exit_on_user_error():
+            overrides = _merge_overrides(config)
+            params = config.hydra.sweeper.get("params") or {}
+            swept = [x.key_or_group for x in overrides if x.is_sweep_override() or x.key_or_group in params]
+            _refuse_unknown(config, [x.key_or_group for x in overrides if x.is_sweep_override() and not x.is_add()])
+            _set_directories(config, swept, overrides)
+            if config.dry_run:
+                return
+            if not any(item.is_sweep_override() and item.key_or_group.startswith("data") for item in overrides):
+                find_source(to_dataclass(DataConfig, config.data, "data"))
+            with explain_os_errors(folder := Path(config.hydra.sweep.dir)):
+                folder.mkdir(parents=True, exist_ok=True)
+                if "optuna" in config.hydra.sweeper._target_:
+                    _resume_study(config)
+                else:
+                    _save_plan(folder, swept, overrides)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Write and show the summary; exit with 1 if a job failed."""
+        if config.dry_run or isinstance(sys.exc_info()[1], KeyboardInterrupt | SystemExit):
+            return
+        from sign_cnn.summarize import show, summarize  # pandas; scipy.stats and matplotlib in its course
+
+        folder = Path(config.hydra.sweep.dir)
+        try:
+            with exit_on_user_error(), explain_os_errors(folder):
+                summary = summarize(folder)
+                show(summary)
+                if failed := int((summary.jobs["status"] == "failed").sum()):
+                    raise UserError(f"{failed} of {len(summary.jobs)} jobs failed; the same command tries them again")
+        except Exception:  # Hydra would turn it into a warning and exit with 0
+            traceback.print_exc()
+            sys.exit(1)
+
+
+def job_name(overrides: Sequence[str], *keys: str) -> str:
+    """A job's directory.
+
+    >>> job_name(["model.depth=3", "model.batch_norm=True", "test=false"], "model.depth", "model.batch_norm")
+    'depth=3,batch_norm=true'
+    """
+    values = {item.key_or_group: item.value() for item in OverridesParser.create().parse_overrides(list(overrides))}
+    return ",".join(f"{name}={_format(values[key])}" for key, name in _short_names(keys).items()) or "default"
+
+
+def threads_per_job(jobs: int) -> int:
+    """CPU threads for each of `jobs` at once; -1: one job per core."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // jobs) if jobs > 0 else 1
+
+
+def job_number() -> str:
+    """Which job of its sweep this is: `3/8`."""
+    settings = HydraConfig.get()
+    try:
+        total = str(len(json.loads(Path(settings.sweep.dir, "sweep.json").read_text())["jobs"]))
+    except (OSError, ValueError, KeyError):
+        total = str(settings.sweeper.get("n_trials") or "?")
+    return f"{settings.job.num + 1}/{total}"
+
+
+def _merge_overrides(config: DictConfig) -> list[Override]:
+    """Overrides of a study and of the command line, the later in place of the earlier, in the order of the first."""
+    params = config.hydra.sweeper.get("params") or {}
+    lines = [*(f"{key}={value}" for key, value in params.items()), *config.hydra.overrides.task]
+    return list({item.key_or_group: item for item in OverridesParser.create().parse_overrides(lines)}.values())
+
+
+def _set_directories(config: DictConfig, swept: Sequence[str], overrides: Sequence[Override]) -> None:
+    """Set `hydra.sweep.dir` and `hydra.sweep.subdir` unless they were given.
+
+    The sweep goes to `outputs/sweeps/<name>`, or, unnamed, to its swept keys and a hash of what is fixed, so that the
+    same command comes back to the same place. What a study sweeps stays in a job's name when the command line fixes it.
+    """
+    name = str(OmegaConf.to_container(config, resolve=False)["name"])  # type: ignore[call-overload, index]
+    if name.startswith("${now:"):
+        fixed = sorted(str(item.input_line) for item in overrides if item.key_or_group not in swept)
+        digest = hashlib.sha256("\n".join(fixed).encode()).hexdigest()[:6]
+        name = "-".join([*_short_names(swept).values(), digest])
+    if problems := name_problems(name):
+        raise ConfigError(problems)
+    subdir = f"${{job_name:{','.join(['${hydra.overrides.task}', *swept])}}}"
+    given = {line.partition("=")[0] for line in config.hydra.overrides.hydra}
+    values = {"hydra.sweep.dir": f"outputs/sweeps/{name}", "hydra.sweep.subdir": subdir}
+    for key, value in values.items():
+        if key not in given:
+            _override(config, key, value)
+
+
+def _override(config: DictConfig, key: str, value: Any) -> None:
+    """Change a setting of Hydra's for the sweep and for its jobs, each of which is composed anew from the overrides."""
+    quoted = str(value).replace("'", "\\'")
+    with read_write(config.hydra), open_dict(config.hydra):
+        OmegaConf.update(config, key, value)
+        config.hydra.overrides.hydra.append(f"{key}='{quoted}'")
+
+
+def _refuse_unknown(config: DictConfig, keys: Sequence[str]) -> None:
+    """Hydra would refuse each job, with a traceback."""
+    known = [f"{key}." for key in flatten(OmegaConf.to_container(config))]
+    for key in keys:
+        if not any(item.startswith(f"{key.replace('/', '.')}.") for item in known):
+            raise ConfigError([": did you mean ".join([f"{key} is not a setting", *suggest(key, config)[:1]])])
+
+
+def _save_plan(folder: Path, swept: Sequence[str], overrides: Sequence[Override]) -> None:
+    """Write which jobs a grid has, so that a missing one is known to be missing; jobs of several commands add up."""
+    path = folder / "sweep.json"
+    values = [
+        [f"{x.key_or_group}={v}" for v in x.sweep_string_iterator()]
+        if x.is_discrete_sweep()
+        else [f"{x.key_or_group}={x.get_value_element_as_str()}"]
+        for x in overrides
+    ]
+    before = json.loads(path.read_text())["jobs"] if path.exists() else []
+    jobs = [*before, *(job_name(lines, *swept) for lines in itertools.product(*values))]
+    plan = {"command": shlex.join(["python", "-m", "sign_cnn.train", *sys.argv[1:]]), "jobs": list(dict.fromkeys(jobs))}
+    write_text(path, json.dumps(plan, indent=2) + "\n")
+
+
+def _resume_study(config: DictConfig) -> None:
+    """Count the trials of earlier commands towards `n_trials`, and put those that were cut off in line again."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sweeper = config.hydra.sweeper
+    study = optuna.create_study(
+        study_name=sweeper.study_name, storage=sweeper.storage, direction="maximize", load_if_exists=True
+    )
+    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
+        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        study.enqueue_trial(trial.params)
+    done = len(study.get_trials(states=(optuna.trial.TrialState.COMPLETE,)))
+    _override(config, "hydra.sweeper.n_trials", max(0, sweeper.n_trials - done))
+    _override(
+        config, "hydra.sweeper.sampler.seed", sweeper.sampler.seed + done
+    )  # the same would suggest the same again
+
+
+def _short_names(keys: Sequence[str]) -> dict[str, str]:
+    """The last part of each key; more of it where two would be the same.
+
+    >>> _short_names(["model.depth", "data.name", "logger.name"])
+    {'model.depth': 'depth', 'data.name': 'data.name', 'logger.name': 'logger.name'}
+    """
+    parts = {key: re.split(r"[./]", key) for key in keys}
+
+    def is_unique(key: str, length: int) -> bool:
+        return sum(other[-length:] == parts[key][-length:] for other in parts.values()) == 1
+
+    lengths = {key: next((n for n in range(1, len(parts[key])) if is_unique(key, n)), len(parts[key])) for key in keys}
+    return {key: ".".join(parts[key][-length:]) for key, length in lengths.items()}
+
+
+def _format(value: Any) -> str:
+    """A value as part of a directory's name: `true`, `null`, `0.1`, `24-48-96`."""
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple):
+        return "-".join(map(_format, value)) or "none"
+    return re.sub(r"[^A-Za-z0-9._+-]+", "_", str(value))
+
+
+OmegaConf.register_resolver("job_name", job_name, replace=True)
+OmegaConf.register_resolver("threads_per_job", threads_per_job, replace=True)

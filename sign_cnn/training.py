@@ -1,0 +1,258 @@
+"""What Lightning lacks for a run: checkpoints that cannot tear, a row per epoch; and what a run ends with."""
+
+import io
+import logging
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+import torch.distributed
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+from omegaconf import DictConfig
+from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.loggers import TensorBoardLogger
+from torchvision.utils import make_grid
+
+from sign_cnn.config import experiment_settings
+from sign_cnn.data.datamodule import Batch, SignMNISTDataModule, mix_seed
+from sign_cnn.errors import UserError
+from sign_cnn.files import atomic_write, write_text
+from sign_cnn.models.classifier import SignClassifier
+from sign_cnn.reports.run import score
+from sign_cnn.runs import Predictions, Run
+
+log = logging.getLogger(__name__)
+
+
+class NamedCheckpoint(ModelCheckpoint):
+    """`checkpoints/<filename>.ckpt` in the run's directory: the best epoch by `monitor`, or the last one.
+
+    Two of these stand in for `save_last=True`, which saves only in epochs that are among the best.
+    """
+
+    def __init__(self, filename: str, monitor: str | None = None) -> None:
+        super().__init__(
+            filename=filename, monitor=monitor, mode="max" if monitor == "val/acc" else "min",
+            save_on_train_epoch_end=True, enable_version_counter=False,
+        )  # fmt: skip
+
+    @property
+    def state_key(self) -> str:
+        return f"NamedCheckpoint {self.filename}"
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Save below the run's directory."""
+        self.dirpath = str(Path(trainer.default_root_dir, "checkpoints").resolve())
+        super().setup(trainer, pl_module, stage)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        scores = list(state_dict["best_k_models"].values())
+        own = str(Path(self.dirpath or "", f"{self.filename}{self.FILE_EXTENSION}"))
+        paths = {key: own if state_dict[key] else "" for key in ("best_model_path", "kth_best_model_path")}
+        kept = {own: scores[0]} if scores else {}
+        moved = {"dirpath": self.dirpath, "last_model_path": "", "best_k_models": kept}
+        super().load_state_dict(state_dict | paths | moved)
+
+
+class StickyEarlyStopping(EarlyStopping):
+    """Early stopping that also keeps a run stopped when it is resumed after its last epoch."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
+
+class EpochTable(Checkpoint):
+    """Times each epoch, logs one line of it and keeps `metrics.csv`.
+
+    Its rows are part of every checkpoint, so that a resumed run has the rows up to there and no others. It is a
+    `Checkpoint` because Lightning runs those after the module has logged its epoch; `train` puts it before the others.
+    """
+
+    COLUMNS = ("epoch", "step", "lr", "train/loss", "train/acc", "val/loss", "val/acc", "train_seconds", "seconds")
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, float]] = []
+        self.images = 0  # trained on, all epochs together
+        self._mark = self._train_start = self._train_seconds = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows, "images": self.images}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows, self.images = list(state_dict["rows"]), state_dict["images"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._mark = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._train_start, self._train_seconds = time.perf_counter(), 0.0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        self.images += len(batch.labels) * trainer.world_size
+        if trainer.is_last_batch:
+            if pl_module.device.type == "cuda":
+                torch.cuda.synchronize()  # steps are only queued until then
+            self._train_seconds = time.perf_counter() - self._train_start
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        now = time.perf_counter()
+        row: dict[str, Any] = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
+        row |= {key: float(value) for key, value in trainer.callback_metrics.items()}
+        row["lr"] = trainer.optimizers[0].param_groups[0]["lr"]  # in full precision
+        row |= {"train_seconds": self._train_seconds, "seconds": now - self._mark}
+        self._mark = now
+        self.rows.append({key: row[key] for key in self.COLUMNS if key in row})
+        if trainer.is_global_zero:
+            write_text(Path(trainer.default_root_dir, "metrics.csv"), pd.DataFrame(self.rows).to_csv(index=False))
+        shown = [f"{key} {row[key]:.4f}" for key in self.COLUMNS[3:7] if key in row]
+        log.info("epoch %d/%s  %s  %.1f s", row["epoch"], trainer.max_epochs, "  ".join(shown), row["seconds"])
+
+
+class EpochSeed(Callback):
+    """Makes dropout a function of (seed, epoch, rank): torch draws it from global state, which a resumed run lacks."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        torch.manual_seed(mix_seed(self.seed, trainer.current_epoch, trainer.global_rank))
+
+
+class ImageGrid(Callback):
+    """Shows the first training batch in TensorBoard, as the network sees it."""
+
+    def __init__(self, num_images: int = 32) -> None:
+        self.num_images = num_images
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, *_: Any) -> None:
+        if trainer.global_step or not trainer.is_global_zero:
+            return
+        images = batch.images[: self.num_images].float().unsqueeze(1).cpu() / 255
+        grid = make_grid(images, nrow=8, padding=1, pad_value=1.0).repeat_interleave(3, 1).repeat_interleave(3, 2)
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image("train/inputs", grid, 0)
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's own writes to $TMPDIR and moves the file, which is a copy when that is another file system."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Save through a temporary file beside `path`."""
+        archive = io.BytesIO()  # torch's own writer answers a full disk with an error that does not say so
+        torch.save(checkpoint, archive)
+        with atomic_write(Path(path)) as temporary:
+            temporary.write_bytes(archive.getbuffer())
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Read what a run resumes from, on the CPU. Raises UserError: the file is damaged."""
+        try:
+            return super().load_checkpoint(path, map_location or torch.device("cpu"), weights_only=True)  # type: ignore[arg-type]
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # a torn archive fails in as many ways as it can be torn
+            raise UserError(f"{path} is damaged ({str(error).splitlines()[0]}): remove it to start again") from error
+
+
+def finish(
+    cfg: DictConfig, run: Run, trainer: pl.Trainer, model: SignClassifier, datamodule: SignMNISTDataModule,
+    epochs: EpochTable,
+) -> None:  # fmt: skip
+    """Score the best checkpoint, write predictions and figures, and store the result as done."""
+    predictions = predict(trainer, model, datamodule, run, with_test=bool(cfg.test))
+    scores = {**score(predictions, "val"), **score(predictions, "test")}
+    table = pd.DataFrame(epochs.rows)
+    best_epoch = len(table)
+    if cfg.monitor:
+        best_epoch = int(table[cfg.monitor].agg("idxmax" if cfg.monitor == "val/acc" else "idxmin")) + 1
+    if trainer.is_global_zero:
+        predictions.save(run.predictions)
+        figures = _draw_figures(cfg, run, table, best_epoch, predictions) if cfg.figures else {}
+        _log_scores(trainer, cfg, run, scores, figures)
+        if not cfg.trainer.get("limit_train_batches"):
+            _warn_if_at_chance(table, datamodule)
+    seconds = table["train_seconds"].sum()
+    run.store(
+        "done", **scores, best_epoch=best_epoch, epochs=len(table), fit_seconds=round(table["seconds"].sum(), 3),
+        device=torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type,
+        num_params=model.count_parameters(), macs=model.count_macs(),
+        train_images_per_second=epochs.images / seconds if seconds else None,
+    )  # fmt: skip
+
+
+def predict(
+    trainer: pl.Trainer, model: SignClassifier, datamodule: SignMNISTDataModule, run: Run, *, with_test: bool
+) -> Predictions:
+    """Logits of the best checkpoint for all validation rows and, if asked for, test rows; the same on every rank."""
+    # Given ckpt_path, a trainer would also take its callbacks back to that epoch, and undo the averaging of weights.
+    model.load_state_dict(trainer.strategy.load_checkpoint(run.best_checkpoint, weights_only=True)["state_dict"])
+    loaders = {"val": datamodule.val_dataloader(), "test": datamodule.test_dataloader() if with_test else []}
+    parts = [Predictions.empty(len(datamodule.data.letters))]
+    for split, loader in loaders.items():
+        if not loader:
+            continue
+        batches: Any = trainer.predict(model, loader)
+        if torch.distributed.is_initialized():
+            gathered: list[Any] = [None] * trainer.world_size
+            torch.distributed.all_gather_object(gathered, batches)
+            batches = [batch for part in gathered for batch in part]
+        rows, logits = (torch.cat(tensors).numpy() for tensors in zip(*batches, strict=True))
+        half = datamodule.dataset.test if split == "test" else datamodule.dataset.train
+        parts.append(Predictions(np.full(len(rows), split), rows, half.photos[rows], half.labels[rows], logits))
+    return Predictions.concat(parts)
+
+
+def _draw_figures(
+    cfg: DictConfig, run: Run, table: pd.DataFrame, best_epoch: int, predictions: Predictions
+) -> dict[str, Any]:
+    """Write learning curves and confusion matrix; returns those that TensorBoard lacks, by name."""
+    from sklearn.metrics import confusion_matrix
+
+    from sign_cnn.reports.figures import plot_confusion_matrix, plot_learning_curves, save_figure
+
+    title, split = cfg.experiment or cfg.name, "test" if cfg.test else "val"
+    save_figure(plot_learning_curves(table, title, best_epoch), run.path / "figures" / "learning_curves.png")
+    scored, letters = predictions.of(split), cfg.data.letters
+    if not len(scored.row):
+        return {}
+    counts = confusion_matrix(scored.label, scored.predicted, labels=range(len(letters)))
+    title = f"{title}: {split} accuracy {100 * scored.correct.mean():.2f} %"
+    figure = plot_confusion_matrix(counts, letters, title)
+    save_figure(figure, run.path / "figures" / f"confusion_{split}.png")
+    return {f"confusion_{split}": figure}
+
+
+def _log_scores(
+    trainer: pl.Trainer, cfg: DictConfig, run: Run, scores: dict[str, Any], figures: dict[str, Any]
+) -> None:
+    """Test metrics to every logger; figures and the HPARAMS page to TensorBoard."""
+    # TensorBoard's HPARAMS page compares what a job is named after, or all settings of a single run.
+    swept = dict(re.findall(r"([^,=]+)=([^,]*)", run.path.name)) or experiment_settings(cfg)
+    hparams = {key: value if isinstance(value, int | float) else str(value) for key, value in swept.items()}
+    known = {key: scores[key] for key in ("val_acc", "val_loss", "test_acc", "test_loss") if scores[key] is not None}
+    for logger in trainer.loggers:
+        tested = {key.replace("_", "/"): value for key, value in known.items() if key.startswith("test")}
+        logger.log_metrics(tested, trainer.global_step)
+        if isinstance(logger, TensorBoardLogger):
+            logger.log_hyperparams(hparams, {f"hp/{key}": value for key, value in known.items()})
+            for name, figure in figures.items():
+                logger.experiment.add_figure(name, figure, trainer.global_step)
+        logger.finalize("success")
+
+
+def _warn_if_at_chance(table: pd.DataFrame, datamodule: SignMNISTDataModule) -> None:
+    key, labels = "val/acc" if len(datamodule.split.val) else "train/acc", datamodule.dataset.train.labels
+    chance, best = float(np.bincount(labels).max() / len(labels)), float(table[key].max())
+    if best <= chance:
+        log.warning(
+            "this network learned nothing: its best %s is %.1f %%, and always naming the most frequent letter gets "
+            "%.1f %%; try more epochs or another optimizer.lr", key, 100 * best, 100 * chance,
+        )  # fmt: skip

@@ -1,1 +1,0 @@
-"""One fit: the trainer with its callbacks, and what comes of it."""

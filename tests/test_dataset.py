@@ -1,0 +1,159 @@
+import gzip
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+from csv_text import TEXT, csv_text, write_pair
+
+from sign_cnn.config import DataConfig, SyntheticConfig
+from sign_cnn.data import dataset
+from sign_cnn.data.csv import MARKER
+from sign_cnn.data.dataset import OFFICIAL_FINGERPRINT, SignDataset, data_fingerprint, describe_source, load_dataset
+from sign_cnn.errors import DataError
+from sign_cnn.letters import LETTERS, raw_label
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataConfig:
+    root = write_pair(tmp_path / "data", csv_text([0, 1, 2, 1, 24]), csv_text([2, 1, 0], seed=1))
+    return DataConfig(root=str(root), cache_dir=str(tmp_path / "cache"), image_size=8)
+
+
+@pytest.fixture
+def parse(monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """Counts the CSVs that are read."""
+    monkeypatch.setattr(dataset, "read_csv", Mock(wraps=dataset.read_csv))
+    return dataset.read_csv
+
+
+def assert_same(one: SignDataset, other: SignDataset) -> None:
+    assert (one.fingerprint, one.kind) == (other.fingerprint, other.kind)
+    for half in ("train", "test"):
+        for name, array in vars(getattr(one, half)).items():
+            np.testing.assert_array_equal(array, getattr(getattr(other, half), name))
+            assert array.dtype == (np.uint8 if name == "images" else np.int64)
+
+
+def test_second_load_gives_the_same_set_without_reading_a_csv(data, parse):
+    first = load_dataset(data)
+    assert first.train.images.shape == (5, 8, 8)
+    assert first.test.labels.tolist() == [2, 1, 0]
+    assert parse.call_count == 2
+    assert_same(first, load_dataset(data))
+    assert data_fingerprint(data) == (first.fingerprint, "custom")
+    assert parse.call_count == 2
+
+
+def test_changed_csv_is_noticed_and_a_touched_one_is_not_read_again(data, parse):
+    first, path = load_dataset(data), Path(data.root, "sign_mnist_test.csv")
+    os.utime(path, ns=(1, 1))
+    assert_same(first, load_dataset(data))
+    assert parse.call_count == 2
+    path.write_text(csv_text([2, 1, 0], seed=2))
+    os.utime(path, ns=(1, 1))
+    assert data_fingerprint(data)[0] != first.fingerprint
+    assert not np.array_equal(load_dataset(data).test.images, first.test.images)
+
+
+def test_fingerprint_depends_on_pixels_and_labels_of_both_files_and_not_on_how_they_are_stored(data, tmp_path):
+    sets = [
+        write_pair(tmp_path / "plain"),
+        write_pair(tmp_path / "crlf", TEXT.replace("\n", "\r\n")),
+        write_pair(tmp_path / "gz", gzip.compress(TEXT.encode()), gzip.compress(TEXT.encode()), ".csv.gz"),
+        write_pair(tmp_path / "train pixels", csv_text(seed=1)),
+        write_pair(tmp_path / "test pixels", test=csv_text(seed=1)),
+        write_pair(tmp_path / "train labels", csv_text([2, 1] * 4)),
+        write_pair(tmp_path / "test rows", test=csv_text((0, 1) * 3)),
+    ]
+    found = [data_fingerprint(replace(data, root=str(root)))[0] for root in sets]
+    assert len(set(found[:3])) == 1
+    assert len(set(found[2:])) == 5
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda content: content[:-200], lambda content: content[:400] + bytes([content[400] ^ 1]) + content[401:],
+     lambda _: b"", lambda content: b"\x93NUMPY" + content[6:]],
+    ids=["cut short", "one bit of a pixel", "empty", "a bare array"],
+)  # fmt: skip
+def test_damaged_cache_is_made_anew_with_a_warning(data, parse, damage: Callable[[bytes], bytes], caplog):
+    first = load_dataset(data)
+    (path,) = Path(data.cache_dir).glob("*.npz")
+    path.write_bytes(damage(path.read_bytes()))
+    assert_same(first, load_dataset(data))
+    assert_same(first, load_dataset(data))
+    assert parse.call_count == 4
+    assert f"{path} is damaged and made anew" in caplog.text
+
+
+def test_cache_that_cannot_be_written_costs_a_warning(data, tmp_path, caplog):
+    (tmp_path / "file").touch()
+    assert load_dataset(replace(data, cache_dir=str(tmp_path / "file" / "cache"))).train.images.shape == (5, 8, 8)
+    assert "continuing without a cache" in caplog.text
+
+
+def test_of_two_starts_at_once_one_reads_the_csvs(data, parse):
+    together = threading.Barrier(2)
+
+    def start(_: int) -> SignDataset:
+        together.wait()
+        return load_dataset(data)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert_same(*pool.map(start, range(2)))
+    assert parse.call_count == 2
+
+
+def test_set_is_known_as_official_or_drawn_here_or_custom(data, monkeypatch):
+    assert data_fingerprint(data)[1] == "custom"
+    Path(data.root, MARKER).touch()
+    assert data_fingerprint(data)[1] == "synthetic"
+    monkeypatch.setattr(dataset, "OFFICIAL_FINGERPRINT", data_fingerprint(data)[0])
+    assert load_dataset(data).kind == "official"
+
+
+def test_default_root_is_served_from_the_cached_official_set_and_a_named_one_is_not(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    official = load_dataset(data)
+    default = replace(data, root=DataConfig.root)
+    with pytest.raises(DataError, match=f"there is no folder {DataConfig.root}: .* or use .* data=synthetic"):
+        load_dataset(default)  # another custom set is not taken for it
+    monkeypatch.setattr(dataset, "OFFICIAL_FINGERPRINT", official.fingerprint)
+    assert_same(load_dataset(default), replace(official, kind="official"))
+    assert describe_source(default, "official").startswith(f"Sign Language MNIST from {data.cache_dir}")
+    for name in ("sign_mnist", "auto"):
+        with pytest.raises(DataError, match="there is no folder gone: "):
+            load_dataset(replace(data, name=name, root="gone"))
+
+
+def test_auto_takes_the_real_set_where_it_is_found_and_else_draws_one(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small = SyntheticConfig(train_photos=1, test_photos=1, variants=2)
+    auto = replace(data, name="auto", letters="AB", image_size=8, synthetic_root="drawn", synthetic=small)
+    assert load_dataset(auto).kind == "custom"
+    assert not Path("drawn").exists()
+    auto = replace(auto, root=DataConfig.root)
+    assert load_dataset(auto).kind == "synthetic"
+    assert "synthetic hands" in describe_source(auto, "synthetic")
+
+
+def test_letters_select_rows_and_order_the_classes(data):
+    whole, some = load_dataset(data), load_dataset(replace(data, letters="CAB"))
+    assert [half.labels.tolist() for half in (some.train, some.test)] == [[1, 2, 0, 2], [0, 2, 1]]
+    np.testing.assert_array_equal(some.train.images, whole.train.images[:4])
+    np.testing.assert_array_equal(some.train.photos, whole.train.photos[:4])
+    assert some.fingerprint == whole.fingerprint
+
+
+@pytest.mark.real_data
+def test_real_set_is_the_official_one(real_root, tmp_path):
+    official = load_dataset(DataConfig(root=str(real_root), cache_dir=str(tmp_path)))
+    assert (official.kind, official.fingerprint) == ("official", OFFICIAL_FINGERPRINT)
+    assert [len(half.images) for half in (official.train, official.test)] == [27_455, 7_172]
+    assert [raw_label(LETTERS[label]) for label in official.train.labels[:5]] == [3, 6, 2, 2, 13]
