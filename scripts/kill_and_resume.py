@@ -101,7 +101,7 @@ def finish_training(arguments: list[str], folder: Path) -> None:
 def kill_repeatedly(
     arguments: list[str], folder: Path, kills: int, seconds: float, moments: random.Random
 ) -> tuple[list[dict[str, str]], dict[Path, int]]:
-    """Start the training and kill its process group within `seconds`; when it was faster, begin again from nothing.
+    """Start the training and kill its process group, within half the `seconds` it takes; should it end, begin anew.
 
     Returns:
         A line for each kill, and what was finished at any of them.
@@ -109,7 +109,7 @@ def kill_repeatedly(
     rows: list[dict[str, str]] = []
     done: dict[Path, int] = {}
     while len(rows) < kills:
-        delay = moments.uniform(0, seconds)
+        delay = moments.uniform(0, seconds / 2)
         process = start_training(arguments, folder)
         try:
             process.wait(delay)

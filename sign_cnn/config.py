@@ -20,8 +20,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from sign_cnn.errors import ConfigError
 from sign_cnn.letters import LETTERS
 
-PACKAGE = Path(__file__).resolve().parent
-CONFIG_DIR = str(PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf")
+CONFIG_DIR = str(next(p / "conf" for p in Path(__file__).resolve().parents if (p / "conf").is_dir()))
 """Absolute, so that `main` also works from a test, a notebook or an installed wheel (which holds a copy of `conf/`)."""
 
 OmegaConf.register_resolver("len", len, replace=True)
@@ -178,11 +177,7 @@ def explain_settings(key: str) -> Iterator[None]:
 
 
 def validate(cfg: DictConfig) -> None:
-    """Check types, ranges and what contradicts itself; torch is not needed for it.
-
-    Raises:
-        ConfigError: With every problem found.
-    """
+    """Check types, ranges and contradictions, without torch. Raises ConfigError: with every problem found."""
     config = to_dataclass(Config, cfg)
     problems = [*_out_of_range(config), *_split_problems(config.data), *name_problems(config.name)]
     if not re.fullmatch(r"(?:([A-Z])(?!.*\1)){2,}", letters := config.data.letters):
@@ -199,11 +194,7 @@ def validate(cfg: DictConfig) -> None:
 
 
 def suggest(key: str, cfg: DictConfig) -> list[str]:
-    """Settings that somebody may have meant by an unknown key: `epochs` is `trainer.max_epochs`.
-
-    >>> suggest("lr", OmegaConf.create({"optimizer": {"lr": 0.1}}))
-    ['optimizer.lr']
-    """
+    """Settings that somebody may have meant by an unknown key: `epochs` is `trainer.max_epochs`."""
     wanted = key.rpartition(".")[2]
     names = {item: item.rpartition(".")[2] for item in flatten(OmegaConf.to_container(cfg))}
     close = difflib.get_close_matches(wanted, names.values(), n=1)
@@ -224,11 +215,7 @@ def config_hash(cfg: DictConfig, data_fingerprint: str) -> str:
 
 
 def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted key; lists are values.
-
-    >>> flatten({"model": {"depth": 3, "channels": [8]}})
-    {'model.depth': 3, 'model.channels': [8]}
-    """
+    """Nested settings by dotted key; lists are values."""
     if not isinstance(node, dict) or not node:
         return {prefix.rstrip("."): node}
     return {key: value for name in node for key, value in flatten(node[name], f"{prefix}{name}.").items()}

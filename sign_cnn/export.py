@@ -36,11 +36,7 @@ COPIED = (
 
 
 def export(run: Run, output: Path) -> dict[str, Any]:
-    """Write the file, if it answers as the checkpoint does; returns its model card.
-
-    Raises:
-        UserError: A package, the checkpoint or the configuration is missing, or the answers differ.
-    """
+    """Write the file and return its model card. Raises UserError: its answers differ, or something is missing."""
     if missing := [name for name in ("onnx", "onnxruntime", "onnxscript") if not importlib.util.find_spec(name)]:
         raise UserError(f'the export needs {", ".join(missing)}: pip install -e ".[export]"')
     import onnx

@@ -46,11 +46,7 @@ def remove_temporary(folder: Path) -> None:
 
 @contextmanager
 def explain_os_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk, a read-only place and the like into a `UserError`; `path` is named where the error names none.
-
-    Raises:
-        UserError: In place of an `OSError` of the file system.
-    """
+    """Turn an `OSError` of a full disk, a read-only place and the like into a `UserError` that names `path`."""
     try:
         yield
     except OSError as error:

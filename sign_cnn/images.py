@@ -47,11 +47,7 @@ def load_image(
 def open_image(
     file: ImageFile, *, name: str | None = None, max_bytes: int = MAX_BYTES, max_pixels: float = MAX_PIXELS
 ) -> Image.Image:
-    """Decode a picture, of an animation the first frame, and turn it upright by its EXIF note.
-
-    Raises:
-        DataError: The file is missing, empty, too large, damaged or not a picture; the message calls it `name`.
-    """
+    """Decode a picture (of an animation, the first frame), upright by EXIF. Raises DataError: it cannot be read."""
     name = name or str(file if isinstance(file, Path) else getattr(file, "name", "the picture"))
     try:
         with file.open("rb") if isinstance(file, Path) else nullcontext(file) as opened:
@@ -95,10 +91,7 @@ def prepare(
         mirror: Whether to swap left and right.
 
     Returns:
-        uint8 (size, size), 0..255.
-
-    Raises:
-        DataError: `crop` keeps nothing.
+        uint8 (size, size), 0..255. Raises DataError if `crop` keeps nothing.
     """
     grey = to_grey(image)
     if crop:

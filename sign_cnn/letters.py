@@ -9,23 +9,12 @@ LETTERS = "ABCDEFGHIKLMNOPQRSTUVWXY"
 
 
 def raw_label(letter: str) -> int:
-    """The label of a letter in the CSVs.
-
-    >>> raw_label("K")
-    10
-    """
+    """The label of a letter in the CSVs."""
     return ord(letter) - ord("A")
 
 
 def class_index(letter: str, letters: str = LETTERS) -> int:
-    """The class of a letter, of either case.
-
-    Raises:
-        ValueError: It is none of `letters`.
-
-    >>> class_index("k")
-    9
-    """
+    """The class of a letter, of either case. Raises ValueError: it is none of `letters`."""
     index = letters.find(letter.upper()) if len(letter) == 1 else -1
     if index < 0:
         raise ValueError(f"{letter!r} is not one of the letters {letters}")

@@ -91,11 +91,7 @@ def read_images(
 
 
 def spell(readings: Iterable[Reading]) -> str:
-    """The word of several pictures, with a question mark for each that is unsure.
-
-    >>> spell([Reading("H", 0.9, True, {}), Reading("I", 0.4, False, {})])
-    'H?'
-    """
+    """The word of several pictures, with a question mark for each that is unsure."""
     return "".join(reading.letter if reading.sure else "?" for reading in readings)
 
 

@@ -118,13 +118,11 @@ class Predictions:
 
     @property
     def predicted(self) -> NDArray[np.int64]:
-        """Class index of the largest logit."""
         largest: NDArray[np.int64] = self.logits.argmax(1)
         return largest
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        """Whether each row is right."""
         return np.equal(self.predicted, self.label)
 
     def save(self, path: Path) -> None:
@@ -203,12 +201,7 @@ def load_config(path: Path) -> DictConfig:
 
 @contextmanager
 def open_run(cfg: DictConfig, fingerprint: str, data_kind: str, overrides: Sequence[str] = ()) -> Iterator[Run]:
-    """Lock `cfg.run_dir` for the length of the block, and record how the block ends; on global rank 0 alone.
-
-    Raises:
-        RunInUseError: Another process is at work there.
-        UserError: It holds another experiment, or it cannot be written to.
-    """
+    """Lock `cfg.run_dir` for the block, and record how it ends. Raises UserError: in use, foreign or read-only."""
     path = Path(cfg.run_dir)
     run = Run(path, new_result(cfg, overrides))
     run.result.config_hash = config_hash(cfg, fingerprint)
@@ -264,12 +257,9 @@ def is_locked(path: Path) -> bool:
 
 
 def stored_result(cfg: DictConfig, fingerprint: str) -> Result | None:
-    """The result in `cfg.run_dir`, if it is of the same experiment; None where no epoch was finished.
+    """The result in `cfg.run_dir`, None where no epoch was finished. Raises UserError: it is of another experiment.
 
     More `trainer.max_epochs` than before continue a run, unless a schedule was laid out for the old length.
-
-    Raises:
-        UserError: It is of another experiment; the message names the settings that differ.
     """
     path = Path(cfg.run_dir)
     if not (path / "result.json").exists():
@@ -336,8 +326,7 @@ def machine() -> str:
     """System, processor and number of cores that this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cpuinfo = Path("/proc/cpuinfo")
-    text = cpuinfo.read_text() if cpuinfo.exists() else ""
-    found = re.search(r"model name\s*:\s*(.*)", text)
+    found = re.search(r"model name\s*:\s*(.*)", cpuinfo.read_text() if cpuinfo.exists() else "")
     processor = found[1] if found else platform.processor() or "unknown processor"
     return f"{platform.system()} {platform.machine()}, {processor}, {cores} cores"
 

@@ -1,25 +1,6 @@
-"""Intervals of 95 % and tests that count photos, not rows.
+"""Intervals of 95 % and tests that count photos, not rows: the variants of a photo are mostly right or wrong together.
 
-The variants of a photo are mostly right or wrong together, so 7,172 test rows carry little more evidence than
-their 348 photos: an interval of 95 % that takes rows for independent holds the truth 25 to 50 times in a hundred.
-`scripts/interval_coverage.py` measures what this file claims.
-
-**Row accuracy.** The interval of Jeffreys for a binomial share (recommended by Brown, Cai and DasGupta, 2001) adds half
-a trial of either outcome to the data; here the trial is a photo. With that photo, half right and half wrong,
-added to the others, the variance of accuracy is estimated from the scatter of whole photos. The number of
-independent trials that would scatter as much (Kish, 1965) goes into the beta distribution in place of the number of
-rows, as Korn and Graubard (1998) do for surveys. Where every photo is all right or all wrong this is exactly
-Jeffreys' interval on photos; where photos are partly wrong it narrows as far as the data allow. Since the
-added photo enters the variance too, a few errors that happen to be alike cannot shrink the interval to nothing:
-that is where the percentile bootstrap, and the exact interval with an effective number of trials, lose their coverage.
-
-No bound is closer to 0 or 1 than the exact bound (Clopper and Pearson, 1934) for no error, or nothing but errors, in as
-many photos: so the interval never has zero width, and a single error cannot promise more than no error does.
-
-**Difference of two models.** Bonett and Price (2012) add to the pairs one won by either model. Here the pairs are
-photos, and the variance is that of whole photos. It never has zero width, and holds the truth in 94 % of
-cases or more, the more the fewer photos the models differ on. On all-or-nothing photos it excludes 0 where
-the exact McNemar test has p < .05, and else only at p below .065.
+`docs/results.md` explains the method, and `scripts/interval_coverage.py` measures what it claims.
 """
 
 from collections.abc import Sequence
@@ -36,23 +17,13 @@ TAIL = 0.025  # chance that the truth lies beyond one bound
 
 
 def accuracy_interval(correct: NDArray[np.bool_], photos: NDArray[np.integer]) -> tuple[float, float]:
-    """Interval of the share of rows that are right, 0..1, low before high, from which photo each row (N,) shows.
-
-    >>> low, high = accuracy_interval(np.ones(7_000, bool), np.arange(7_000) // 20)
-    >>> f"{low:.4f} to {high:.4f}"
-    '0.9895 to 1.0000'
-    """
+    """Interval of the share of rows that are right, 0..1, low before high, from which photo each row (N,) shows."""
     low, high = accuracy_bounds(*count_right(photos, correct))
     return float(low), float(high)
 
 
 def photo_interval(wrong: int, photos: int) -> tuple[float, float]:
-    """Exact interval (Clopper and Pearson, 1934) of the share of photos that are wrong, low before high.
-
-    >>> low, high = photo_interval(4, 348)
-    >>> f"{low:.4f} to {high:.4f}"
-    '0.0031 to 0.0292'
-    """
+    """Exact interval (Clopper and Pearson, 1934) of the share of photos that are wrong, low before high."""
     interval = binomtest(wrong, photos).proportion_ci(1 - 2 * TAIL, method="exact")
     return float(interval.low), float(interval.high)
 
@@ -62,21 +33,13 @@ def mcnemar_exact(wrong_a: NDArray[np.bool_], wrong_b: NDArray[np.bool_]) -> flo
 
     Returns:
         Two-sided p-value, the chance of a split at least as uneven between equals; 1 where the models never differ.
-
-    >>> mcnemar_exact(np.array([True] * 6 + [False] * 4), np.zeros(10, bool))
-    0.03125
     """
     only_a, only_b = int((wrong_a & ~wrong_b).sum()), int((wrong_b & ~wrong_a).sum())
     return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
 
 
 def count_right(photos: NDArray[np.integer], *correct: NDArray[np.bool_]) -> tuple[NDArray[np.int64], ...]:
-    """How many rows each model has right of every photo that occurs, in ascending order, and last how many it has.
-
-    >>> right, rows = count_right(np.array([5, 5, 5, 2, 2]), np.array([True, False, False, True, True]))
-    >>> right.tolist(), rows.tolist()
-    ([2, 1], [2, 3])
-    """
+    """How many rows each model has right of every photo that occurs, in ascending order, and last how many it has."""
     _, index, rows = np.unique(photos, return_inverse=True, return_counts=True)
     return *(np.bincount(index[flags], minlength=len(rows)) for flags in correct), rows
 

@@ -29,7 +29,7 @@ class Summary:
 
 
 def summarize(folder: Path) -> Summary:
-    """Compare the runs of a folder and write tables and figures into it. Raises UserError: There is no run in it."""
+    """Compare the runs of a folder and write tables and figures into it. Raises UserError: there is no run in it."""
     from sign_cnn.reports import figures, sweep  # scipy.stats, matplotlib
 
     command, names = sweep.read_plan(folder)

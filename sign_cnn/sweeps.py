@@ -75,11 +75,7 @@ class SweepCallback(Callback):
 
 
 def job_name(overrides: Sequence[str], *keys: str) -> str:
-    """A job's directory.
-
-    >>> job_name(["model.depth=3", "model.batch_norm=True", "test=false"], "model.depth", "model.batch_norm")
-    'depth=3,batch_norm=true'
-    """
+    """A job's directory."""
     values = {item.key_or_group: item.value() for item in OverridesParser.create().parse_overrides(list(overrides))}
     return ",".join(f"{name}={_format(values[key])}" for key, name in _short_names(keys).items()) or "default"
 
@@ -93,10 +89,8 @@ def threads_per_job(jobs: int) -> int:
 def job_number() -> str:
     """Which job of its sweep this is: `3/8`."""
     settings = HydraConfig.get()
-    try:
-        total = str(len(json.loads(Path(settings.sweep.dir, "sweep.json").read_text())["jobs"]))
-    except (OSError, ValueError, KeyError):
-        total = str(settings.sweeper.get("n_trials") or "?")
+    plan, trials = Path(settings.sweep.dir, "sweep.json"), settings.sweeper.get("n_trials") or "?"
+    total = len(json.loads(plan.read_text())["jobs"]) if plan.exists() else trials
     return f"{settings.job.num + 1}/{total}"
 
 
@@ -179,11 +173,7 @@ def _resume_study(config: DictConfig) -> None:
 
 
 def _short_names(keys: Sequence[str]) -> dict[str, str]:
-    """The last part of each key; more of it where two would be the same.
-
-    >>> _short_names(["model.depth", "data.name", "logger.name"])
-    {'model.depth': 'depth', 'data.name': 'data.name', 'logger.name': 'logger.name'}
-    """
+    """The last part of each key; more of it where two would be the same."""
     parts = {key: re.split(r"[./]", key) for key in keys}
 
     def is_unique(key: str, length: int) -> bool:

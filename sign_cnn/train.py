@@ -31,10 +31,6 @@ log = logging.getLogger(__name__)
 def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
     """Train, score and record one run in `cfg.run_dir`; returns the stored result at once if it is already there.
 
-    Args:
-        cfg: Composed from `conf/train.yaml`. Left as it is.
-        overrides: Of the command line, for the record.
-
     Raises:
         UserError: The configuration or the data cannot work, or the directory holds another experiment.
     """
@@ -95,7 +91,7 @@ def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
                     enable_progress_bar=bool(cfg.callbacks.get("progress_bar")), _convert_="all",
                 )  # fmt: skip
             trainer.fit(model, datamodule, ckpt_path=run.last_checkpoint, weights_only=True)
-        finish(cfg, run, trainer, model, datamodule, epochs)
+        finish(cfg, run, trainer, epochs)
         return run.result
 
 

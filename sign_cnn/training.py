@@ -46,7 +46,6 @@ class NamedCheckpoint(ModelCheckpoint):
         return f"NamedCheckpoint {self.filename}"
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Save below the run's directory."""
         self.dirpath = str(Path(trainer.default_root_dir, "checkpoints").resolve())
         super().setup(trainer, pl_module, stage)
 
@@ -146,7 +145,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """Lightning's own writes to $TMPDIR and moves the file, which is a copy when that is another file system."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Save through a temporary file beside `path`."""
         archive = io.BytesIO()  # torch's own writer answers a full disk with an error that does not say so
         torch.save(checkpoint, archive)
         with atomic_write(Path(path)) as temporary:
@@ -162,11 +160,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise UserError(f"{path} is damaged ({str(error).splitlines()[0]}): remove it to start again") from error
 
 
-def finish(
-    cfg: DictConfig, run: Run, trainer: pl.Trainer, model: SignClassifier, datamodule: SignMNISTDataModule,
-    epochs: EpochTable,
-) -> None:  # fmt: skip
+def finish(cfg: DictConfig, run: Run, trainer: pl.Trainer, epochs: EpochTable) -> None:
     """Score the best checkpoint, write predictions and figures, and store the result as done."""
+    model: Any = trainer.lightning_module
+    datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
     predictions = predict(trainer, model, datamodule, run, with_test=bool(cfg.test))
     scores = {**score(predictions, "val"), **score(predictions, "test")}
     table = pd.DataFrame(epochs.rows)
@@ -177,8 +174,11 @@ def finish(
         predictions.save(run.predictions)
         figures = _draw_figures(cfg, run, table, best_epoch, predictions) if cfg.figures else {}
         _log_scores(trainer, cfg, run, scores, figures)
-        if not cfg.trainer.get("limit_train_batches"):
-            _warn_if_at_chance(table, datamodule)
+        labels = datamodule.dataset.train.labels
+        chance, key = np.bincount(labels).max() / len(labels), "val/acc" if len(datamodule.split.val) else "train/acc"
+        if table[key].max() <= chance and not cfg.trainer.get("limit_train_batches"):
+            log.warning(f"this network learned nothing: its best {key} is {table[key].max():.1%}, and always naming "
+                        f"the most frequent letter gets {chance:.1%}; try more epochs or another lr")  # fmt: skip
     seconds = table["train_seconds"].sum()
     run.store(
         "done", **scores, best_epoch=best_epoch, epochs=len(table), fit_seconds=round(table["seconds"].sum(), 3),
@@ -210,9 +210,7 @@ def predict(
     return Predictions.concat(parts)
 
 
-def _draw_figures(
-    cfg: DictConfig, run: Run, table: pd.DataFrame, best_epoch: int, predictions: Predictions
-) -> dict[str, Any]:
+def _draw_figures(cfg: DictConfig, run: Run, table: pd.DataFrame, best_epoch: int, predictions: Any) -> dict[str, Any]:
     """Write learning curves and confusion matrix; returns those that TensorBoard lacks, by name."""
     from sklearn.metrics import confusion_matrix
 
@@ -233,7 +231,6 @@ def _draw_figures(
 def _log_scores(
     trainer: pl.Trainer, cfg: DictConfig, run: Run, scores: dict[str, Any], figures: dict[str, Any]
 ) -> None:
-    """Test metrics to every logger; figures and the HPARAMS page to TensorBoard."""
     # TensorBoard's HPARAMS page compares what a job is named after, or all settings of a single run.
     swept = dict(re.findall(r"([^,=]+)=([^,]*)", run.path.name)) or experiment_settings(cfg)
     hparams = {key: value if isinstance(value, int | float) else str(value) for key, value in swept.items()}
@@ -246,13 +243,3 @@ def _log_scores(
             for name, figure in figures.items():
                 logger.experiment.add_figure(name, figure, trainer.global_step)
         logger.finalize("success")
-
-
-def _warn_if_at_chance(table: pd.DataFrame, datamodule: SignMNISTDataModule) -> None:
-    key, labels = "val/acc" if len(datamodule.split.val) else "train/acc", datamodule.dataset.train.labels
-    chance, best = float(np.bincount(labels).max() / len(labels)), float(table[key].max())
-    if best <= chance:
-        log.warning(
-            "this network learned nothing: its best %s is %.1f %%, and always naming the most frequent letter gets "
-            "%.1f %%; try more epochs or another optimizer.lr", key, 100 * best, 100 * chance,
-        )  # fmt: skip

@@ -63,7 +63,8 @@ def _fit(cfg: DictConfig) -> dict[str, float]:
     torch.use_deterministic_algorithms(False)
     samples = PerSample(data, data.split.train[: cfg.data.epoch_rows])
     loader = DataLoader(samples, cfg.data.batch_size, shuffle=True, num_workers=2, persistent_workers=True)
-    trainer = pl.Trainer(max_epochs=cfg.trainer.max_epochs, default_root_dir=cfg.run_dir, enable_progress_bar=False)
+    quiet: dict[str, Any] = {"enable_progress_bar": False, "enable_model_summary": False}
+    trainer = pl.Trainer(max_epochs=cfg.trainer.max_epochs, default_root_dir=cfg.run_dir, **quiet)
     usual = patch.multiple(SignClassifier, training_step=_training_step, on_train_epoch_end=lambda _: None)
     start = clock()
     with usual, execution_whitelist(UNSAFE_DISABLE_EXECUTION_CHECKS):

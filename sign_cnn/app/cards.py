@@ -84,11 +84,7 @@ def show_cards(pictures: list[Picture], view: View, place: str) -> None:
 
 
 def look_at(picture: Picture, size: int, box: Box = WHOLE, invert: bool = False, mirror: bool = False) -> Look:
-    """Decode a picture, keep what is in the box, and prepare it.
-
-    Raises:
-        DataError: The file is empty, too large, damaged or not a picture.
-    """
+    """Decode a picture, keep what is in the box, and prepare it. Raises DataError: see `open_image`."""
     image = open_image(picture.content, name=picture.name, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS)
     pixels = prepare(image, size=size, crop=_in_pixels(box, image.size), invert=invert, mirror=mirror)
     shown = image if image.mode == "RGB" else to_grey(image).convert("RGB")

@@ -153,11 +153,7 @@ def list_details(card: dict[str, Any]) -> dict[str, str]:
 
 
 def _percent(share: float) -> str:
-    """Rounded down: never 100 % of what is less.
-
-    >>> _percent(0.99996)
-    '99.9 %'
-    """
+    """Rounded down: never 100 % of what is less."""
     return f"{int(share * 1000 + 1e-9) / 10:.1f} %"
 
 

@@ -25,11 +25,7 @@ WAYS_OUT = (
 
 
 def find_csvs(root: Path) -> tuple[Path, Path] | None:
-    """Files of the training and the test half in a folder (twice the archive of both), None if neither is there.
-
-    Raises:
-        DataError: Only one of them is there, or `root` is a file.
-    """
+    """Files of both halves (twice the archive of both), None if none is there. Raises DataError: one alone is there."""
     if root.is_file():
         raise DataError(f"{root} is a file, but data.root must be the folder that holds the CSVs or {ARCHIVE}")
     train, test = (_find_csv(root, f"sign_mnist_{half}") for half in HALVES)
@@ -40,11 +36,7 @@ def find_csvs(root: Path) -> tuple[Path, Path] | None:
 
 
 def find_member(path: Path, half: str) -> str:
-    """The half's least nested CSV in a zip archive, macOS's shadow files left out; empty for any other file.
-
-    Raises:
-        DataError: The archive is damaged or holds no such CSV.
-    """
+    """The half's least nested CSV in a zip archive, empty for any other file. Raises DataError: there is none."""
     if path.suffix != ".zip":
         return ""
     try:

@@ -114,7 +114,7 @@ def split_rows(rows: Rows, data: DataConfig) -> Split:
 
     `photo` keeps the variants of one photo on one side, `lookalike` also photos that look alike. `random` splits rows,
     as the tutorials do, and leaks: the same photos are on both sides. `none` validates on nothing.
-    Raises ConfigError: The data are too few for the folds.
+    Raises ConfigError: the data are too few for the folds.
     """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split  # a second
 
@@ -159,7 +159,7 @@ class SignMNISTDataModule(pl.LightningDataModule):
         self._on_device: dict[tuple[str, torch.device], DeviceDataset] = {}
 
     def prepare_data(self) -> None:
-        """Parse the CSVs into the cache, once per machine. Raises DataError: A file is missing or broken."""
+        """Parse the CSVs into the cache, once per machine. Raises DataError: a file is missing or broken."""
         if not hasattr(self, "dataset"):
             load_dataset(self.data)
 

@@ -54,11 +54,7 @@ class Source(NamedTuple):
 
 
 def load_dataset(data: DataConfig) -> SignDataset:
-    """The rows of `data.letters`, parsed at most once.
-
-    Raises:
-        DataError: A file is missing or broken, or has other letters or another image size.
-    """
+    """The rows of `data.letters`. Raises DataError: a file is missing, broken, or has other letters or image size."""
     source = find_source(data)
     stored = _load_cached(source.cached) or _parse(source)
     halves = []
@@ -76,7 +72,7 @@ def load_dataset(data: DataConfig) -> SignDataset:
 
 
 def data_fingerprint(data: DataConfig) -> tuple[str, str]:
-    """Fingerprint and kind; reads no pixels that are cached. Raises DataError: A file is missing or broken."""
+    """Fingerprint and kind; reads no pixels that are cached. Raises DataError: a file is missing or broken."""
     source = find_source(data)
     return _identity(_load_cached(source.cached, ["fingerprint"]) or _parse(source), source.root)
 
@@ -123,7 +119,7 @@ def find_source(data: DataConfig) -> Source:
 
 
 def read_dataset(csvs: tuple[Path, Path]) -> dict[str, Any]:
-    """What is cached of two CSVs: arrays of each half (raw labels), fingerprint. Raises DataError: A file is broken."""
+    """What is cached of two CSVs: arrays of each half (raw labels), fingerprint. Raises DataError: a file is broken."""
     stored: dict[str, Any] = {}
     digest = hashlib.sha256()
     for half, path in zip(HALVES, csvs, strict=True):

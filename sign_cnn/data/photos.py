@@ -11,9 +11,7 @@ matter to it. Photos are grown within each letter, from the most similar pair of
   has (the group of the median row when all above `VARIANT_SIMILARITY` is joined; 21 rows in both official files): two
   groups with more cannot be one photo. A stray stays alone if even its most similar row is below `VARIANT_SIMILARITY`.
 
-Two rules, because similarity alone does not separate cleanly: in the official training file 543 rows reach less than
-.995 of any other row of their photo, while 18 photos have a look-alike above .995. The result has 1,332 photos in the
-training file and 348 in the test file, all but six with 18 to 22 rows; `docs/data.md` has the numbers by threshold.
+`docs/data.md` says why it takes two rules, with the numbers by threshold.
 """
 
 import numpy as np

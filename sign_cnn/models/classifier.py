@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.flop_counter import FlopCounterMode
 from torchmetrics import MeanMetric, MetricCollection
-from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics.classification import MulticlassAccuracy, MulticlassRecall
 
 from sign_cnn.config import explain_settings
 from sign_cnn.data.datamodule import Batch
@@ -70,17 +70,14 @@ class SignClassifier(pl.LightningModule):
         self.pixel_offset = -pixel_mean / pixel_std
         metrics = MetricCollection({"acc": MulticlassAccuracy(len(letters), average="micro", validate_args=False)})
         self.train_metrics, self.val_metrics = metrics.clone(prefix="train/"), metrics.clone(prefix="val/")
+        self.val_metrics["macro_recall"] = MulticlassRecall(len(letters), average="macro", validate_args=False)
         # Weights are ignored with nan_strategy="disable" (torchmetrics 1.9), so a loss is given once per row.
         self.train_loss, self.val_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
         self._bad_step = torch.tensor(-1)  # the first step of the epoch, from 0, with a loss of NaN or inf; -1: none
 
     @classmethod
     def load(cls, checkpoint: Path) -> Self:
-        """The classifier in a checkpoint, on the CPU and in evaluation mode.
-
-        Raises:
-            UserError: The file is missing, damaged or no checkpoint of such a classifier.
-        """
+        """The classifier in a checkpoint, on the CPU in evaluation mode. Raises UserError: it is missing or damaged."""
         try:
             with execution_whitelist(NETWORK_PACKAGES, reset=True):
                 return cls.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
@@ -91,14 +88,7 @@ class SignClassifier(pl.LightningModule):
             raise UserError(f"{checkpoint} cannot be read as a checkpoint ({reason}): train again") from error
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of images.
-
-        Args:
-            images: uint8 or float (B, S, S) or (B, 1, S, S), 0..255.
-
-        Returns:
-            Float (B, classes). Their softmax is the probability of each letter.
-        """
+        """Logits float (B, classes) of images uint8 or float (B, S, S) or (B, 1, S, S), 0..255."""
         size = self.hparams["image_size"]
         pixels = images.reshape(-1, 1, size, size).float()
         logits: Tensor = self.network(pixels * self.pixel_scale + self.pixel_offset)
@@ -112,7 +102,6 @@ class SignClassifier(pl.LightningModule):
         return logits
 
     def count_parameters(self) -> int:
-        """Trainable weights of the network."""
         return sum(p.numel() for p in self.network.parameters() if p.requires_grad)
 
     def count_macs(self) -> int:
@@ -124,7 +113,6 @@ class SignClassifier(pl.LightningModule):
         return int(counter.get_total_flops()) // 2
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of a batch."""
         logits = self(batch.images)
         loss: Tensor = self.loss(logits, batch.labels)
         with torch.no_grad():
@@ -134,11 +122,7 @@ class SignClassifier(pl.LightningModule):
         return loss
 
     def on_train_epoch_end(self) -> None:
-        """Log training loss and accuracy, and the learning rate at the epoch's end.
-
-        Raises:
-            UserError: The loss is NaN or inf; no checkpoint of this epoch is written.
-        """
+        """Log loss, accuracy and learning rate. Raises UserError: the loss is NaN or inf; no checkpoint is written."""
         optimizer = self.optimizers()
         self.log("lr", optimizer.param_groups[0]["lr"])  # type: ignore[union-attr]
         self._log_metrics("train", self.train_loss, self.train_metrics)
@@ -150,7 +134,6 @@ class SignClassifier(pl.LightningModule):
         self._bad_step = torch.tensor(-1, device=self.device)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Cross-entropy (not smoothed) and accuracy of a batch."""
         logits = self(batch.images)
         self.val_loss.update(F.cross_entropy(logits, batch.labels).expand(len(batch.labels)))
         self.val_metrics.update(logits, batch.labels)
@@ -164,11 +147,7 @@ class SignClassifier(pl.LightningModule):
         return batch.rows.cpu(), self(batch.images).float().cpu()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimizer and, if there is one, the schedule.
-
-        The number of steps goes to a schedule that takes `total_steps` or `T_max`, which then changes the learning rate
-        every step; others change it every epoch.
-        """
+        """A schedule that takes `total_steps` or `T_max` is given the number of steps, and steps with each of them."""
         node = self.hparams["optimizer"] or {"_target_": "torch.optim.Adam", "_partial_": True}
         with explain_settings("optimizer"):
             make_optimizer = instantiate(node, _convert_="all", _execution_whitelist_="torch.optim.*")

@@ -28,9 +28,6 @@ class ConvNet(nn.Module):
     Shape:
         - input: float (B, 1, image_size, image_size), normalised
         - output: float (B, num_classes), logits
-
-    >>> sum(p.numel() for p in ConvNet(width=24, depth=3).parameters())
-    258584
     """
 
     def __init__(self, **settings: Any) -> None:

@@ -27,7 +27,7 @@ PHOTO_COLUMNS = ["rows", "first_row", "last_row", "label", "right"]
 def read_plan(folder: Path) -> tuple[str, list[str]]:
     """The sweep's command, and its jobs: those of sweep.json, then other directories that hold a result.
 
-    Raises UserError: There is no run in the folder.
+    Raises UserError: there is no run in the folder.
     """
     path = folder / "sweep.json"
     plan = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -212,7 +212,7 @@ def write_pooled(folder: Path, jobs: pd.DataFrame, photos: pd.DataFrame) -> tupl
 def pool_folds(folder: Path, jobs: pd.DataFrame, photos: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Out-of-fold scores of each seed and of their mean, and the photos that a seed gets wrong.
 
-    Raises UserError: The jobs are not the folds of one experiment, each once for each seed; names what is missing.
+    Raises UserError: the jobs are not the folds of one experiment, each once for each seed; names what is missing.
     """
     done = jobs[jobs["status"] == "done"]
     settings = [experiment_settings(load_config(folder / job)) for job in done["job"]]
