@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 from torch.profiler import ProfilerActivity, profile, record_function
 from torchmetrics import MeanMetric, MetricCollection
 
+import sign_cnn
 from scripts.bench.measure import Options, Variants, fit
-from sign_cnn.config import PACKAGE
 from sign_cnn.data.augment import Augment
 from sign_cnn.models.classifier import SignClassifier
 from sign_cnn.train import train
@@ -69,8 +69,8 @@ def _trace_functions(cfg: DictConfig) -> pd.DataFrame:
         if event == "return" and code is SignClassifier.forward.__code__:
             sys.setprofile(None)
         named = code.co_flags & inspect.CO_OPTIMIZED and "<" not in code.co_name  # no class, module, lambda
-        if event == "call" and named and code.co_filename.startswith(f"{PACKAGE}/"):
-            seen.setdefault((str(Path(code.co_filename).relative_to(PACKAGE)), code.co_qualname))
+        if event == "call" and named and code.co_filename.startswith(f"{Path(sign_cnn.__file__).parent}/"):
+            seen.setdefault((str(Path(code.co_filename).relative_to(Path(sign_cnn.__file__).parent)), code.co_qualname))
 
     sys.setprofile(watch)
     train(cfg)

@@ -207,7 +207,8 @@ class SignMNISTDataModule(pl.LightningDataModule):
 
 def compute_mean_std(images: NDArray[np.uint8]) -> tuple[float, float]:
     """Mean and standard deviation of all pixels / 255, in whole numbers to the end: the same on every machine."""
-    counts = np.bincount(images.ravel(), minlength=256).tolist()
+    parts = np.array_split(images, 64)  # bincount makes int64 of all that it is given
+    counts = sum(np.bincount(part.ravel(), minlength=256) for part in parts).tolist()
     count, total, squares = (sum(value**power * n for value, n in enumerate(counts)) for power in range(3))
     return total / (255 * count), math.sqrt(count * squares - total**2) / (255 * count)
 
