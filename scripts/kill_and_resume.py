@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--real", action="store_true", help="on the CSVs in SIGN_MNIST_DIR")
     parser.add_argument("overrides", nargs="*", help="more settings of the training")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     if options.real and not os.environ.get("SIGN_MNIST_DIR"):
         parser.error("--real needs SIGN_MNIST_DIR, the folder with the CSVs")
     with tempfile.TemporaryDirectory() as folder:

@@ -28,9 +28,7 @@ OmegaConf.register_resolver("len", len, replace=True)
 T = TypeVar("T")
 
 
-def setting(
-    default: Any, *, low: Any = None, high: Any = None, above: Any = None, below: Any = None
-) -> Any:  # fmt: skip
+def setting(default: Any, *, low: Any = None, high: Any = None, above: Any = None, below: Any = None) -> Any:
     """A dataclass field with a range: `low`, `high` are allowed, `above`, `below` not. For a list, of each item."""
     metadata = {"at least": (ge, low), "at most": (le, high), "above": (gt, above), "below": (lt, below)}
     if isinstance(default, list):
@@ -184,6 +182,10 @@ def validate(cfg: DictConfig) -> None:
         problems.append(f"data.letters={letters} must be two or more different capital letters, such as ABC")
     if missing := [key for key in ("best_checkpoint", "last_checkpoint") if not (cfg.callbacks or {}).get(key)]:
         problems.append(f"callbacks lack {' and '.join(missing)}: choose callbacks=[default,…]")
+    if config.data.val_split == "none" and (cfg.callbacks or {}).get("early_stopping"):
+        problems.append("callbacks.early_stopping needs a validation split, and data.val_split=none has none")
+    if flags := [flag for flag in ("fast_dev_run", "overfit_batches") if cfg.trainer.get(flag)]:
+        problems.append(f"trainer.{flags[0]} is not supported: use trainer=debug")
     if not isinstance(epochs := cfg.trainer.max_epochs, int) or epochs < 1:
         problems.append(f"trainer.max_epochs={epochs} must be a whole number of at least 1")
     if isinstance(cfg.model, DictConfig) and cfg.model.get("_target_") == ConvNetConfig._target_:

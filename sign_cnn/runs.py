@@ -52,7 +52,7 @@ class Result:
     num_params: int | None = None
     macs: int | None = None  # multiply-accumulates of one forward pass of one image
     epochs: int | None = None  # trained in all, interruptions included
-    fit_seconds: float | None = None  # training, validation and checkpoints
+    fit_seconds: float | None = None  # training and validation, and all checkpoints but the last
     train_images_per_second: float | None = None  # while training, without validation and checkpoints
     best_epoch: int | None = None  # counted from 1
     val_split: str | None = None
@@ -91,7 +91,7 @@ class Predictions:
     """One entry per row; arrays of equal length."""
 
     split: NDArray[np.str_]  # "val" or "test"
-    row: NDArray[np.int64]  # in the split's CSV file, from 0
+    row: NDArray[np.int64]  # of the training or test set, from 0
     photo: NDArray[np.int64]  # rows of a file with the same number show the same photo
     label: NDArray[np.int64]  # class index
     logits: NDArray[np.floating[Any]]  # (N, classes); stored as float16 with the largest of each row at 0
@@ -263,6 +263,7 @@ def stored_result(cfg: DictConfig, fingerprint: str) -> Result | None:
     """
     path = Path(cfg.run_dir)
     if not (path / "result.json").exists():
+        (path / "checkpoints" / "last.ckpt").unlink(missing_ok=True)  # of an unknown experiment
         return None
     stored = Result.load(path / "result.json")
     if stored.config_hash == config_hash(cfg, fingerprint):

@@ -159,17 +159,15 @@ def _resume_study(config: DictConfig) -> None:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sweeper = config.hydra.sweeper
-    study = optuna.create_study(
-        study_name=sweeper.study_name, storage=sweeper.storage, direction="maximize", load_if_exists=True
-    )
+    names = {"study_name": sweeper.study_name, "storage": sweeper.storage}
+    study = optuna.create_study(**names, direction="maximize", load_if_exists=True)
     for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         study.enqueue_trial(trial.params)
     done = len(study.get_trials(states=(optuna.trial.TrialState.COMPLETE,)))
     _override(config, "hydra.sweeper.n_trials", max(0, sweeper.n_trials - done))
-    _override(
-        config, "hydra.sweeper.sampler.seed", sweeper.sampler.seed + done
-    )  # the same would suggest the same again
+    # The same seed would suggest the same values again.
+    _override(config, "hydra.sweeper.sampler.seed", sweeper.sampler.seed + done)
 
 
 def _short_names(keys: Sequence[str]) -> dict[str, str]:

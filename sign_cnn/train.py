@@ -86,10 +86,9 @@ def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
             callbacks = [epochs, EpochSeed(cfg.seed), *_instantiate_all("callbacks", cfg.callbacks)]
             loggers = _instantiate_all("logger", cfg.logger)
             with explain_settings("trainer"):
-                trainer: pl.Trainer = instantiate(
-                    cfg.trainer, callbacks=callbacks, logger=loggers or False, default_root_dir=cfg.run_dir,
-                    enable_progress_bar=bool(cfg.callbacks.get("progress_bar")), _convert_="all",
-                )  # fmt: skip
+                bar = bool(cfg.callbacks.get("progress_bar")) and cfg.trainer.get("enable_progress_bar", True)
+                more = {"default_root_dir": cfg.run_dir, "enable_progress_bar": bar, "logger": loggers or False}
+                trainer: pl.Trainer = instantiate(cfg.trainer, **more, callbacks=callbacks, _convert_="all")
             trainer.fit(model, datamodule, ckpt_path=run.last_checkpoint, weights_only=True)
         finish(cfg, run, trainer, epochs)
         return run.result
@@ -169,6 +168,9 @@ def _run_job(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
             record_failure(cfg, overrides, error)
         print_line(f"{job}  failed: {next(iter(str(error).strip().splitlines()), type(error).__name__)}", "red")
         raise
+    finally:
+        if wandb := sys.modules.get("wandb"):
+            wandb.finish()  # WandbLogger would log the next job of this process into the same run
     accuracy = "no validation split" if result.val_acc is None else f"val/acc {100 * result.val_acc:.2f} %"
     print_line(f"{job}  {accuracy}, {result.fit_seconds:.1f} s")
     return result.val_acc
@@ -195,10 +197,8 @@ def _resolve_defaults(cfg: DictConfig) -> DictConfig:
     """Decide what is left open: a single run is scored and drawn; without validation rows, the last epoch counts."""
     cfg = cfg.copy()
     cfg.test, cfg.figures = cfg.test is not False, cfg.figures is not False
-    if cfg.data.val_split == "none":
+    if cfg.data.val_split == "none" or cfg.trainer.get("limit_val_batches") == 0:
         cfg.monitor = None
-        if cfg.callbacks.get("early_stopping"):
-            raise ConfigError(["callbacks.early_stopping needs a validation split, and data.val_split=none has none"])
     return cfg
 
 
@@ -227,7 +227,6 @@ def _explain_errors() -> Iterator[None]:
 
 
 def _silence_lightning() -> None:
-    """Leave out what says nothing here."""
     for name in ("pytorch_lightning", "lightning_fabric"):  # "GPU available: False, …"
         logging.getLogger(name).setLevel(logging.WARNING)
     # Worker processes would only copy what a batch already is: a slice of a tensor in memory.

@@ -173,9 +173,9 @@ def finish(cfg: DictConfig, run: Run, trainer: pl.Trainer, epochs: EpochTable) -
     if trainer.is_global_zero:
         predictions.save(run.predictions)
         figures = _draw_figures(cfg, run, table, best_epoch, predictions) if cfg.figures else {}
-        _log_scores(trainer, cfg, run, scores, figures)
+        _log_scores(trainer, cfg, scores, figures)
         labels = datamodule.dataset.train.labels
-        chance, key = np.bincount(labels).max() / len(labels), "val/acc" if len(datamodule.split.val) else "train/acc"
+        chance, key = np.bincount(labels).max() / len(labels), "val/acc" if "val/acc" in table else "train/acc"
         if table[key].max() <= chance and not cfg.trainer.get("limit_train_batches"):
             log.warning(f"this network learned nothing: its best {key} is {table[key].max():.1%}, and always naming "
                         f"the most frequent letter gets {chance:.1%}; try more epochs or another lr")  # fmt: skip
@@ -222,17 +222,14 @@ def _draw_figures(cfg: DictConfig, run: Run, table: pd.DataFrame, best_epoch: in
     if not len(scored.row):
         return {}
     counts = confusion_matrix(scored.label, scored.predicted, labels=range(len(letters)))
-    title = f"{title}: {split} accuracy {100 * scored.correct.mean():.2f} %"
-    figure = plot_confusion_matrix(counts, letters, title)
+    figure = plot_confusion_matrix(counts, letters, f"{title}: {split} accuracy {scored.correct.mean():.2%}")
     save_figure(figure, run.path / "figures" / f"confusion_{split}.png")
     return {f"confusion_{split}": figure}
 
 
-def _log_scores(
-    trainer: pl.Trainer, cfg: DictConfig, run: Run, scores: dict[str, Any], figures: dict[str, Any]
-) -> None:
+def _log_scores(trainer: pl.Trainer, cfg: DictConfig, scores: dict[str, Any], figures: dict[str, Any]) -> None:
     # TensorBoard's HPARAMS page compares what a job is named after, or all settings of a single run.
-    swept = dict(re.findall(r"([^,=]+)=([^,]*)", run.path.name)) or experiment_settings(cfg)
+    swept = dict(re.findall(r"([^,=]+)=([^,]*)", Path(cfg.run_dir).name)) or experiment_settings(cfg)
     hparams = {key: value if isinstance(value, int | float) else str(value) for key, value in swept.items()}
     known = {key: scores[key] for key in ("val_acc", "val_loss", "test_acc", "test_loss") if scores[key] is not None}
     for logger in trainer.loggers:
@@ -242,4 +239,6 @@ def _log_scores(
             logger.log_hyperparams(hparams, {f"hp/{key}": value for key, value in known.items()})
             for name, figure in figures.items():
                 logger.experiment.add_figure(name, figure, trainer.global_step)
+        else:
+            logger.log_hyperparams(experiment_settings(cfg))
         logger.finalize("success")

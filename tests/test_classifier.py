@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from hydra.utils import execution_whitelist
+from sklearn.metrics import recall_score
 from torch.utils.data import DataLoader
 
 from sign_cnn.config import ConvNetConfig
@@ -96,8 +97,9 @@ def test_logged_loss_and_accuracy_are_means_over_rows_not_batches():
     labels = torch.cat([batch.labels for batch in batches])
     trainer.validate(model, load(*batches), verbose=False)
     seen = {key: float(value) for key, value in trainer.callback_metrics.items()}
-    accuracy = float((logits.argmax(1) == labels).float().mean())
-    assert seen == {"val/loss": pytest.approx(float(F.cross_entropy(logits, labels))), "val/acc": accuracy}
+    recall = recall_score(labels, logits.argmax(1), average="macro", labels=labels.unique())
+    expected = {"val/loss": float(F.cross_entropy(logits, labels)), "val/macro_recall": recall}
+    assert seen == pytest.approx({**expected, "val/acc": float((logits.argmax(1) == labels).float().mean())})
 
 
 def test_metrics_of_training_and_validation_and_of_epochs_are_kept_apart():
@@ -144,3 +146,25 @@ def test_a_loss_that_is_no_number_stops_the_run_with_its_epoch_and_step():
             make_trainer().fit(SignClassifier(SMALL), load(good, good, bad, good), *val)
     with pytest.raises(UserError, match="val/loss is NaN or inf in epoch 1: "):
         make_trainer().fit(SignClassifier(SMALL), load(good), load(bad))
+
+
+def test_what_was_set_for_a_schedule_or_an_optimizer_is_kept():
+    assert rates("CosineAnnealingLR", T_max=2)[:3] == pytest.approx([1.0] * 3)  # its own period, in epochs
+    model = SignClassifier(SMALL, None, {**sgd(0.1), "fused": False})
+    make_trainer().fit(model, load(random_batch(4)))
+    assert model.optimizers().defaults["fused"] is False
+
+
+def test_a_checkpoint_loads_whatever_loss_it_was_trained_with(tmp_path: Path):
+    with execution_whitelist("torchvision.ops.*", reset=True):
+        model = SignClassifier(SMALL, {"_target_": "torchvision.ops.StochasticDepth", "p": 0.1, "mode": "row"})
+    trainer = make_trainer()
+    trainer.strategy.connect(model)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    assert SignClassifier.load(tmp_path / "a.ckpt").hparams["letters"] == LETTERS
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 28, 28), (2, 56, 56)])
+def test_images_of_another_shape_are_refused(shape: tuple[int, ...]):
+    with pytest.raises(RuntimeError, match="invalid for input"):
+        SignClassifier(SMALL)(torch.zeros(shape))

@@ -227,3 +227,11 @@ def test_the_test_set_is_left_alone_unless_asked_and_scored_later_on_request(mak
 def test_a_network_that_learned_nothing_is_said_to(make_config, caplog):
     train(make_config("optimizer.lr=0", "data.letters=AB", "data.val_split=none", "trainer.max_epochs=1"))
     assert "learned nothing: its best train/acc is 47.5%, and always naming the most frequent let" in caplog.text
+
+
+def test_a_checkpoint_without_a_result_is_of_an_unknown_experiment_and_not_resumed(make_config, tmp_path):
+    train(make_config())
+    (tmp_path / "run" / "result.json").unlink()
+    metrics = (tmp_path / "run" / "metrics.csv").read_text()
+    assert train(make_config("optimizer.lr=0.1")).epochs == 2
+    assert (tmp_path / "run" / "metrics.csv").read_text() != metrics

@@ -110,7 +110,7 @@ class Split(NamedTuple):
 
 
 def split_rows(rows: Rows, data: DataConfig) -> Split:
-    """Split the training rows by `data.val_split`, stratified by letter.
+    """Split the training rows by `data.val_split`; folds are stratified by letter.
 
     `photo` keeps the variants of one photo on one side, `lookalike` also photos that look alike. `random` splits rows,
     as the tutorials do, and leaks: the same photos are on both sides. `none` validates on nothing.
@@ -208,7 +208,7 @@ class SignMNISTDataModule(pl.LightningDataModule):
 def compute_mean_std(images: NDArray[np.uint8]) -> tuple[float, float]:
     """Mean and standard deviation of all pixels / 255, in whole numbers to the end: the same on every machine."""
     parts = np.array_split(images, 64)  # bincount makes int64 of all that it is given
-    counts = sum(np.bincount(part.ravel(), minlength=256) for part in parts).tolist()
+    counts = np.sum([np.bincount(part.ravel(), minlength=256) for part in parts], axis=0).tolist()
     count, total, squares = (sum(value**power * n for value, n in enumerate(counts)) for power in range(3))
     return total / (255 * count), math.sqrt(count * squares - total**2) / (255 * count)
 

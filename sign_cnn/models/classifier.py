@@ -68,9 +68,10 @@ class SignClassifier(pl.LightningModule):
             self.loss = instantiate(loss, _convert_="all", _execution_whitelist_=NETWORK_PACKAGES)
         self.pixel_scale = 1 / (255 * pixel_std)
         self.pixel_offset = -pixel_mean / pixel_std
-        metrics = MetricCollection({"acc": MulticlassAccuracy(len(letters), average="micro", validate_args=False)})
-        self.train_metrics, self.val_metrics = metrics.clone(prefix="train/"), metrics.clone(prefix="val/")
-        self.val_metrics["macro_recall"] = MulticlassRecall(len(letters), average="macro", validate_args=False)
+        accuracy = MulticlassAccuracy(len(letters), average="micro", validate_args=False)
+        recall = MulticlassRecall(len(letters), average="macro", validate_args=False)
+        self.train_metrics = MetricCollection({"acc": accuracy.clone()}, prefix="train/")
+        self.val_metrics = MetricCollection({"acc": accuracy, "macro_recall": recall}, prefix="val/")
         # Weights are ignored with nan_strategy="disable" (torchmetrics 1.9), so a loss is given once per row.
         self.train_loss, self.val_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
         self._bad_step = torch.tensor(-1)  # the first step of the epoch, from 0, with a loss of NaN or inf; -1: none
@@ -80,17 +81,17 @@ class SignClassifier(pl.LightningModule):
         """The classifier in a checkpoint, on the CPU in evaluation mode. Raises UserError: it is missing or damaged."""
         try:
             with execution_whitelist(NETWORK_PACKAGES, reset=True):
-                return cls.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
+                return cls.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True, loss=None).eval()
         except FileNotFoundError:
             raise UserError(f"{checkpoint} does not exist: train again, or name another checkpoint") from None
         except Exception as error:  # torn archives and other people's pickles fail in any number of ways
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise UserError(f"{checkpoint} cannot be read as a checkpoint ({reason}): train again") from error
+            raise UserError(f"{checkpoint} cannot be read as a checkpoint ({reason})") from error
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits float (B, classes) of images uint8 or float (B, S, S) or (B, 1, S, S), 0..255."""
         size = self.hparams["image_size"]
-        pixels = images.reshape(-1, 1, size, size).float()
+        pixels = images.reshape(len(images), 1, size, size).float()
         logits: Tensor = self.network(pixels * self.pixel_scale + self.pixel_offset)
         return logits
 
@@ -154,14 +155,13 @@ class SignClassifier(pl.LightningModule):
             arguments = inspect.signature(make_optimizer).parameters
             # Fused, it is one pass over all weights; but Lightning does not clip its gradients in mixed precision.
             fused = {"fused": self.trainer.precision == "32-true" or not self.trainer.gradient_clip_val}
-            optimizer: Optimizer = make_optimizer(self.network.parameters(), **(fused if "fused" in arguments else {}))
-        if not self.hparams["scheduler"]:
+            given = "fused" not in arguments or {"fused", "foreach"} & node.keys()
+            optimizer: Optimizer = make_optimizer(self.network.parameters(), **({} if given else fused))
+        if not (node := self.hparams["scheduler"]):
             return optimizer
         with explain_settings("scheduler"):
-            make_scheduler = instantiate(
-                self.hparams["scheduler"], _convert_="all", _execution_whitelist_="torch.optim.*"
-            )
-            steps = {"total_steps", "T_max"} & set(inspect.signature(make_scheduler).parameters)
+            make_scheduler = instantiate(node, _convert_="all", _execution_whitelist_="torch.optim.*")
+            steps = {"total_steps", "T_max"} & (set(inspect.signature(make_scheduler).parameters) - node.keys())
             scheduler = make_scheduler(optimizer, **dict.fromkeys(steps, int(self.trainer.estimated_stepping_batches)))
         config = {"scheduler": scheduler, "interval": "step" if steps else "epoch"}
         if isinstance(scheduler, ReduceLROnPlateau):

@@ -34,7 +34,7 @@ def plot_learning_curves(metrics: pd.DataFrame, title: str, best_epoch: int) -> 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     figure.suptitle(title, fontsize=10)
     loss, accuracy = figure.subplots(1, 2)
-    for axes, key, label in ((loss, "loss", "cross-entropy / nats"), (accuracy, "acc", "accuracy")):
+    for axes, key, label in ((loss, "loss", "loss (val: cross-entropy / nats)"), (accuracy, "acc", "accuracy")):
         for split, style, colour in (("train", "o--", TRAIN_COLOUR), ("val", "s-", VAL_COLOUR)):
             if f"{split}/{key}" in metrics:
                 curve = metrics[["epoch", f"{split}/{key}"]].dropna().to_numpy(float)
