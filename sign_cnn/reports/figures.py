@@ -45,8 +45,8 @@ def plot_learning_curves(metrics: pd.DataFrame, title: str, best_epoch: int) -> 
         axes.grid(alpha=0.3)
     loss.set_yscale("log")
     low, high = loss.get_ylim()
-    ticks = LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,))
-    loss.yaxis.set(major_locator=ticks, major_formatter="{x:g}", minor_formatter=NullFormatter())
+    subs = (1, 1.5, 2, 3, 5, 7) if high < 10 * low else (1, 2, 5) if high < 1000 * low else (1,)
+    loss.yaxis.set(major_locator=LogLocator(subs=subs), major_formatter="{x:g}", minor_formatter=NullFormatter())
     accuracy.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     accuracy.legend(loc="lower right", fontsize=8)
     return figure
