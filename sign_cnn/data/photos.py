@@ -18,12 +18,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-METHOD_VERSION = 1
-"""Raised with every change that alters what is found, so that cached groups are found anew."""
-
-PHOTO_THRESHOLD = 0.999
-"""Rows more similar than this are variants of one photo."""
-
+METHOD_VERSION = 1  # raise it with every change that alters what is found, so that cached groups are found anew
+PHOTO_THRESHOLD = 0.999  # rows more similar than this are variants of one photo
 LOOKALIKE_THRESHOLD = 0.90
 """Rows more similar than this show look-alike photos: shots taken a moment apart. At .86 the largest group of a letter
 would be more than a fold of five can hold."""
