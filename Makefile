@@ -40,7 +40,7 @@ tensorboard: $(READY) ## show the curves of all runs
 app: $(READY) ## open the web page, on this machine alone
 	$(BIN)/streamlit run sign_cnn/app/streamlit_app.py $(ARGS)
 
-bench: $(READY) ## measure speed, most of an hour; ARGS=step: a part of it
+bench: $(READY) ## measure speed; ARGS=step: a part of it
 	$(BIN)/python -m scripts.bench $(ARGS)
 
 audit: $(READY) ## known vulnerabilities of what is installed

@@ -32,7 +32,8 @@ log = logging.getLogger(__name__)
 class NamedCheckpoint(ModelCheckpoint):
     """`checkpoints/<filename>.ckpt` in the run's directory: the best epoch by `monitor`, or the last one.
 
-    Two of these stand in for `save_last=True`, which saves only in epochs that are among the best.
+    Two of these stand in for `save_last=True`, which saves only in epochs that are among the best. Lightning's own key
+    would be the same for two without a monitor, and its own `load_state_dict` forgets the best score of a moved run.
     """
 
     def __init__(self, filename: str, monitor: str | None = None) -> None:
@@ -59,7 +60,7 @@ class NamedCheckpoint(ModelCheckpoint):
 
 
 class StickyEarlyStopping(EarlyStopping):
-    """Early stopping that also keeps a run stopped when it is resumed after its last epoch."""
+    """Early stopping that also keeps a run stopped when it is resumed from the checkpoint of its last epoch."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.wait_count >= self.patience:

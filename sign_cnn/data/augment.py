@@ -1,7 +1,7 @@
 """Random geometry and light for a whole batch at once, every image with its own draw.
 
 Not torchvision's `transforms.v2`: on a batch they draw once for all of its images, and image by image they are
-some twenty times slower (`docs/speed.md`).
+eighteen times slower (`docs/speed.md`).
 """
 
 import math

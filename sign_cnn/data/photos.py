@@ -20,12 +20,8 @@ from numpy.typing import NDArray
 
 METHOD_VERSION = 1  # raise it with every change that alters what is found, so that cached groups are found anew
 PHOTO_THRESHOLD = 0.999  # rows more similar than this are variants of one photo
-LOOKALIKE_THRESHOLD = 0.90
-"""Rows more similar than this show look-alike photos: shots taken a moment apart. At .86 the largest group of a letter
-would be more than a fold of five can hold."""
-
-VARIANT_SIMILARITY = 0.94
-"""The least similarity of a variant to the nearest other variant of its photo."""
+LOOKALIKE_THRESHOLD = 0.90  # rows more similar show look-alike photos; at .86 one group is more than a fold can hold
+VARIANT_SIMILARITY = 0.94  # the least similarity of a variant to the nearest other variant of its photo
 
 
 def group_photos(
