@@ -40,8 +40,9 @@ def setting(default: Any, *, low: Any = None, high: Any = None, above: Any = Non
 class SyntheticConfig:
     """Size of the drawn set; read only with `data.name=synthetic`."""
 
-    train_photos: int = setting(12, low=1, high=2000)  # of each letter
-    test_photos: int = setting(6, low=1, high=2000)  # of each letter
+    train_photos: int = setting(14, low=1, high=2000)  # of each letter
+    test_photos: int = setting(7, low=1, high=2000)  # of each letter
+    shots: int = setting(3, low=1)  # photos of each letter in a session: one person, room and light
     variants: int = setting(20, low=2, high=100)  # rows of each photo, about
     seed: int = setting(0, low=0)
 
@@ -59,10 +60,10 @@ class DataConfig:
     batch_size: int = setting(128, low=1)  # images per training step and device
     epoch_rows: int | None = setting(None, low=1)  # training rows of an epoch, drawn anew each time; null: all
     eval_batch_size: int = setting(1024, low=1)  # images per step without gradients
-    normalize: Literal["standardize", "unit"] = "standardize"  # by training mean and sd, or just pixels / 255
-    val_split: Literal["photo", "lookalike", "random", "none"] = "photo"  # what is never in both train and val
+    normalize: Literal["standardize", "unit", "image"] = "standardize"  # by mean and sd of the training set, or image
+    val_split: Literal["session", "lookalike", "photo", "random", "none"] = "session"  # what is never in both
     val_size: float | None = setting(None, above=0, below=1)  # random only: share of rows, in place of folds
-    folds: int = setting(5, low=2)  # validation is one fold of these
+    folds: int = setting(7, low=2)  # validation is one fold of these
     fold: int = setting(0, low=0)  # which one, 0..folds-1
     split_seed: int = setting(0, low=0, high=2**32 - 1)
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
@@ -79,6 +80,7 @@ class AugmentConfig:
     brightness: float = setting(0.0, low=0, high=1)  # ± share of the pixel range, added
     contrast: float = setting(0.0, low=0, below=1)  # ± share, around the image's mean
     erasing: float = setting(0.0, low=0, high=1)  # probability that a rectangle is replaced by the image's mean
+    background: float = setting(0.0, low=0, high=1)  # probability that another wall is put behind the hand
 
 
 @dataclass

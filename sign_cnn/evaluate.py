@@ -106,8 +106,9 @@ def load_predictions(run: Run, split: str, pictures: Rows | None = None) -> tupl
 
         index = split_rows(rows, data).val
     logits = SignClassifier.load(run.best_checkpoint).predict_logits(rows.images[index])
-    computed = Predictions(np.full(len(index), split), index, rows.photos[index], rows.labels[index], logits)
-    return computed, f"{split} rows: logits computed with {run.best_checkpoint.name}"
+    return Predictions.of_rows(
+        split, rows, index, logits
+    ), f"{split} rows: logits computed with {run.best_checkpoint.name}"
 
 
 def load_rows(run: Run, split: str) -> Rows:
@@ -136,7 +137,8 @@ def read_folder(folder: Path, run: Run) -> tuple[Rows, list[str], list[str]]:
                         f"as {folder / data.letters[0]} ({notes[0] if notes else 'there is none'})")  # fmt: skip
     files, labels, images = zip(*found, strict=True)
     photos = np.arange(len(files))
-    return Rows(np.stack(images), np.array(labels), photos, photos), list(files), list(dict.fromkeys(notes))
+    unknown = np.full(len(files), np.nan, np.float32)
+    return Rows(np.stack(images), np.array(labels), photos, {}, unknown), list(files), list(dict.fromkeys(notes))
 
 
 def to_json(report: dict[str, Any]) -> str:

@@ -99,11 +99,11 @@ class Inference(nn.Module):
         super().__init__()
         # Channels last would be written out as transpositions before flattening.
         self.network = copy.deepcopy(classifier.network).to(memory_format=torch.contiguous_format)
-        self.scale, self.offset = classifier.pixel_scale, classifier.pixel_offset
+        self.normalize = classifier.normalize
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Normalise, and run the network."""
-        logits = self.network(images.unsqueeze(1).float() * self.scale + self.offset)
+        logits = self.network(self.normalize(images))
         return logits, logits.softmax(1)
 
 

@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
 from sign_cnn.config import config_hash, experiment_settings
+from sign_cnn.data.dataset import Rows
+from sign_cnn.data.photos import LOOKALIKE_THRESHOLD
 from sign_cnn.errors import ConfigError, RunInUseError, UserError
 from sign_cnn.files import atomic_write, explain_os_errors, remove_temporary, write_text
 
@@ -69,6 +71,10 @@ class Result:
     test_photos_wrong: int | None = None
     test_photos_with_error: int | None = None
     test_acc_ci95: list[float] | None = None  # by photo
+    test_clean_acc: float | None = None  # of rows whose photo has no look-alike among the training photos
+    test_clean_acc_ci95: list[float] | None = None
+    test_clean_photos: int | None = None
+    test_clean_photos_wrong: int | None = None
 
     def save(self, path: Path) -> None:
         """Write the JSON file atomically."""
@@ -95,6 +101,7 @@ class Predictions:
     photo: NDArray[np.int64]  # rows of a file with the same number show the same photo
     label: NDArray[np.int64]  # class index
     logits: NDArray[np.floating[Any]]  # (N, classes); stored as float16 with the largest of each row at 0
+    similarity: NDArray[np.float32]  # of its photo to the nearest training photo of the letter, -1..1; NaN: not known
 
     def of(self, split: str) -> "Predictions":
         """The rows of one split in file order; possibly none."""
@@ -109,12 +116,23 @@ class Predictions:
     def empty(cls, num_classes: int) -> Self:
         """No rows: of a run that neither validates nor tests."""
         none = np.zeros(0, np.int64)
-        return cls(none.astype("U4"), none, none, none, np.zeros((0, num_classes), np.float32))
+        return cls(none.astype("U4"), none, none, none, np.zeros((0, num_classes), np.float32), none.astype(np.float32))
+
+    @classmethod
+    def of_rows(cls, split: str, rows: Rows, index: NDArray[np.int64], logits: NDArray[np.float32]) -> Self:
+        """Logits of the rows of a file with these numbers."""
+        facts = (rows.photos[index], rows.labels[index], logits, rows.similarity[index])
+        return cls(np.full(len(index), split), index, *facts)
 
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
         """Several of them as one."""
         return cls(*(np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(cls)))
+
+    @property
+    def is_clean(self) -> NDArray[np.bool_]:
+        """Which rows show a photo that has no look-alike among the training photos."""
+        return np.less_equal(self.similarity, LOOKALIKE_THRESHOLD)
 
     @property
     def predicted(self) -> NDArray[np.int64]:

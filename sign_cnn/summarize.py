@@ -39,6 +39,8 @@ def summarize(folder: Path) -> Summary:
         comparable = table.loc[list(right)]
         effects = sweep.average_factors(comparable, right, rows)
         seeds = {name: counts.sum(axis=1) / rows.sum() for name, counts in right.items()}
+        if sweep.is_paired(jobs):
+            seeds = {name: jobs.loc[jobs["configuration"] == name, "val_acc"].dropna().to_numpy() for name in right}
         pooled, refused = sweep.write_pooled(folder, jobs, photos)
         text, notes = sweep.format_table(table), [*sweep.take_notes(jobs, table), *refused[:1]]
         drawn = {

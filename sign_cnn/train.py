@@ -71,6 +71,7 @@ def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
             model = SignClassifier(
                 network, loss, optimizer, scheduler,  # type: ignore[arg-type]
                 pixel_mean=datamodule.pixel_mean, pixel_std=datamodule.pixel_std,
+                per_image=data.normalize == "image",
                 letters=data.letters, image_size=data.image_size,
             )  # fmt: skip
             if cfg.init_from:

@@ -207,7 +207,7 @@ def predict(
             batches = [batch for part in gathered for batch in part]
         rows, logits = (torch.cat(tensors).numpy() for tensors in zip(*batches, strict=True))
         half = datamodule.dataset.test if split == "test" else datamodule.dataset.train
-        parts.append(Predictions(np.full(len(rows), split), rows, half.photos[rows], half.labels[rows], logits))
+        parts.append(Predictions.of_rows(split, half, rows, logits))
     return Predictions.concat(parts)
 
 

@@ -48,7 +48,7 @@ def real_root() -> Path:
 def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A drawn set of 24 letters x 4 + 2 photos x 5 variants: 480 training rows, about."""
     root = tmp_path_factory.mktemp("tiny")
-    return ensure_drawn(root, SyntheticConfig(train_photos=4, test_photos=2, variants=5, seed=7))
+    return ensure_drawn(root, SyntheticConfig(train_photos=4, test_photos=2, shots=1, variants=5, seed=7))
 
 
 @pytest.fixture(scope="session")
@@ -58,14 +58,15 @@ def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tiny_data(tiny_root: Path, tiny_cache: Path) -> DataConfig:
-    return DataConfig(root=str(tiny_root), cache_dir=str(tiny_cache), folds=4, batch_size=64)
+    return DataConfig(root=str(tiny_root), cache_dir=str(tiny_cache), val_split="photo", folds=4, batch_size=64)
 
 
 @pytest.fixture
 def tiny_overrides(tiny_root: Path, tiny_cache: Path) -> list[str]:
     """Two epochs of a small network on the tiny set: about a second."""
     return [
-        "name=tiny", f"data.root={tiny_root}", f"data.cache_dir={tiny_cache}", "data.folds=4", "data.batch_size=64",
+        "name=tiny", f"data.root={tiny_root}", f"data.cache_dir={tiny_cache}", "data.val_split=photo", "data.folds=4",
+        "data.batch_size=64",
         "model.width=4", "model.depth=2", "model.kernel_size=3", "model.dense_units=[16]", "trainer.max_epochs=2",
         "figures=false", "logger=none",
     ]  # fmt: skip

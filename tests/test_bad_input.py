@@ -140,7 +140,7 @@ def test_bad_settings(overrides, words, refused):
 
 
 LATE = {
-    "data.folds=97": ("data.folds=97 is too many", "allows at most 22"),
+    "data.folds=97": ("data.folds=97 is too many", "allows at most 23"),
     "data.image_size=32": ("have 28×28 pixels: set data.image_size=28",),
     "data.letters=AJ": ("show 1 of the letters AJ", "set other data.letters"),
     "optimizer.lr=-1": ("optimizer: Invalid learning rate: -1",),

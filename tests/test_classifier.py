@@ -97,7 +97,7 @@ def test_logged_loss_and_accuracy_are_means_over_rows_not_batches():
     labels = torch.cat([batch.labels for batch in batches])
     trainer.validate(model, load(*batches), verbose=False)
     seen = {key: float(value) for key, value in trainer.callback_metrics.items()}
-    recall = recall_score(labels, logits.argmax(1), average="macro", labels=labels.unique())
+    recall = recall_score(labels, logits.argmax(1), average="macro", zero_division=0)
     expected = {"val/loss": float(F.cross_entropy(logits, labels)), "val/macro_recall": recall}
     assert seen == pytest.approx({**expected, "val/acc": float((logits.argmax(1) == labels).float().mean())})
 

@@ -69,7 +69,7 @@ def test_all_problems_are_named_at_once():
         ("model.depth=5", "5 blocks do not fit 28×28 pixels (28 → 14 → 7 → 3 → 1 → 0): at most 4"),
         ("model.kernel_size=4", "model.kernel_size=4 must be odd"),
         ("model.channels=[8,0]", "model.channels=[8, 0] must be at least 1"),
-        ("data.fold=5", "data.fold=5 must be below data.folds=5"),
+        ("data.fold=7", "data.fold=7 must be below data.folds=7"),
         ("data.val_size=0.2", "data.val_size=0.2 needs data.val_split=random"),
         ("data.val_split=group", "data.val_split"),
         ("+data.foo=2", "data.foo"),

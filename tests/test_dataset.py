@@ -35,9 +35,11 @@ def parse(monkeypatch: pytest.MonkeyPatch) -> Mock:
 def assert_same(one: SignDataset, other: SignDataset) -> None:
     assert (one.fingerprint, one.kind) == (other.fingerprint, other.kind)
     for half in ("train", "test"):
-        for name, array in vars(getattr(one, half)).items():
-            np.testing.assert_array_equal(array, getattr(getattr(other, half), name))
-            assert array.dtype == (np.uint8 if name == "images" else np.int64)
+        arrays, others = ({**vars(rows), **rows.groups} for rows in (getattr(one, half), getattr(other, half)))
+        types = {"images": np.uint8, "similarity": np.float32}
+        for name in arrays.keys() - {"groups"}:
+            np.testing.assert_array_equal(arrays[name], others[name])
+            assert arrays[name].dtype == types.get(name, np.int64)
 
 
 def test_second_load_gives_the_same_set_without_reading_a_csv(data, parse):

@@ -75,6 +75,6 @@ def test_official_files_hold_the_known_numbers_of_photos_and_lookalikes(real_roo
         counts = np.bincount(rows.photos)
         assert len(counts) == photos
         assert ((counts >= 18) & (counts <= 22)).sum() == regular
-        assert len(np.unique(rows.lookalikes)) == lookalikes
+        assert len(np.unique(rows.groups["lookalike"])) == lookalikes
         assert len(np.unique(rows.photos * 24 + rows.labels)) == photos, "a photo has two letters"
-        assert len(np.unique(rows.lookalikes * photos + rows.photos)) == photos, "a group divides a photo"
+        assert len(np.unique(rows.groups["lookalike"] * photos + rows.photos)) == photos, "a group divides a photo"

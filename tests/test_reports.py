@@ -71,7 +71,7 @@ def test_numbers_are_those_of_torchmetrics():
     generator, index = np.random.default_rng(0), np.arange(600)
     classes = np.repeat(generator.integers(0, 24, 60), 10)
     scores = generator.normal(0, 1.5, (600, 24)) + 4 * np.eye(24)[classes]
-    report = make_report(Predictions(np.full(600, "test"), index, index // 10, classes, scores), LETTERS)
+    report = make_report(Predictions(np.full(600, "test"), index, index // 10, classes, scores, np.zeros(600)), LETTERS)
     logits, labels = torch.from_numpy(scores), torch.from_numpy(classes)
     expected = metrics.multiclass_calibration_error(logits, labels, 24, n_bins=15, norm="l1")
     assert report["calibration_error"] == pytest.approx(float(expected), abs=1e-6)

@@ -12,20 +12,23 @@ from torch import Tensor
 
 from sign_cnn.config import AugmentConfig
 
-NUM_DRAWS = 12  # uniform numbers of an image, whichever changes are on: switching one leaves the others' draws
+# Uniform numbers of an image, whichever changes are on: switching one leaves the others' draws.
+NUM_DRAWS = 19
+WALL_TOLERANCE = 20  # grey levels from the wall at which a pixel is half hand
 ERASED_SIDE = (0.15, 0.4)  # range of the erased rectangle's sides, as shares of the image's
 
 
 class Augment:
     """A function of images and uniform draws; it holds no random state, so that a resumed run repeats itself.
 
-    Geometry comes first (rotation, shear, zoom and shift in one bilinear resampling that repeats the edge outside),
-    then contrast and brightness, then erasing. Pixels stay in 0..255.
+    A new background comes first, then geometry (rotation, shear, zoom and shift in one bilinear resampling that repeats
+    the edge outside), then contrast and brightness, then erasing. Pixels stay in 0..255.
     """
 
     def __init__(self, config: AugmentConfig) -> None:
         self.config = config
         steps = {
+            self._replace_background: (config.background,),
             self._move: (config.rotation, config.zoom, config.shift, config.shear),
             self._relight: (config.brightness, config.contrast),
             self._erase: (config.erasing,),
@@ -38,6 +41,24 @@ class Augment:
         for step in self.steps:
             pixels = step(pixels, draws)
         return pixels
+
+    def _replace_background(self, pixels: Tensor, draws: Tensor) -> Tensor:
+        """Put another wall behind what differs in grey from the plane through the upper borders."""
+        height, width = pixels.shape[1:]
+        y, x = (torch.linspace(-1, 1, n, device=pixels.device) for n in (height, width))
+        plane = torch.stack([torch.ones(height, width, device=pixels.device), *torch.meshgrid(y, x, indexing="ij")])
+        border = torch.zeros(height, width, dtype=torch.bool, device=pixels.device)
+        border[: height // 2, [0, 1, -2, -1]] = border[:2] = True
+        fit = torch.linalg.pinv(plane[:, border].T)
+        wall = torch.einsum("kn,bn,khw->bhw", fit, pixels[:, border], plane)
+        hand = torch.sigmoid(((pixels - wall).abs() - WALL_TOLERANCE) / 4)
+        hand = F.avg_pool2d(F.max_pool2d(hand.unsqueeze(1), 3, 1, 1), 3, 1, 1, count_include_pad=False).squeeze(1)
+        draw = draws[:, 12:19, None, None]
+        waves = torch.sin(4 * (draw[:, 3] * x + draw[:, 4] * y[:, None]) + 7 * draw[:, 5])
+        tilt = (draw[:, 1] - 0.5) * x + (draw[:, 2] - 0.5) * y[:, None]
+        other = 255 * draw[:, 6] + 80 * tilt + 60 * (draw[:, 1] - 0.5) * waves
+        replaced = pixels * hand + other.clamp(0, 255) * (1 - hand)
+        return torch.where(draw[:, 0] < self.config.background, replaced, pixels)
 
     def _move(self, pixels: Tensor, draws: Tensor) -> Tensor:
         config, signed = self.config, draws * 2 - 1

@@ -82,7 +82,10 @@ class TrainSampler(Sampler[Indices]):
         mine = order.repeat(2)[self.rank : self.rows_per_rank * self.num_ranks : self.num_ranks]
         device = self.rows.device
         rows = self.rows[mine.to(device)]
-        draws = torch.rand(len(self.rows), NUM_DRAWS, generator=generator)[mine].to(device) if self.augmented else None
+        # One row a draw: a further one leaves those before it as they are.
+        draws = (
+            torch.rand(NUM_DRAWS, len(self.rows), generator=generator).T[mine].to(device) if self.augmented else None
+        )
         for start in range(0, self.rows_per_rank, self.batch_size):
             part = slice(start, start + self.batch_size)
             yield Indices(rows[part], None if draws is None else draws[part])
@@ -113,8 +116,9 @@ class Split(NamedTuple):
 def split_rows(rows: Rows, data: DataConfig) -> Split:
     """Split the training rows by `data.val_split`; folds are stratified by letter.
 
-    `photo` keeps the variants of one photo on one side, `lookalike` also photos that look alike. `random` splits rows,
-    as the tutorials do, and leaks: the same photos are on both sides. `none` validates on nothing.
+    `session` keeps all that was photographed in one go on one side, `lookalike` photos of a letter that look alike,
+    `photo` the variants of one photo. `random` splits rows, as the tutorials do, and leaks: the same photos are on both
+    sides. `none` validates on nothing.
     Raises ConfigError: the data are too few for the folds.
     """
     from sklearn.model_selection import train_test_split  # a second
@@ -126,7 +130,7 @@ def split_rows(rows: Rows, data: DataConfig) -> Split:
         with explain_settings("data.val_size"):  # that leaves nothing to train on
             train, val = train_test_split(everything, test_size=data.val_size, random_state=data.split_seed)
         return Split(np.sort(train), np.sort(val))
-    groups = {"random": everything, "photo": rows.photos, "lookalike": rows.lookalikes}[data.val_split]
+    groups = {"random": everything, "photo": rows.photos, **rows.groups}[data.val_split]
     most = min(len(np.unique(groups)), int(np.bincount(rows.labels).max()))
     if most < data.folds:
         raise ConfigError([f"data.folds={data.folds} is too many for these data: data.val_split={data.val_split} "

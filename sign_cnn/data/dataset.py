@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from filelock import FileLock
 from numpy.typing import NDArray
 
 from sign_cnn.config import DataConfig
 from sign_cnn.data.csv import HALVES, MARKER, WAYS_OUT, find_csvs, find_member, index_classes, read_csv
-from sign_cnn.data.photos import LOOKALIKE_THRESHOLD, METHOD_VERSION, group_photos
+from sign_cnn.data.photos import LOOKALIKE_THRESHOLD, METHOD_VERSION, group_photos, nearest_similarity
 from sign_cnn.errors import DataError
 from sign_cnn.files import atomic_write
 from sign_cnn.letters import LETTERS
@@ -22,7 +23,9 @@ log = logging.getLogger(__name__)
 
 # Kaggle's datamunge/sign-language-mnist, whatever its line ends
 OFFICIAL_FINGERPRINT = "d3796d7627dad2a2b2008e0f8a835350972ab11a501ec35d91bad41b25d7c519"
-ARRAYS = ("images", "labels", "photos", "lookalikes")
+SESSIONS = Path(__file__).with_name("sessions.csv")  # of the official set, found by scripts/sessions.py
+PHOTOS_FILE = "sign_mnist_photos.csv"  # beside other CSVs, if there is one: file, row, session
+ARRAYS = ("images", "labels", "photos", "lookalikes", "sessions")
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class Rows:
     images: NDArray[np.uint8]  # (N, S, S), 0..255
     labels: NDArray[np.int64]  # (N,), class index
     photos: NDArray[np.int64]  # (N,), rows with the same number show the same photo
-    lookalikes: NDArray[np.int64]  # (N,), the same for groups of look-alike photos
+    groups: dict[str, NDArray[np.int64]]  # (N,) each; "lookalike" and "session" say which photos belong together
+    similarity: NDArray[np.float32]  # of a test row's photo to the nearest training photo of its letter, -1..1; or NaN
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Source(NamedTuple):
 
     root: Path
     csvs: tuple[Path, Path] | None  # None: the official set, from the cache alone
-    cached: Path  # file of the parsed set, named after the bytes of the CSVs
+    cached: Path  # file of the parsed set, named after the bytes of the CSVs and of PHOTOS_FILE
 
 
 def load_dataset(data: DataConfig) -> SignDataset:
@@ -59,10 +63,12 @@ def load_dataset(data: DataConfig) -> SignDataset:
     stored = _load_cached(source.cached) or _parse(source)
     halves = []
     for half in HALVES:
-        images, raw_labels, photos, lookalikes = (stored[f"{half}_{name}"] for name in ARRAYS)
+        images, raw_labels, photos, *groups = (stored[f"{half}_{name}"] for name in ARRAYS)
         labels = index_classes(raw_labels, data.letters)
         keep = labels >= 0
-        halves.append(Rows(images[keep], labels[keep], photos[keep], lookalikes[keep]))
+        kept = {name: group[keep] for name, group in zip(("lookalike", "session"), groups, strict=True)}
+        similarity = stored["similarity"] if half == "test" else np.full(len(keep), np.nan, np.float32)
+        halves.append(Rows(images[keep], labels[keep], photos[keep], kept, similarity[keep]))
         if (size := images.shape[1]) != data.image_size:
             raise DataError(f"the images in {source.root} have {size}×{size} pixels: set data.image_size={size}")
         if (found := len(np.unique(labels[keep]))) < (2 if half == "train" else 1):
@@ -101,14 +107,16 @@ def find_source(data: DataConfig) -> Source:
 
         root = ensure_drawn(Path(data.synthetic_root), data.synthetic, data.letters, data.image_size)
     if csvs := find_csvs(root):
-        digest = hashlib.sha256(f"photos {METHOD_VERSION}".encode())
+        digest = hashlib.sha256()
         for half, path in zip(HALVES, csvs, strict=True):
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest() + find_member(path, half).encode())
-        name = data.name.replace("auto", "sign_mnist")
+        if (known := csvs[0].with_name(PHOTOS_FILE)).is_file():
+            digest.update(known.read_bytes())
+        name = f"{data.name.replace('auto', 'sign_mnist')}-v{METHOD_VERSION}"
         return Source(root, csvs, cache / f"{name}-{digest.hexdigest()[:16]}.npz")
     if root == Path(DataConfig.root):
-        for path in sorted(cache.glob("sign_mnist-*.npz")):
+        for path in sorted(cache.glob(f"sign_mnist-v{METHOD_VERSION}-*.npz")):
             stored = _load_cached(path, ["fingerprint"])
             if stored and str(stored["fingerprint"]) == OFFICIAL_FINGERPRINT:
                 return Source(root, None, path)
@@ -125,11 +133,37 @@ def read_dataset(csvs: tuple[Path, Path]) -> dict[str, Any]:
     for half, path in zip(HALVES, csvs, strict=True):
         images, labels = read_csv(path, half)
         photos, lookalikes = group_photos(images, labels), group_photos(images, labels, LOOKALIKE_THRESHOLD)
-        stored |= {f"{half}_{name}": a for name, a in zip(ARRAYS, (images, labels, photos, lookalikes), strict=True)}
+        arrays = images, labels, photos, lookalikes
+        stored |= {f"{half}_{name}": array for name, array in zip(ARRAYS, arrays, strict=False)}
         for array in (images, index_classes(labels, LETTERS).astype(np.uint8)):
             digest.update(f"{array.dtype} {array.shape} ".encode())
             digest.update(np.ascontiguousarray(array).data)
-    return stored | {"fingerprint": digest.hexdigest()}
+    stored["fingerprint"] = digest.hexdigest()
+    similarity = nearest_similarity(*(stored[f"{half}_{name}"] for half in ("test", "train") for name in ARRAYS[:2]))
+    by_photo = pd.Series(similarity).groupby(stored["test_photos"])
+    stored["similarity"] = by_photo.transform("max").to_numpy()
+    for half, sessions in _find_sessions(csvs, stored).items():
+        stored[f"{half}_sessions"] = sessions
+    return stored
+
+
+def _find_sessions(csvs: tuple[Path, Path], stored: dict[str, Any]) -> dict[str, NDArray[np.int64]]:
+    """Number each row's session: of the official set as it was found, else as a file says, else look-alikes."""
+    known = csvs[0].with_name(PHOTOS_FILE)
+    if stored["fingerprint"] == OFFICIAL_FINGERPRINT and SESSIONS.exists():
+        table = pd.read_csv(SESSIONS)
+        of_photo = {half: table.loc[table["half"] == half, "session"].to_numpy(np.int64) for half in HALVES}
+        return {half: of_photo[half][stored[f"{half}_photos"]] for half in HALVES}
+    if known.is_file():
+        try:
+            table = pd.read_csv(known, usecols=["file", "row", "session"]).sort_values("row")
+            halves = {half: table[table["file"] == half].astype({"session": np.int64}) for half in HALVES}
+        except ValueError:  # pandas' errors are ValueErrors too
+            halves = {}
+        if halves and all(np.array_equal(t["row"], np.arange(len(stored[f"{h}_labels"]))) for h, t in halves.items()):
+            return {half: part["session"].to_numpy() for half, part in halves.items()}
+        raise DataError(f"{known} does not name a session for every row of the CSVs beside it: correct or remove it")
+    return {half: stored[f"{half}_lookalikes"] for half in HALVES}
 
 
 def _parse(source: Source) -> dict[str, Any]:

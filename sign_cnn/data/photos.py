@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-METHOD_VERSION = 1  # raise it with every change that alters what is found, so that cached groups are found anew
+METHOD_VERSION = 2  # raise it with every change that alters what is found, so that cached groups are found anew
 PHOTO_THRESHOLD = 0.999  # rows more similar than this are variants of one photo
 LOOKALIKE_THRESHOLD = 0.90  # rows more similar show look-alike photos; at .86 one group is more than a fold can hold
 VARIANT_SIMILARITY = 0.94  # the least similarity of a variant to the nearest other variant of its photo
@@ -55,6 +55,26 @@ def group_photos(
     return pd.factorize(np.array([groups[row] for row in range(num_rows)]))[0]
 
 
+def nearest_similarity(
+    images: NDArray[np.uint8], labels: NDArray[np.integer],
+    others: NDArray[np.uint8], other_labels: NDArray[np.integer],
+) -> NDArray[np.float32]:  # fmt: skip
+    """Similarity of each image to the nearest of the others with its label: (N,), -1..1; -1 if none."""
+    nearest = np.full(len(labels), -1, np.float32)
+    for label in np.intersect1d(labels, other_labels):
+        rows = np.flatnonzero(labels == label)
+        nearest[rows] = (_directions(images[rows]) @ _directions(others[other_labels == label]).T).max(axis=1)
+    return nearest
+
+
+def _directions(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Unit vectors float32 (N, pixels) whose products are similarities; that of a flat image is zero."""
+    pixels = images.reshape(len(images), -1).astype(np.float32)
+    pixels -= pixels.mean(axis=1, keepdims=True)
+    pixels /= np.maximum(np.linalg.norm(pixels, axis=1, keepdims=True), 1e-6)
+    return pixels
+
+
 def _strongest_links(images: NDArray[np.uint8], labels: NDArray[np.integer], floor: float) -> NDArray[np.float64]:
     """Pairs of rows that single linkage can use, most similar first: each letter's spanning forest above `floor`.
 
@@ -63,9 +83,7 @@ def _strongest_links(images: NDArray[np.uint8], labels: NDArray[np.integer], flo
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import minimum_spanning_tree
 
-    pixels = images.reshape(len(images), -1).astype(np.float32)
-    pixels -= pixels.mean(axis=1, keepdims=True)
-    pixels /= np.maximum(np.linalg.norm(pixels, axis=1, keepdims=True), 1e-6)  # a flat image stays zero
+    pixels = _directions(images)
     forests: list[NDArray[np.float64]] = [np.empty((3, 0))]
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)

@@ -29,7 +29,7 @@ NETWORK_PACKAGES = ["sign_cnn.models.*", "torch.nn.*", "torchvision.models.*"]
 
 
 class SignClassifier(pl.LightningModule):
-    """Pixels in, logits of letters out.
+    """Pixels or points of a hand in, logits of letters out.
 
     The constructor takes plain values only, so that a checkpoint loads with `weights_only=True` and holds the network's
     `_target_` node, the normalisation, the letters and the image size: inference needs neither data nor configuration.
@@ -44,20 +44,22 @@ class SignClassifier(pl.LightningModule):
         *,
         pixel_mean: float = 0.0,
         pixel_std: float = 1.0,
+        per_image: bool = False,
         letters: str = LETTERS,
-        image_size: int = 28,
+        image_size: int | None = 28,
     ) -> None:
         """Build the network.
 
         Args:
-            network: `_target_` node of a module from float (B, 1, S, S) to logits (B, classes).
+            network: `_target_` node of a module from float (B, 1, S, S), or (B, 21, 3), to logits (B, classes).
             loss: `_target_` node of a module that takes logits and labels; cross-entropy by default.
             optimizer: `_partial_` node that takes parameters; Adam by default.
             scheduler: `_partial_` node that takes an optimizer; none by default.
             pixel_mean: Mean of the training pixels, of a range 0..1.
             pixel_std: Their standard deviation.
+            per_image: Whether each image is normalised by its own mean and standard deviation instead.
             letters: One letter per class, in class order.
-            image_size: Height and width of an image, in pixels.
+            image_size: Height and width of an image, in pixels; None: points come in, and are not normalised.
         """
         super().__init__()
         self.save_hyperparameters()
@@ -88,15 +90,23 @@ class SignClassifier(pl.LightningModule):
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise UserError(f"{checkpoint} cannot be read as a checkpoint ({reason})") from error
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits float (B, classes) of images uint8 or float (B, S, S) or (B, 1, S, S), 0..255."""
-        size = self.hparams["image_size"]
-        pixels = images.reshape(len(images), 1, size, size).float()
-        logits: Tensor = self.network(pixels * self.pixel_scale + self.pixel_offset)
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits float (B, classes) of images uint8 or float, (B, S, S) or (B, 1, S, S), 0..255; or of points."""
+        logits: Tensor = self.network(self.normalize(inputs))
         return logits
 
-    def predict_logits(self, images: NDArray[np.uint8], batch_size: int = 1024) -> NDArray[np.float32]:
-        """Logits float32 (N, classes) of images uint8 (N, S, S), 0..255, outside of a trainer."""
+    def normalize(self, inputs: Tensor) -> Tensor:
+        """What the network sees."""
+        if (size := self.hparams["image_size"]) is None:
+            return inputs
+        pixels = inputs.reshape(inputs.shape[0], 1, size, size).float()
+        if self.hparams["per_image"]:
+            deviation, mean = torch.std_mean(pixels, (2, 3), keepdim=True)
+            return (pixels - mean) / (deviation + 1)
+        return pixels * self.pixel_scale + self.pixel_offset
+
+    def predict_logits(self, images: NDArray[Any], batch_size: int = 1024) -> NDArray[np.float32]:
+        """Logits float32 (N, classes) of images uint8 (N, S, S), 0..255, or points, outside of a trainer."""
         with torch.inference_mode():
             parts = [self(torch.from_numpy(images[i : i + batch_size])) for i in range(0, len(images), batch_size)]
             logits: NDArray[np.float32] = torch.cat(parts).float().numpy()
@@ -106,10 +116,10 @@ class SignClassifier(pl.LightningModule):
         return sum(p.numel() for p in self.network.parameters() if p.requires_grad)
 
     def count_macs(self) -> int:
-        """Multiply-accumulates of one forward pass of one image, in convolutions and dense layers."""
+        """Multiply-accumulates of one forward pass of one input, in convolutions and dense layers."""
         size, training = self.hparams["image_size"], self.training
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            self.eval()(torch.zeros(1, size, size, device=self.device))
+            self.eval()(torch.zeros(1, *((size, size) if size else (21, 3)), device=self.device))
         self.train(training)
         return int(counter.get_total_flops()) // 2
 

@@ -11,7 +11,13 @@ from sign_cnn.errors import UserError
 from sign_cnn.runs import Predictions, Result
 
 NUM_BINS, NUM_HARDEST = 15, 24  # bins of confidence, as in Guo et al. (2017); photos that are listed and drawn
-LABELS = {"acc": "rows right", "errors": "rows wrong", "photos_wrong": "photos wrong (majority)", "loss": "loss (nats)"}
+LABELS = {
+    "acc": "rows right",
+    "clean_acc": "rows right, no look-alike in training",
+    "errors": "rows wrong",
+    "photos_wrong": "photos wrong (majority)",
+    "loss": "loss (nats)",
+}
 FORMATS = {"loss": "{:.4f}", "mcnemar_p": "{:.3g}", "difference_pp": "{:+.2f}"}
 
 
@@ -20,7 +26,15 @@ def score(predictions: Predictions, split: str) -> dict[str, Any]:
     of_test = ["errors", "photos_with_error", "acc_ci95"] if split == "test" else []
     rows, keys = predictions.of(split), ["acc", "loss", "photos", "photos_wrong", *of_test]
     counts = count_errors(rows) if len(rows.row) else {}
-    return {f"{split}_{key}": counts.get(key) for key in keys}
+    clean = count_clean(rows) if split == "test" else {}
+    return {f"{split}_{key}": counts.get(key) for key in keys} | {f"{split}_{key}": clean[key] for key in clean}
+
+
+def count_clean(predictions: Predictions) -> dict[str, Any]:
+    """What is left of the score on photos that have no look-alike among the training photos; None without any."""
+    clean = predictions.take(predictions.is_clean)
+    counts = count_errors(clean) if len(clean.row) else {}
+    return {f"clean_{key}": counts.get(key) for key in ("acc", "acc_ci95", "photos", "photos_wrong")}
 
 
 def count_errors(predictions: Predictions) -> dict[str, Any]:
@@ -60,7 +74,7 @@ def make_report(predictions: Predictions, letters: str) -> dict[str, Any]:
     confused = pairs.agg(rows=("photo", "size"), photos=("photo", "nunique"))
     confused["share"] = confused["rows"] / confused["letter"].map(rows["letter"].value_counts()).astype(int)
     return {
-        **count_errors(predictions), "macro_recall": float(np.nanmean(recall)),
+        **count_errors(predictions), **count_clean(predictions), "macro_recall": float(np.nanmean(recall)),
         "calibration_error": calibration_error(probabilities.max(axis=1), correct),
         "letters": per_letter.sort_values("recall", kind="stable"),
         "confused": confused.sort_values("rows", ascending=False, kind="stable"),
@@ -121,6 +135,12 @@ def summarize_run(result: Result) -> pd.DataFrame:
         interval = "{:.2%} to {:.2%}".format(*result.test_acc_ci95)
         lines["test accuracy"] = f"{result.test_acc:.2%} (95% by photo: {interval})"
         lines["test photos wrong"] = f"{result.test_photos_wrong} of {result.test_photos}"
+        if result.test_clean_acc_ci95:
+            interval = "{:.2%} to {:.2%}".format(*result.test_clean_acc_ci95)
+            lines["  without a look-alike"] = (
+                f"{result.test_clean_acc:.2%} ({interval}), {result.test_clean_photos_wrong} of "
+                f"{result.test_clean_photos} photos wrong"
+            )
     lines["network"] = f"{result.num_params or 0:,} parameters, {(result.macs or 0) / 1e6:.1f} M MACs per image"
     speed = f"{result.train_images_per_second or 0:,.0f} images/s"
     lines["training time"] = f"{result.fit_seconds or 0:.1f} s, {speed}; epochs: {result.epochs}"

@@ -80,20 +80,24 @@ def rank(jobs: pd.DataFrame, photos: pd.DataFrame) -> tuple[pd.DataFrame, dict[s
     """One line per configuration, the best first; rows right of those comparable with it, (seeds, G); rows, (G,).
 
     The folds of a seed are pooled over their rows, then seeds are averaged; a seed that misses folds which others of
-    its configuration have is left out. Order: most folds, mean accuracy, fewest photos wrong, loss, MACs; never the
-    test set. delta: accuracy minus that of the best, with a 95 % interval, if both were validated on the same rows.
+    its configuration have is left out; where each seed has a fold of its own, all are pooled. Order: most folds, mean
+    accuracy, fewest photos wrong, loss, MACs; never the test set. delta: accuracy minus that of the best, with a 95 %
+    interval, if both were validated on the same rows.
     """
-    network = ["configuration", "seed"]
-    done = jobs[jobs["status"] == "done"].drop_duplicates([*network, "fold"])
+    network = ["configuration", "draw"]
+    done = jobs[jobs["status"] == "done"].drop_duplicates(["configuration", "seed", "fold"])
+    paired = is_paired(jobs)
+    done = done.assign(draw=0 if paired else done["seed"])
     done = done.assign(num_folds=done.groupby(network)["job"].transform("size"))
     done = done[done["num_folds"] == done.groupby("configuration")["num_folds"].transform("max")]
-    judged = photos[photos["job"].isin(done["job"])].groupby([*network, "photo"])[["right", "rows"]].sum()
+    judged = photos.merge(done[["job", "draw"]]).groupby([*network, "photo"])[["right", "rows"]].sum()
     seeds = judged.assign(val_photos=1, val_photos_wrong=judged["right"] < judged["rows"] / 2).groupby(network).sum()
     by_seed = seeds.assign(val_acc=seeds["right"] / seeds["rows"]).groupby("configuration")
     by_job = done.groupby("configuration")
+    spread = (by_job if paired else by_seed)["val_acc"].std()
     table = jobs.groupby("configuration", sort=False)[list_factors(jobs)].first()
     table["seeds"] = by_job["seed"].nunique().reindex(table.index, fill_value=0)
-    table = table.assign(val_acc=by_seed["val_acc"].mean().round(12), val_acc_sd=by_seed["val_acc"].std())
+    table = table.assign(val_acc=by_seed["val_acc"].mean().round(12), val_acc_sd=spread)
     table = table.join(by_seed[["val_photos", "val_photos_wrong"]].mean())
     table = table.join(by_job[["val_loss", "num_params", "macs", "fit_seconds", "num_folds"]].mean())
     table = table.astype({"num_params": "Int64", "macs": "Int64"})
@@ -112,6 +116,11 @@ def rank(jobs: pd.DataFrame, photos: pd.DataFrame) -> tuple[pd.DataFrame, dict[s
     is_best, high = table.index == table.index[0], table["delta_high"]
     verdicts = {"–": table["val_acc"].isna(), "best": is_best, "worse": high < 0, "tie": high >= 0}
     return table.assign(verdict=np.select(list(verdicts.values()), list(verdicts), "other rows")), right, rows
+
+
+def is_paired(jobs: pd.DataFrame) -> bool:
+    """Whether seeds differ in fold without a sweep over folds: `data.fold=${seed}`."""
+    return jobs["fold"].nunique() > 1 and not jobs["job"].str.contains(r"\bfold=").any()
 
 
 def average_factors(table: pd.DataFrame, right: dict[str, NDArray[Any]], rows: NDArray[Any]) -> pd.DataFrame:
@@ -174,6 +183,7 @@ def take_notes(jobs: pd.DataFrame, table: pd.DataFrame) -> list[str]:
         f"{len(jobs)} jobs: {count_statuses(jobs['status'])}": True,
         "Δ: 95 % interval by photo and, where both have several, by seed; tie: it holds 0": table["delta"].count() > 0,
         "incomplete: fewer seeds or folds than other configurations": (table["status"] == "incomplete").any(),
+        "each seed has a fold of its own; ±: standard deviation over both": is_paired(jobs),
         f"the best of {len(table)} is partly lucky: expect less of it on other photos": len(table) > 5,
         f"test accuracy {100 * test_acc.mean():.2f} %, mean of {len(test_acc)}": len(table) == 1 and len(test_acc),
     }
@@ -200,6 +210,7 @@ def write_pooled(folder: Path, jobs: pd.DataFrame, photos: pd.DataFrame) -> tupl
     for title, key in (("rows right %", "accuracy"), ("photos right %", "photos_right")):
         shares = 100 * scores[[key, f"{key}_sd", f"{key}_low", f"{key}_high"]].to_numpy()
         text[title] = ["{:.2f} ± {:.2f} ({:.2f} to {:.2f})".format(*row).replace(" ± nan", "") for row in shares]
+    text["folds %"] = (100 * scores[["fold_low", "fold_high"]]).map("{:.1f}".format).agg(" to ".join, axis=1)
     text[["photos wrong", "any error"]] = scores[["photos_wrong", "photos_with_error"]].map("{:,.4g}".format)
     records = {"scores": json.loads(scores.to_json(orient="records")), "photos_wrong": wrong.to_dict("records")}
     write_text(folder / "pooled.json", json.dumps(records, indent=2) + "\n")
@@ -220,7 +231,7 @@ def pool_folds(folder: Path, jobs: pd.DataFrame, photos: pd.DataFrame) -> tuple[
     if differing or done["data_fingerprint"].nunique() > 1:
         raise UserError(f"they differ in {', '.join(sorted(differing)) or 'data'}")
     val_split, folds, letters = (settings[0][f"data.{key}"] for key in ("val_split", "folds", "letters"))
-    if val_split not in ("photo", "lookalike"):
+    if val_split not in ("session", "lookalike", "photo"):
         raise UserError(f"data.val_split={val_split} does not keep the rows of a photo together")
     wanted = [(seed, fold) for seed in sorted(jobs["seed"].dropna().unique()) for fold in range(folds)]
     finished = set(zip(done["seed"], done["fold"], strict=True))
@@ -244,6 +255,7 @@ def pool_folds(folder: Path, jobs: pd.DataFrame, photos: pd.DataFrame) -> tuple[
 
 def score_photos(seed: str, judged: pd.DataFrame) -> dict[str, Any]:
     """Shares and numbers of rows and photos; a photo counts once in the intervals, however many seeds judge it."""
+    folds = judged.groupby("job")[["right", "rows"]].sum()
     seeds, sums = judged["seed"].nunique(), judged.groupby("photo")[["rows", "right", "wrong", "with_error"]].sum()
     low, high = map(float, accuracy_bounds(sums["right"].to_numpy(), sums["rows"].to_numpy()))
     wrong_low, wrong_high = map(float, accuracy_bounds(sums["wrong"].to_numpy(), np.full(len(sums), seeds)))
@@ -252,6 +264,7 @@ def score_photos(seed: str, judged: pd.DataFrame) -> dict[str, Any]:
     return {
         "seed": seed, "rows": sums["rows"].sum() // seeds, "photos": len(sums),
         "accuracy": sums["right"].sum() / sums["rows"].sum(), "accuracy_low": low, "accuracy_high": high,
+        "fold_low": (folds["right"] / folds["rows"]).min(), "fold_high": (folds["right"] / folds["rows"]).max(),
         "photos_right": 1 - sums["wrong"].sum() / len(judged), "photos_right_low": 1 - wrong_high,
         "photos_right_high": 1 - wrong_low, "photos_wrong": sums["wrong"].sum() / seeds,
         "photos_with_error": sums["with_error"].sum() / seeds,

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,14 @@ from numpy.typing import NDArray
 
 from sign_cnn.config import SyntheticConfig
 from sign_cnn.data.csv import MARKER
-from sign_cnn.data.drawn.hands import MARGIN, Scene, Spread, draw, random_scene, shrink, to_uint8, vary
+from sign_cnn.data.drawn.hands import MARGIN, Draws, Scene, Spread, draw, random_scene, shrink, to_uint8, vary
 from sign_cnn.errors import DataError
 from sign_cnn.files import atomic_write, remove_temporary, write_text
 from sign_cnn.letters import LETTERS, class_index, raw_label
 
-GENERATOR_VERSION = 1  # raise it with every change that alters a pixel, so that sets made before are made anew
+GENERATOR_VERSION = 2  # raise it with every change that alters a pixel, so that sets made before are made anew
 FILES = tuple(f"sign_mnist_{name}.csv" for name in ("train", "test", "photos"))  # photos: of each row
-GALLERY_SPREAD = Spread(joint=1.2, lean=0.6, length=0.01, thumb=0.01, turn=1.5, roll=2.0)
+GALLERY_SPREAD = Spread(joint=1.2, lean=0.6, length=0.01, thumb=0.01, turn=1.5, roll=2.0, shot=0.0)
 
 
 def ensure_drawn(root: Path, size: SyntheticConfig, letters: str = LETTERS, image_size: int = 28) -> Path:
@@ -56,13 +55,13 @@ def ensure_drawn(root: Path, size: SyntheticConfig, letters: str = LETTERS, imag
 
 def draw_letter(letter: str, seed: int = 0, size: int = 28) -> NDArray[np.uint8]:
     """A clean example of a letter for galleries: uint8 (size, size), 0..255."""
-    rng = _random_stream(seed, 2, class_index(letter), 0)
-    photo = draw(letter.upper(), rng, GALLERY_SPREAD, Scene(), size)
+    draws = Draws(*(_random_stream(seed, key, class_index(letter)) for key in (5, 6, 7)))
+    photo = draw(letter.upper(), draws, GALLERY_SPREAD, Scene(), size)
     return to_uint8(shrink(photo)[0, MARGIN:-MARGIN, MARGIN:-MARGIN])
 
 
 def _random_stream(seed: int, *key: int) -> np.random.Generator:
-    """Independent random numbers for each key; a photo's key is its half, its letter and its number."""
+    """Independent random numbers for each key."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
@@ -79,22 +78,25 @@ def _make_manifest(root: Path, settings: dict[str, Any]) -> str:
 
 
 def _write(root: Path, size: SyntheticConfig, letters: str, image_size: int) -> None:
-    """Draw and write the three CSVs, rows shuffled."""
+    """Draw and write the three CSVs, rows shuffled; a session is one person, room and light over all letters."""
+    total, photos, facts = size.train_photos + size.test_photos, [], list[tuple[str, int, int, int]]()
+    for letter in letters:
+        in_test = _random_stream(size.seed, 0, class_index(letter)).permutation(total) >= size.train_photos
+        for number in range(total):
+            session = number // size.shots
+            keys = (1, session), (2, session, class_index(letter)), (3, number, class_index(letter))
+            scene, hand = (Draws(*(_random_stream(size.seed, *key, part) for key in keys)) for part in (0, 1))
+            photo = draw(letter, hand, Spread(), random_scene(scene, image_size), image_size)
+            photos.append(vary(photo, size.variants + int(hand.shot.integers(-1, 2)), hand.shot))
+            facts.append((("train", "test")[int(in_test[number])], len(facts), session, raw_label(letter)))
+    table = pd.DataFrame(facts, columns=["file", "photo", "session", "label"])
+    table = table.loc[table.index.repeat([len(variants) for variants in photos])]
+    rows = np.column_stack([table.pop("label"), np.concatenate(photos).reshape(len(table), -1)]).astype(np.uint8)
+    order = _random_stream(size.seed, 4).permutation(len(rows))
+    halves = [order[(table["file"] == half).to_numpy()[order]] for half in ("train", "test")]
+    sources = [table.iloc[half].assign(row=range(len(half))) for half in halves]
     header = ["label", *(f"pixel{i}" for i in range(1, image_size**2 + 1))]
-    tables, sources, first = [], [], 0
-    for half, (file, per_letter) in enumerate({"train": size.train_photos, "test": size.test_photos}.items()):
-        photos = []
-        for letter, number in product(letters, range(per_letter)):
-            rng = _random_stream(size.seed, half, class_index(letter), number)
-            photo = draw(letter, rng, Spread(), random_scene(rng, image_size), image_size)
-            photos.append(vary(photo, size.variants + int(rng.integers(-1, 2)), rng))
-        ids = np.repeat(np.arange(len(photos)), [len(variants) for variants in photos])
-        labels = np.array([raw_label(letter) for letter in letters], np.uint8)[ids // per_letter]
-        rows = np.column_stack([labels, np.concatenate(photos).reshape(len(ids), -1)])
-        order = _random_stream(size.seed, half).permutation(len(ids))
-        tables.append(pd.DataFrame(rows[order], columns=header))
-        sources.append(pd.DataFrame({"file": file, "row": range(len(ids)), "photo": first + ids[order]}))
-        first += len(photos)
-    for name, table in zip(FILES, [*tables, pd.concat(sources)], strict=True):
+    tables = [pd.DataFrame(rows[half], columns=header) for half in halves]
+    for name, content in zip(FILES, [*tables, pd.concat(sources)], strict=True):
         with atomic_write(root / name) as temporary:
-            table.to_csv(temporary, index=False, lineterminator="\n")
+            content.to_csv(temporary, index=False, lineterminator="\n")

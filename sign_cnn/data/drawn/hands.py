@@ -6,6 +6,7 @@ fingertips, x to the thumb, z out of the palm. View axes: x points right, y up, 
 
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,18 +99,28 @@ class Spread:
     thumb: float = 0.018  # palm lengths, every point that the thumb heads for
     turn: float = 2.5  # degrees, out of the picture plane
     roll: float = 10.0  # degrees, in the picture plane, at most
+    shot: float = 4.0  # degrees, between shots, about every axis
 
 
-def build_capsules(pose: Pose, spread: Spread, rng: np.random.Generator) -> Floats:
+class Draws(NamedTuple):
+    """Random numbers of what a photo shares with others: give equal seeds for what is to be the same."""
+
+    session: np.random.Generator  # hand's proportions, sleeve, light and wall
+    burst: np.random.Generator  # how one letter is held, a few shots long
+    shot: np.random.Generator  # small movements between shots
+
+
+def build_capsules(pose: Pose, spread: Spread, draws: Draws) -> Floats:
     """A hand in a pose, strayed at random, in view axes, the wrist at the origin.
 
     float64 (n, 7), a capsule per row: start x, y, z, end x, y, z, radius. The last two are forearm and sleeve.
     """
-    size, girth = 1 + rng.normal(0, spread.length), 1 + rng.normal(0, 1.4 * spread.length)
+    person, rng, shot = draws
+    size, girth = 1 + person.normal(0, spread.length), 1 + person.normal(0, 1.4 * spread.length)
     y, palm = _normalize(np.array(pose.fingers)), np.array(pose.palm)  # the hand's axes in view axes
     z = _normalize(palm - (palm @ y) * y)
     tilt, turn = rng.normal(0, spread.turn, 2)
-    angles = 0.7 * tilt, turn, rng.uniform(-spread.roll, spread.roll)
+    angles = np.array([0.7 * tilt, turn, rng.uniform(-spread.roll, spread.roll)]) + shot.normal(0, spread.shot, 3)
     axes = Rotation.from_euler("xyz", angles, degrees=True).apply(np.stack([np.cross(y, z), y, z]))
 
     between = np.linspace(0, 3, 7)  # the four bones of the palm and the flesh between them
@@ -119,7 +130,7 @@ def build_capsules(pose: Pose, spread: Spread, rng: np.random.Generator) -> Floa
     for finger in range(4):  # flexion turns a finger from y towards z, leaning turns it towards the thumb
         flexion = np.radians(np.cumsum(np.array(pose.bends[finger]) + rng.normal(0, spread.joint, 3)))
         lean = np.radians(pose.leans[finger] + rng.normal(0, spread.lean))
-        lengths = size * FINGER_LENGTHS[finger] * (1 + rng.normal(0, spread.length))
+        lengths = size * FINGER_LENGTHS[finger] * (1 + person.normal(0, spread.length))
         along = np.cos(flexion)
         steps = np.stack([along * np.sin(lean), along * np.cos(lean), np.sin(flexion)], axis=1)
         joints = np.vstack([KNUCKLES[finger], KNUCKLES[finger] + np.cumsum(steps * lengths[:, None], axis=0)])
@@ -128,7 +139,7 @@ def build_capsules(pose: Pose, spread: Spread, rng: np.random.Generator) -> Floa
     for target, length in zip(pose.thumb + rng.normal(0, spread.thumb, (3, 3)), size * THUMB_LENGTHS, strict=True):
         thumb.append(thumb[-1] + length * _normalize(target - thumb[-1]))
     arm = _normalize(np.array(pose.arm) + rng.normal(0, 0.14, 3))
-    cuff, sleeve_radius = rng.uniform(0.2, 1), rng.uniform(0.27, 0.36)
+    cuff, sleeve_radius = person.uniform(0.2, 1), person.uniform(0.27, 0.36)
     start = np.concatenate([np.concatenate([*starts, thumb[:-1]]) @ axes, [0.1 * arm, cuff * arm]])
     end = np.concatenate([np.concatenate([*ends, thumb[1:]]) @ axes, [3 * arm, 3 * arm]])
     return np.column_stack([start, end, girth * np.concatenate([*radii, THUMB_RADII, [ARM_RADIUS, sleeve_radius]])])
@@ -160,26 +171,29 @@ class Scene:
     shift: tuple[float, float] = (0.0, 0.0)  # of the hand, in widths of the frame
 
 
-def random_scene(rng: np.random.Generator, size: int) -> Scene:
-    """Anybody's hand before a wall with a gradient and soft blobs; `size` is that of the variants."""
-    light = rng.normal(0.0, 0.28), rng.normal(0.45, 0.2), 0.9
-    skin, gain = rng.uniform(0.62, 0.98), rng.uniform(0.85, 1.1)
-    sleeve = rng.uniform(0.08, 0.3) if rng.random() < 0.5 else rng.uniform(0.35, 0.9)
-    contrast = rng.uniform(0.12, 0.34) * (1 if rng.random() < 0.7 else -1)  # a hand has to stand out from the wall
+def random_scene(draws: Draws, size: int) -> Scene:
+    """Anybody's hand before a wall with a gradient and soft blobs; `size` is that of the variants, in pixels."""
+    session, rng, shot = draws
+    light = session.normal(0.0, 0.28), session.normal(0.45, 0.2), 0.9
+    skin, gain = session.uniform(0.62, 0.98), session.uniform(0.85, 1.1)
+    sleeve = session.uniform(0.08, 0.3) if session.random() < 0.5 else session.uniform(0.35, 0.9)
+    contrast = session.uniform(0.12, 0.34) * (1 if session.random() < 0.7 else -1)  # the hand has to stand out
     wall = min(0.72 * skin * gain + contrast, 0.92)
     x = np.linspace(-1, 1, (size + 2 * MARGIN) * CELL, dtype=np.float32)
-    y, (across, down) = x[:, None], rng.normal(0.0, 0.06, 2).tolist()
+    y, (across, down) = x[:, None], session.normal(0.0, 0.06, 2).tolist()
     backdrop = wall + across * x + down * y
-    for _ in range(rng.integers(0, 3)):
-        left, top = rng.uniform(-1.2, 1.2, 2).tolist()
-        backdrop += rng.normal(0.0, 0.08) * np.exp(-((x - left) ** 2 + (y - top) ** 2) / rng.uniform(0.25, 0.7) ** 2)
-    zoom = np.exp(rng.uniform(-0.12, 0.12))
-    return Scene(light, gain, skin, sleeve, backdrop, zoom, (rng.uniform(-0.065, 0.065), rng.uniform(-0.065, 0.065)))
+    for _ in range(session.integers(0, 3)):
+        left, top = session.uniform(-1.2, 1.2, 2).tolist()
+        width = session.uniform(0.25, 0.7)
+        backdrop += session.normal(0.0, 0.08) * np.exp(-((x - left) ** 2 + (y - top) ** 2) / width**2)
+    zoom = np.exp(rng.uniform(-0.12, 0.12) + shot.normal(0, 0.04))
+    x, y = (rng.uniform(-0.065, 0.065, 2) + shot.normal(0, 0.03, 2)).tolist()
+    return Scene(light, gain, skin, sleeve, backdrop, zoom, (x, y))
 
 
-def draw(letter: str, rng: np.random.Generator, spread: Spread, scene: Scene, size: int) -> Picture:
+def draw(letter: str, draws: Draws, spread: Spread, scene: Scene, size: int) -> Picture:
     """One photo of a letter: float32 (side, side), 0..1, with side = (size + 2 * MARGIN) * CELL."""
-    capsules = build_capsules(POSES[letter], spread, rng)
+    capsules = build_capsules(POSES[letter], spread, draws)
     joints = capsules[:-2, :6].reshape(-1, 3)[:, :2]  # the arm may leave the frame
     low, high = joints.min(axis=0) - 0.12, joints.max(axis=0) + 0.12
     extent = 1.29 * float((high - low).max()) ** 0.75 / scene.zoom  # more room around a small hand than a large one
