@@ -51,8 +51,8 @@ class SyntheticConfig:
 class DataConfig:
     """Where the rows come from and how they are split and batched."""
 
-    name: Literal["sign_mnist", "synthetic", "auto"] = "sign_mnist"  # auto: the real set if found, else the drawn one
-    root: str = "data/sign_mnist"  # folder with the CSVs
+    name: Literal["sign_mnist", "synthetic", "auto", "landmarks"] = "sign_mnist"  # auto: the real set or the drawn one
+    root: str = "data/sign_mnist"  # folder with the CSVs; of landmarks, a table, or nothing for the package's own
     synthetic_root: str = "data/synthetic"  # folder that the drawn set is written to
     cache_dir: str = "data/cache"  # parsed data, about 27 MB a set
     letters: str = LETTERS  # the classes, in order; rows of other letters are left out
@@ -61,7 +61,9 @@ class DataConfig:
     epoch_rows: int | None = setting(None, low=1)  # training rows of an epoch, drawn anew each time; null: all
     eval_batch_size: int = setting(1024, low=1)  # images per step without gradients
     normalize: Literal["standardize", "unit", "image"] = "standardize"  # by mean and sd of the training set, or image
-    val_split: Literal["session", "lookalike", "photo", "random", "none"] = "session"  # what is never in both
+    balance: bool = False  # draw rows of each source equally often; epoch_rows may then exceed the rows
+    # What is never in both train and val; source and person are known of landmarks alone.
+    val_split: Literal["session", "lookalike", "photo", "source", "person", "random", "none"] = "session"
     val_size: float | None = setting(None, above=0, below=1)  # random only: share of rows, in place of folds
     folds: int = setting(7, low=2)  # validation is one fold of these
     fold: int = setting(0, low=0)  # which one, 0..folds-1
@@ -81,6 +83,19 @@ class AugmentConfig:
     contrast: float = setting(0.0, low=0, below=1)  # ± share, around the image's mean
     erasing: float = setting(0.0, low=0, high=1)  # probability that a rectangle is replaced by the image's mean
     background: float = setting(0.0, low=0, high=1)  # probability that another wall is put behind the hand
+
+
+@dataclass
+class PointAugmentConfig:
+    """Random changes to the points of each training hand, drawn anew every epoch; 0 switches one off."""
+
+    rotation: float = setting(0.0, low=0, high=180)  # ± degrees, in the picture
+    tilt: float = setting(0.0, low=0, high=90)  # ± degrees, out of the picture, about both axes
+    aspect: float = setting(0.0, low=0, below=1)  # ± natural logarithm of the stretch of x
+    depth: float = setting(0.0, low=0, below=3)  # ± natural logarithm of the stretch of z
+    flat: float = setting(0.0, low=0, high=1)  # probability that z is 0
+    mirror: float = setting(0.0, low=0, high=1)  # probability that the hand is mirrored, as finders mistake it
+    jitter: float = setting(0.0, low=0, below=1)  # standard deviation of each coordinate, in palms
 
 
 @dataclass
@@ -131,7 +146,7 @@ class Config:
     threads: int | None = setting(None, low=1)  # CPU threads of torch; null: its own choice
     compile: bool = False  # torch.compile the network
     data: DataConfig = field(default_factory=DataConfig)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    augment: Any = None  # AugmentConfig, or of landmarks PointAugmentConfig
     model: Any = None
     loss: Any = None
     optimizer: Any = None
@@ -178,8 +193,13 @@ def explain_settings(key: str) -> Iterator[None]:
 
 def validate(cfg: DictConfig) -> None:
     """Check types, ranges and contradictions, without torch. Raises ConfigError: with every problem found."""
-    config = to_dataclass(Config, cfg)
-    problems = [*_out_of_range(config), *_split_problems(config.data), *name_problems(config.name)]
+    config, augment = to_dataclass(Config, cfg), augmentation(cfg)
+    problems = [
+        *_out_of_range(config),
+        *_out_of_range(augment, "augment."),
+        *_split_problems(config.data),
+        *name_problems(config.name),
+    ]
     if not re.fullmatch(r"(?:([A-Z])(?!.*\1)){2,}", letters := config.data.letters):
         problems.append(f"data.letters={letters} must be two or more different capital letters, such as ABC")
     if missing := [key for key in ("best_checkpoint", "last_checkpoint") if not (cfg.callbacks or {}).get(key)]:
@@ -195,6 +215,12 @@ def validate(cfg: DictConfig) -> None:
         problems += _out_of_range(model, "model.") or _geometry_problems(model)
     if problems:
         raise ConfigError(problems)
+
+
+def augmentation(cfg: DictConfig) -> AugmentConfig | PointAugmentConfig:
+    """The augmentation that fits the data. Raises ConfigError: a key is unknown or has the wrong type."""
+    kind: Any = PointAugmentConfig if cfg.data.name == "landmarks" else AugmentConfig
+    return to_dataclass(kind, cfg.augment, "augment")  # type: ignore[no-any-return]
 
 
 def suggest(key: str, cfg: DictConfig) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from sign_cnn.config import DataConfig, to_dataclass
 from sign_cnn.console import print_line, print_table
@@ -16,6 +17,7 @@ from sign_cnn.data.csv import find_csvs
 from sign_cnn.data.dataset import Rows, load_dataset
 from sign_cnn.errors import DataError, UserError, exit_on_user_error
 from sign_cnn.files import explain_os_errors, write_text
+from sign_cnn.hands.landmarks import read_landmarks, to_points
 from sign_cnn.images import load_image
 from sign_cnn.letters import class_index
 from sign_cnn.reports.run import compare, format_report, make_report
@@ -29,13 +31,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--split", choices=("test", "val"), default="test", help="rows of its data (default: test)")
     choice.add_argument("--images", type=Path, metavar="DIR", help="pictures instead, in one sub-folder per letter")
+    choice.add_argument("--landmarks", type=Path, metavar="CSV", help="a table of points of hands instead")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     options = parser.parse_args(arguments)
-    if len(options.runs) > 2 or (len(options.runs) == 2 and options.images):
-        parser.error("name one run, or two runs without --images")
+    if len(options.runs) > 2 or (len(options.runs) == 2 and (options.images or options.landmarks)):
+        parser.error("name one run, or two runs without --images and --landmarks")
     with exit_on_user_error():
         run, *others = [load_run(path) for path in options.runs]
-        report = compare_runs(run, others[0], options.split) if others else evaluate(run, options.split, options.images)
+        if options.landmarks:
+            report = evaluate_landmarks(run, options.landmarks)
+        else:
+            split, folder = options.split, options.images
+            report = compare_runs(run, others[0], split) if others else evaluate(run, split, folder)
     if options.json:
         print(to_json(report))
         return
@@ -82,6 +89,41 @@ def evaluate(run: Run, split: str, folder: Path | None = None) -> dict[str, Any]
     return report
 
 
+def evaluate_landmarks(run: Run, path: Path) -> dict[str, Any]:
+    """How many rows of a table the run reads right; a row without a hand counts as wrong."""
+    from sign_cnn.models.classifier import SignClassifier  # torch
+    from sign_cnn.statistics import photo_interval
+
+    if run.result.data_kind != "landmarks":
+        raise UserError(f"{run.path} reads pictures, not landmarks: name a run of experiment=hands")
+    letters, table = load_config(run.path).data.letters, read_landmarks(path)
+    known = table["letter"].isin(list(letters))
+    notes = [f"left out: {(~known).sum():,} rows of other letters"] if not known.all() else []
+    table = table[known]
+    if table.empty:
+        raise DataError(f"{path} holds no row of the letters {letters}")
+    found = (table["found"] == 1).to_numpy()
+    logits = SignClassifier.load(run.best_checkpoint).predict_logits(to_points(table[found]))
+    read = np.full(len(table), "", dtype=object)
+    read[found] = np.array(list(letters))[logits.argmax(1)]
+    table = table[["source", "person", "letter"]].assign(found=found, read=read, right=read == table["letter"])
+
+    def summarize(group: str) -> pd.DataFrame:
+        sums = table.groupby(group).agg(rows=("right", "size"), found=("found", "sum"), right=("right", "sum"))
+        return sums.assign(accuracy=sums["right"] / sums["rows"]).reset_index()
+
+    confused = table[found & ~table["right"]].groupby(["letter", "read"], as_index=False).size()
+    rows, right = len(table), int(table["right"].sum())
+    wrong_low, wrong_high = photo_interval(rows - right, rows)
+    return {
+        "run": str(run.path), "landmarks": str(path), "accuracy": right / rows,
+        "accuracy_ci95": [1 - wrong_high, 1 - wrong_low], "rows": rows, "found": int(found.sum()), "right": right,
+        "sources": summarize("source"), "letters": summarize("letter").sort_values("accuracy"),
+        "confused": confused.sort_values("size", ascending=False),
+        "notes": [*notes, "the interval takes rows for independent; those of one person are not"],
+    }  # fmt: skip
+
+
 def compare_runs(a: Run, b: Run, split: str) -> dict[str, Any]:
     """Paired comparison of two runs on one split; a UserError unless it is the same for both."""
     if a.result.data_fingerprint != b.result.data_fingerprint:
@@ -93,6 +135,8 @@ def compare_runs(a: Run, b: Run, split: str) -> dict[str, Any]:
 
 def load_predictions(run: Run, split: str, pictures: Rows | None = None) -> tuple[Predictions, str]:
     """Logits of a split in file order or of pictures, and a note on whether they were stored; else a UserError."""
+    if split == "test" and run.result.data_kind == "landmarks":
+        raise UserError(f"{run.path} has no test rows: use --split val, or --landmarks CSV")
     if split == "val" and run.result.val_split == "none":
         raise UserError(f"{run.path} has no validation rows (data.val_split=none): use --split test")
     if not pictures and run.predictions.exists() and len((stored := Predictions.load(run.predictions).of(split)).row):

@@ -18,7 +18,7 @@ from hydra.utils import UNSAFE_DISABLE_EXECUTION_CHECKS, execution_whitelist, in
 from omegaconf import DictConfig, OmegaConf
 
 from sign_cnn import sweeps
-from sign_cnn.config import CONFIG_DIR, AugmentConfig, DataConfig, explain_settings, suggest, to_dataclass, validate
+from sign_cnn.config import CONFIG_DIR, DataConfig, augmentation, explain_settings, suggest, to_dataclass, validate
 from sign_cnn.console import ConsoleHandler, print_line, print_table
 from sign_cnn.data.dataset import data_fingerprint, describe_source
 from sign_cnn.errors import ConfigError, RunInUseError, UserError, exit_on_user_error
@@ -62,7 +62,7 @@ def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
         with _explain_errors():
-            datamodule = SignMNISTDataModule(data, to_dataclass(AugmentConfig, cfg.augment), cfg.seed)
+            datamodule = SignMNISTDataModule(data, augmentation(cfg), cfg.seed)
             datamodule.setup()
             network, loss, optimizer, scheduler = (
                 OmegaConf.to_container(node, resolve=True) if node else None
@@ -72,7 +72,7 @@ def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
                 network, loss, optimizer, scheduler,  # type: ignore[arg-type]
                 pixel_mean=datamodule.pixel_mean, pixel_std=datamodule.pixel_std,
                 per_image=data.normalize == "image",
-                letters=data.letters, image_size=data.image_size,
+                letters=data.letters, image_size=None if kind == "landmarks" else data.image_size,
             )  # fmt: skip
             if cfg.init_from:
                 start = SignClassifier.load(Path(cfg.init_from, "checkpoints", "best.ckpt"))
@@ -187,7 +187,8 @@ def describe(cfg: DictConfig) -> str:
 
     with _explain_errors():
         network: Any = OmegaConf.to_container(cfg.model, resolve=True)
-        model = SignClassifier(network, letters=cfg.data.letters, image_size=cfg.data.image_size)
+        size = None if cfg.data.name == "landmarks" else cfg.data.image_size
+        model = SignClassifier(network, letters=cfg.data.letters, image_size=size)
     done = Path(cfg.run_dir, "result.json")
     status = Result.load(done).status if done.exists() else "to do"
     size = f"{model.count_parameters():,} parameters, {model.count_macs() / 1e6:.2f} M MACs"
@@ -198,6 +199,8 @@ def _resolve_defaults(cfg: DictConfig) -> DictConfig:
     """Decide what is left open: a single run is scored and drawn; without validation rows, the last epoch counts."""
     cfg = cfg.copy()
     cfg.test, cfg.figures = cfg.test is not False, cfg.figures is not False
+    if cfg.data.name == "landmarks":  # which have no test rows
+        cfg.test = False
     if cfg.data.val_split == "none" or cfg.trainer.get("limit_val_batches") == 0:
         cfg.monitor = None
     return cfg

@@ -133,7 +133,7 @@ class ImageGrid(Callback):
         self.num_images = num_images
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, *_: Any) -> None:
-        if trainer.global_step or not trainer.is_global_zero:
+        if trainer.global_step or not trainer.is_global_zero or batch.images.shape[1:] == (21, 3):
             return
         images = batch.images[: self.num_images].float().unsqueeze(1).cpu() / 255
         grid = make_grid(images, nrow=8, padding=1, pad_value=1.0).repeat_interleave(3, 1).repeat_interleave(3, 2)

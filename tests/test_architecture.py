@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    "errors letters statistics", "files", "config console", "data", "models images runs", "reports",
+    "errors letters statistics", "files", "config console", "hands", "data", "models images runs", "reports",
     "training", "summarize evaluate predict", "sweeps export", "train", "app",
 ]  # fmt: skip
 """A room imports itself and those further to the front."""

@@ -1,4 +1,4 @@
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -8,6 +8,8 @@ from torchvision.transforms.v2 import functional as reference
 
 from sign_cnn.config import AugmentConfig
 from sign_cnn.data.augment import NUM_DRAWS, Augment
+from sign_cnn.data.drawn import draw_letter
+from sign_cnn.letters import LETTERS
 
 EVERYTHING = AugmentConfig(rotation=30, zoom=0.3, shift=0.2, shear=20, brightness=0.3, contrast=0.5, erasing=0.5)
 GREY = 40
@@ -91,3 +93,24 @@ def test_erasing_happens_with_its_probability_and_puts_the_mean_into_one_rectang
     assert max(rows.max(), columns.max()) <= 0.4 * 28 + 1
     means = noise.mean((1, 2), keepdim=True).expand_as(noise)
     assert torch.allclose(erased[touched], means[touched], atol=0.01)
+
+
+def test_another_background_leaves_the_hand_and_replaces_the_wall(draws):
+    letters = set(LETTERS) - set("HPQ")  # their arms cross the borders that the wall is taken from
+    hands = torch.stack([torch.from_numpy(draw_letter(letter)) for letter in sorted(letters)]).float()
+    walls = hands[:, :1, :1].expand_as(hands)
+    contrast = (hands - walls).abs()
+    is_hand, is_wall = contrast > 60, F.max_pool2d((contrast > 5).float(), 5, 1, 2) == 0
+    assert min(is_hand.flatten(1).sum(1).min(), is_wall.flatten(1).sum(1).min()) > 50
+    augment = Augment(AugmentConfig(background=1))
+    changed, other_walls = augment(hands, draws[: len(hands)]), augment(walls, draws[: len(hands)])
+    assert torch.allclose(changed[is_hand], hands[is_hand], atol=1)
+    assert torch.allclose(changed[is_wall], other_walls[is_wall], atol=6)
+    assert (other_walls - walls).abs().mean() > 30
+
+
+def test_a_background_has_its_probability_and_draws_of_its_own(images, draws):
+    replaced = draws[:, 12] < 0.5
+    changed = Augment(replace(EVERYTHING, background=0.5))(images, draws)
+    differs = (changed != Augment(EVERYTHING)(images, draws)).flatten(1).any(1)
+    assert torch.equal(differs, replaced)

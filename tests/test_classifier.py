@@ -53,6 +53,19 @@ def save(model: SignClassifier, path: Path, **hyper_parameters: Any) -> Path:
     return path
 
 
+def test_images_normalised_one_by_one_look_the_same_in_any_light():
+    model, images = SignClassifier(SMALL, per_image=True), random_batch(3).images.float()
+    seen = model.normalize(images)
+    assert seen.shape == (3, 1, 28, 28)
+    assert seen.mean((1, 2, 3)).abs().max() < 1e-5
+    assert seen.std((1, 2, 3)).tolist() == pytest.approx([1] * 3, abs=0.02)
+    assert torch.allclose(model.normalize(images / 2 + 90), seen, atol=0.05)
+    assert not torch.allclose(SignClassifier(SMALL).normalize(images / 2 + 90), seen, atol=0.05)
+    flat_and_others = model.normalize(torch.cat([torch.full((1, 28, 28), 90.0), images]))
+    assert torch.equal(flat_and_others[0], torch.zeros(1, 28, 28))
+    assert torch.allclose(flat_and_others[1:], seen, atol=1e-6)
+
+
 def test_pixels_are_normalised_inside_the_model():
     model = SignClassifier(SMALL, pixel_mean=0.6, pixel_std=0.2).eval()
     images = random_batch(3).images

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from sign_cnn.config import AugmentConfig, DataConfig, SyntheticConfig
+from sign_cnn.data.augment import NUM_DRAWS
 from sign_cnn.data.datamodule import EvalSampler, SignMNISTDataModule, TrainSampler
 
 
@@ -32,7 +33,7 @@ def module(tiny_data):
 
 
 def test_every_row_is_visited_once_an_epoch_in_an_order_of_seed_and_epoch_alone():
-    sampler = TrainSampler(torch.arange(100, 150), 16, seed=0, augmented=False)
+    sampler = TrainSampler(torch.arange(100, 150), 16, seed=0, num_draws=0)
     first, early = batches(sampler), iter(sampler)
     assert sorted(flat(first)) == list(range(100, 150))
     assert [len(batch) for batch in first] == [16, 16, 16, 2]
@@ -41,32 +42,40 @@ def test_every_row_is_visited_once_an_epoch_in_an_order_of_seed_and_epoch_alone(
     assert batches(sampler) == first
     sampler.set_epoch(1)
     assert batches(sampler) == batches(early) != first
-    assert batches(TrainSampler(torch.arange(100, 150), 16, seed=1, augmented=False)) != first
+    assert batches(TrainSampler(torch.arange(100, 150), 16, seed=1, num_draws=0)) != first
 
 
 def test_draws_are_a_function_of_seed_epoch_and_row_whatever_the_batches_and_ranks():
-    whole = draws_by_row(TrainSampler(torch.arange(40), 40, seed=5, augmented=True))
-    halves = [TrainSampler(torch.arange(40), 8, seed=5, augmented=True, rank=r, num_ranks=2) for r in range(2)]
+    whole = draws_by_row(TrainSampler(torch.arange(40), 40, seed=5, num_draws=NUM_DRAWS))
+    halves = [TrainSampler(torch.arange(40), 8, seed=5, num_draws=NUM_DRAWS, rank=r, num_ranks=2) for r in range(2)]
     assert draws_by_row(*halves) == whole
     halves[0].set_epoch(1)
     assert draws_by_row(*halves) != whole
-    assert draws_by_row(TrainSampler(torch.arange(40), 40, seed=6, augmented=True)) != whole
+    assert draws_by_row(TrainSampler(torch.arange(40), 40, seed=6, num_draws=NUM_DRAWS)) != whole
+
+
+def test_a_further_draw_leaves_the_order_and_the_draws_before_it():
+    few, many = (TrainSampler(torch.arange(40), 16, seed=5, num_draws=count) for count in (3, 4))
+    for before, after in zip(few, many, strict=True):
+        assert torch.equal(after.rows, before.rows)
+        assert after.draws.shape[1] == 4
+        assert torch.equal(after.draws[:, :3], before.draws)
 
 
 def test_a_short_epoch_takes_other_rows_each_time_and_none_twice():
-    sampler = TrainSampler(torch.arange(100, 150), 16, seed=0, augmented=True, epoch_rows=20)
+    sampler = TrainSampler(torch.arange(100, 150), 16, seed=0, num_draws=NUM_DRAWS, epoch_rows=20)
     first = flat(batches(sampler))
     sampler.set_epoch(1)
     second = flat(batches(sampler))
     assert len(sampler) == len(batches(sampler)) == 2
     assert len(set(first)) == len(set(second)) == 20
     assert set(first) != set(second)
-    assert len(TrainSampler(torch.arange(50), 16, seed=0, augmented=False, epoch_rows=1000)) == 4
+    assert len(TrainSampler(torch.arange(50), 16, seed=0, num_draws=0, epoch_rows=1000)) == 4
 
 
 @pytest.mark.parametrize("ranks", [2, 3, 7])
 def test_ranks_divide_the_training_rows_and_make_the_same_number_of_steps(ranks):
-    settings = {"seed": 0, "augmented": True, "num_ranks": ranks}
+    settings = {"seed": 0, "num_draws": 4, "num_ranks": ranks}
     seen = [batches(TrainSampler(torch.arange(50), 8, rank=rank, **settings)) for rank in range(ranks)]
     assert {len(part) for part in seen} == {len(TrainSampler(torch.arange(50), 8, **settings))}
     visits = flat(flat(seen))

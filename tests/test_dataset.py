@@ -8,13 +8,22 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import numpy as np
+import pandas as pd
 import pytest
 from csv_text import TEXT, csv_text, write_pair
 
 from sign_cnn.config import DataConfig, SyntheticConfig
 from sign_cnn.data import dataset
 from sign_cnn.data.csv import MARKER
-from sign_cnn.data.dataset import OFFICIAL_FINGERPRINT, SignDataset, data_fingerprint, describe_source, load_dataset
+from sign_cnn.data.dataset import (
+    OFFICIAL_FINGERPRINT,
+    PHOTOS_FILE,
+    SESSIONS,
+    SignDataset,
+    data_fingerprint,
+    describe_source,
+    load_dataset,
+)
 from sign_cnn.errors import DataError
 from sign_cnn.letters import LETTERS, raw_label
 
@@ -151,6 +160,63 @@ def test_letters_select_rows_and_order_the_classes(data):
     np.testing.assert_array_equal(some.train.images, whole.train.images[:4])
     np.testing.assert_array_equal(some.train.photos, whole.train.photos[:4])
     assert some.fingerprint == whole.fingerprint
+
+
+def test_sessions_of_a_drawn_set_are_those_it_was_drawn_in(tmp_path):
+    size = SyntheticConfig(train_photos=4, test_photos=2, shots=2, variants=2)
+    data = DataConfig(name="synthetic", letters="ABC", synthetic_root=str(tmp_path), synthetic=size,
+                      cache_dir=str(tmp_path / "cache"))  # fmt: skip
+    dataset, truth = load_dataset(data), pd.read_csv(tmp_path / PHOTOS_FILE)
+    labels = np.concatenate([dataset.train.labels, dataset.test.labels])
+    assert np.array_equal(truth["session"], [*dataset.train.groups["session"], *dataset.test.groups["session"]])
+    assert truth.groupby([truth["session"], labels])["photo"].nunique().tolist() == [2] * 3 * 3
+    assert truth.groupby("photo")["session"].nunique().max() == 1
+
+
+def test_a_file_beside_a_custom_set_names_its_sessions(data):
+    def sessions() -> list[list[int]]:
+        dataset = load_dataset(data)
+        return [half.groups["session"].tolist() for half in (dataset.train, dataset.test)]
+
+    assert sessions() == [[0, 1, 2, 3, 4], [0, 1, 2]]  # look-alikes
+    files = pd.DataFrame({"file": ["test"] * 3 + ["train"] * 5, "row": [0, 1, 2, 4, 3, 2, 1, 0]})
+    path = Path(data.root, PHOTOS_FILE)
+    files.assign(session=[5, 8, 8, 5, 5, 7, 7, 7]).to_csv(path, index=False)
+    assert sessions() == [[7, 7, 7, 5, 5], [5, 8, 8]]
+    files.assign(session=range(8)).to_csv(path, index=False)
+    assert sessions() == [[7, 6, 5, 4, 3], [0, 1, 2]], "a changed file is noticed"
+    data = replace(data, letters="CAB")
+    assert sessions() == [[7, 6, 5, 4], [0, 1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("test,2,0\n", ""), ("test,2", "test,1"), ("session", "group"), ("2,0\n", "2,\n"), ("2,0\n", "2,x\n")],
+    ids=["a row is missing", "a row is named twice", "no sessions", "no session", "no number"],
+)  # fmt: skip
+def test_a_file_that_does_not_name_every_session_is_refused(data, old: str, new: str):
+    rows = [f"{half},{row},0\n" for half, count in (("train", 5), ("test", 3)) for row in range(count)]
+    path, content = Path(data.root, PHOTOS_FILE), "".join(["file,row,session\n", *rows])
+    path.write_text(content.replace(old, new))
+    for _ in range(2):
+        with pytest.raises(DataError, match=rf"{PHOTOS_FILE} does not name a session for every row .*: correct or rem"):
+            load_dataset(data)
+    path.write_text(content)
+    assert set(load_dataset(data).train.groups["session"]) == {0}
+
+
+@pytest.mark.real_data
+def test_official_set_has_seven_sessions_of_two_whole_bursts_of_each_letter(real_root, tiny_cache):
+    dataset, found = load_dataset(DataConfig(root=str(real_root), cache_dir=str(tiny_cache))), pd.read_csv(SESSIONS)
+    halves = {"train": dataset.train, "test": dataset.test}
+    photos = pd.concat(
+        pd.DataFrame({"half": name, "photo": half.photos, "label": half.labels, "session": half.groups["session"]})
+        for name, half in halves.items()
+    ).drop_duplicates()
+    assert photos.groupby(["session", "label"]).size().tolist() == [10] * 7 * 24
+    bursts = photos.merge(found, validate="one_to_one").groupby("burst")  # merged by session too
+    assert bursts.size().tolist() == [5] * 2 * 7 * 24
+    assert bursts[["label", "session"]].nunique().eq(1).all(axis=None)
 
 
 @pytest.mark.real_data

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,14 @@ NETWORKS = [
 ]
 
 
-def untrained(letters: str = LETTERS, size: int = 28, network: dict[str, Any] = NETWORK) -> SignClassifier:
+def untrained(
+    letters: str = LETTERS, size: int = 28, network: dict[str, Any] = NETWORK, **arguments: Any
+) -> SignClassifier:
     torch.manual_seed(0)
     if "_args_" not in network:
         network = {"width": 4, "depth": 2, "num_classes": len(letters), "image_size": size, **network}
-    model = make_classifier(network, letters=letters, image_size=size, pixel_mean=0.6, pixel_std=0.2)
+    arguments = {"pixel_mean": 0.6, "pixel_std": 0.2, **arguments}
+    model = make_classifier(network, letters=letters, image_size=size, **arguments)
     model.train()(torch.rand(64, size, size) * 255)  # batch norm is then no identity
     return model.eval()
 
@@ -57,6 +61,19 @@ def test_every_network_is_exported_as_it_is_and_without_traces_of_the_machine(tm
     for count in (1, 2, 300):  # more than a batch
         expected = torch.from_numpy(model.predict_logits(noise(count, 28, 28))).softmax(1).numpy()
         assert np.abs(OnnxModel(tmp_path / "model.onnx").predict_proba(noise(count, 28, 28)) - expected).max() < 1e-5
+
+
+def test_normalisation_of_each_image_survives_checkpoint_and_export(tmp_path: Path):
+    write_checkpoint(tmp_path / "checkpoints" / "best.ckpt", untrained(per_image=True))
+    model = SignClassifier.load(tmp_path / "checkpoints" / "best.ckpt")
+    graph, images = export.make_graph(model), noise(5, 28, 28) // 2
+    onnx.helper.set_model_props(graph, {"card": json.dumps({"letters": LETTERS, "image_size": 28})})
+    onnx.save(graph, tmp_path / "model.onnx")
+    expected = torch.from_numpy(untrained(per_image=True).predict_logits(images)).softmax(1).numpy()
+    for brighter in (0, 100):
+        seen = images + np.uint8(brighter)
+        assert np.abs(torch.from_numpy(model.predict_logits(seen)).softmax(1).numpy() - expected).max() < 1e-5
+        assert np.abs(OnnxModel(tmp_path / "model.onnx").predict_proba(seen) - expected).max() < 1e-5
 
 
 @pytest.mark.parametrize("letters", [LETTERS, "CAB"])

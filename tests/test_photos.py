@@ -7,7 +7,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from sign_cnn.config import DataConfig
 from sign_cnn.data.dataset import load_dataset
-from sign_cnn.data.photos import LOOKALIKE_THRESHOLD, PHOTO_THRESHOLD, group_photos
+from sign_cnn.data.photos import LOOKALIKE_THRESHOLD, PHOTO_THRESHOLD, group_photos, nearest_similarity
 
 Images = NDArray[np.uint8]
 
@@ -57,6 +57,26 @@ def test_brightness_and_contrast_do_not_matter_but_letters_do():
 def test_images_unlike_all_others_and_flat_ones_are_photos_of_their_own():
     assert group(np.concatenate([turned(0, 1, i) for i in range(7)])).tolist() == list(range(7))
     assert group(np.full((3, 28, 28), 90, np.uint8)).tolist() == [0, 1, 2]
+
+
+def test_nearest_similarity_is_the_correlation_with_the_most_alike_image_of_the_letter():
+    hand, others = turned(0, 1), np.concatenate([turned(70, 1), turned(20, 1), turned(0, 1)])
+    shifted, flat = np.roll(hand, 1, axis=2), np.full_like(hand, 90)
+    images, labels = np.concatenate([hand, 20 + hand // 2, shifted, flat, hand]), np.array([0, 0, 0, 0, 1])
+    found = nearest_similarity(images, labels, others, np.array([0, 0, 2]))  # an equal image is of another letter
+    copy = max(np.corrcoef(shifted.ravel(), other.ravel())[0, 1] for other in others[:2])
+    assert found == pytest.approx([np.cos(np.radians(20)), np.cos(np.radians(20)), copy, 0, -1], abs=2e-3)
+    assert found.dtype == np.float32
+
+
+def test_a_test_photo_is_as_similar_to_training_as_its_most_similar_row(tiny_data: DataConfig):
+    dataset = load_dataset(tiny_data)
+    pairs = np.corrcoef(*(half.images.reshape(len(half.images), -1) for half in (dataset.test, dataset.train)))
+    between = pairs[: len(dataset.test.labels), len(dataset.test.labels) :]
+    by_row = np.where(np.equal.outer(dataset.test.labels, dataset.train.labels), between, -1).max(axis=1)
+    by_photo = pd.Series(by_row).groupby(dataset.test.photos).transform("max")
+    assert dataset.test.similarity == pytest.approx(by_photo.to_numpy(), abs=1e-5)
+    assert np.isnan(dataset.train.similarity).all()
 
 
 def test_variants_of_drawn_hands_find_their_photos(tiny_data: DataConfig, tiny_root):

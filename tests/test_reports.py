@@ -1,7 +1,9 @@
 """Numbers of a run's report and of a comparison, by hand and against scikit-learn and torchmetrics; figures."""
 
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pandas as pd
 import pytest
 from fake_runs import make_predictions
 
+from sign_cnn.data.photos import LOOKALIKE_THRESHOLD
 from sign_cnn.errors import UserError
 from sign_cnn.letters import LETTERS, class_index
 from sign_cnn.reports import figures
@@ -62,6 +65,28 @@ def test_the_hardest_photo_has_the_lowest_mean_probability_and_its_worst_row(sma
     assert hardest[columns].values.tolist() == [[7, "A", "B", 3, 2, 3], [9, "K", "K", 4, 1, 9], [5, "A", "A", 3, 0, 0]]
     low, high = 1 / (np.exp(3) + 23), np.exp(3) / (np.exp(3) + 23)
     assert hardest["p"][0] == pytest.approx((2 * low + high) / 3)
+
+
+def test_photos_without_a_look_alike_in_training_are_scored_apart(small: Predictions):
+    at_threshold = np.repeat(np.float32([0.95, -1, LOOKALIKE_THRESHOLD]), [3, 3, 4])
+    clean = replace(small, similarity=at_threshold)
+    found = {key: value for key, value in score(clean, "test").items() if "clean" in key and "ci95" not in key}
+    assert found == {"test_clean_acc": 4 / 7, "test_clean_photos": 2, "test_clean_photos_wrong": 1}
+    shown = summarize_run(Result("done", **score(clean, "test"))).set_index("")["value"]
+    assert re.fullmatch(r"57\.14% \(.*% to .*%\), 1 of 2 photos wrong", shown["  without a look-alike"])
+    table = format_report(make_report(clean, LETTERS))["Summary"].set_index("")
+    assert table.loc["rows right, no look-alike in training", "value"] == "57.14%"
+    assert " to " in table.loc["rows right, no look-alike in training"].iloc[1]
+
+
+@pytest.mark.parametrize("similarity", [np.nan, 0.95], ids=["unknown", "all are look-alikes"])
+def test_clean_scores_are_left_out_where_there_are_none(small: Predictions, similarity: float):
+    predictions = replace(small, similarity=np.full(10, similarity, np.float32))
+    scores = score(predictions, "test")
+    assert [scores[f"test_clean_{key}"] for key in ("acc", "acc_ci95", "photos", "photos_wrong")] == [None] * 4
+    assert "test accuracy" in set(summarize_run(Result("done", **scores))[""])
+    assert not summarize_run(Result("done", **scores))[""].str.contains("look-alike").any()
+    assert not format_report(make_report(predictions, LETTERS))["Summary"][""].str.contains("look-alike|clean").any()
 
 
 def test_numbers_are_those_of_torchmetrics():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sign_cnn.config import DataConfig
+from sign_cnn.config import DataConfig, SyntheticConfig
 from sign_cnn.data.datamodule import compute_mean_std, split_rows
 from sign_cnn.data.dataset import Rows, load_dataset
 from sign_cnn.errors import ConfigError
@@ -45,6 +45,19 @@ def test_photos_that_look_alike_are_kept_together_by_lookalike_alone():
     data = DataConfig(folds=2, val_split="lookalike")
     assert split_rows(rows, data).val.tolist() in ([0, 1, 2, 3], [4, 5, 6, 7])
     assert len(split_rows(rows, replace(data, folds=4, val_split="photo")).val) == 2
+
+
+def test_seven_folds_by_session_hold_out_whole_sessions(tmp_path):
+    data = DataConfig(name="synthetic", letters="AB", synthetic_root=str(tmp_path), cache_dir=str(tmp_path / "cache"),
+                      synthetic=SyntheticConfig(variants=2))  # fmt: skip
+    rows = load_dataset(data).train
+    assert (data.val_split, data.folds) == ("session", 7)
+    for seed in (0, 1):
+        splits = [split_rows(rows, replace(data, fold=fold, split_seed=seed)) for fold in range(7)]
+        held_out = [set(rows.groups["session"][split.val]) for split in splits]
+        assert sorted(map(list, held_out)) == [[session] for session in range(7)]
+        for split, sessions in zip(splits, held_out, strict=True):
+            assert not sessions & set(rows.groups["session"][split.train])
 
 
 def test_a_random_split_leaks_photos(tiny_data, rows):
@@ -100,6 +113,8 @@ def test_splits_of_the_official_set_are_the_ones_that_results_were_published_for
     dataset = load_dataset(data)
     sizes = {kind: len(split_rows(dataset.train, replace(data, val_split=kind)).val) for kind in KINDS}
     assert sizes == {"photo": 5_483, "lookalike": 5_496, "session": 7_938, "random": 5_491}
+    by_session = [split_rows(dataset.train, replace(data, val_split="session", folds=7, fold=i)).val for i in range(7)]
+    assert {len(set(dataset.train.groups["session"][val])) for val in by_session} == {1}
     train = split_rows(dataset.train, data).train
     assert compute_mean_std(dataset.train.images[train]) == pytest.approx((0.6246911692, 0.1910967907), abs=5e-11)
     for val_size, num_rows in ((0.28973, 7_955), (0.0894, 2_455)):  # the article's

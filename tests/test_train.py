@@ -14,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from scripts.kill_and_resume import differences
 from sign_cnn.config import CONFIG_DIR, DataConfig, to_dataclass
 from sign_cnn.data.dataset import load_dataset
+from sign_cnn.data.photos import LOOKALIKE_THRESHOLD
 from sign_cnn.errors import UserError
 from sign_cnn.models.classifier import SignClassifier
 from sign_cnn.runs import Predictions, Result, load_config
@@ -226,6 +227,8 @@ def test_the_test_set_is_left_alone_unless_asked_and_scored_later_on_request(mak
     assert set(Predictions.load(tmp_path / "run" / "predictions.npz").split) == {"val"}
     tested = train(make_config("test=true"))
     assert tested.test_acc is not None
+    stored = Predictions.load(tmp_path / "run" / "predictions.npz").of("test")
+    assert tested.test_clean_photos == len(set(stored.photo[stored.similarity <= LOOKALIKE_THRESHOLD])) > 0
     assert (tested.val_acc, tested.epochs, tested.fit_seconds) == (untested.val_acc, 2, untested.fit_seconds)
 
 

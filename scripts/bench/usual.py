@@ -33,7 +33,7 @@ class PerSample(TensorDataset):
     def __init__(self, data: SignMNISTDataModule, rows: Any) -> None:
         images, labels = data.dataset.train.images[rows], data.dataset.train.labels[rows]
         super().__init__(torch.from_numpy(images).unsqueeze(1), torch.from_numpy(labels))
-        config = data.augment.config
+        config: Any = data.augment.config
         zoom, shear = (1 - config.zoom, 1 + config.zoom), (-config.shear, config.shear)
         self.transform = v2.Compose([
             v2.ToDtype(torch.float32, scale=True),

@@ -25,6 +25,8 @@ class Augment:
     the edge outside), then contrast and brightness, then erasing. Pixels stay in 0..255.
     """
 
+    num_draws = NUM_DRAWS
+
     def __init__(self, config: AugmentConfig) -> None:
         self.config = config
         steps = {

@@ -14,19 +14,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from sign_cnn.config import AugmentConfig, DataConfig, explain_settings
-from sign_cnn.data.augment import NUM_DRAWS, Augment
+from sign_cnn.config import AugmentConfig, DataConfig, PointAugmentConfig, explain_settings
+from sign_cnn.data.augment import Augment
 from sign_cnn.data.dataset import Rows, SignDataset, load_dataset
 from sign_cnn.errors import ConfigError
+from sign_cnn.hands.augment import PointAugment
 
 
 class Batch(NamedTuple):
     """What a step sees."""
 
-    images: Tensor  # (B, S, S), 0..255; uint8 as stored, float32 once augmented
+    images: Tensor  # (B, S, S), 0..255; uint8 as stored, float32 once augmented; or points float32 (B, 21, 3)
     labels: Tensor  # int64 (B,), class index
     rows: Tensor  # int64 (B,), row of the training or test set, from 0
-    draws: Tensor | None = None  # float32 (B, NUM_DRAWS), 0..1, for the augmentation; None: leave the images alone
+    draws: Tensor | None = None  # float32 (B, draws), 0..1, for the augmentation; None: leave the images alone
 
 
 class Indices(NamedTuple):
@@ -51,7 +52,8 @@ class DeviceDataset(Dataset[Batch]):
 class TrainSampler(Sampler[Indices]):
     """Shuffled batches; order and draws are functions of (seed, epoch) alone, the same on every device and restart.
 
-    An epoch of fewer rows than there are takes other ones each time, none of them twice. In distributed training each
+    An epoch of fewer rows than there are takes other ones each time, none of them twice; with weights, rows are drawn
+    with replacement, as often as their weight says. In distributed training each
     rank takes every `num_ranks`-th row of the one order, which is filled up with its own beginning, so that all ranks
     make the same number of steps.
     """
@@ -59,14 +61,17 @@ class TrainSampler(Sampler[Indices]):
     rows: Tensor
     batch_size: int
     seed: int
-    augmented: bool
+    num_draws: int
     epoch_rows: int | None = None
+    weights: Tensor | None = None
     rank: int = 0
     num_ranks: int = 1
     epoch: int = 0
 
     def __post_init__(self) -> None:
-        self.epoch_rows = min(self.epoch_rows or len(self.rows), len(self.rows))
+        if self.weights is None:
+            self.epoch_rows = min(self.epoch_rows or len(self.rows), len(self.rows))
+        self.epoch_rows = self.epoch_rows or len(self.rows)
         self.rows_per_rank = math.ceil(self.epoch_rows / self.num_ranks)
 
     def set_epoch(self, epoch: int) -> None:
@@ -78,14 +83,17 @@ class TrainSampler(Sampler[Indices]):
     def __iter__(self) -> Iterator[Indices]:
         # A generator, because Lightning makes the iterator before it sets the epoch when it resumes.
         generator = torch.Generator().manual_seed(mix_seed(self.seed, self.epoch))
-        order = torch.randperm(len(self.rows), generator=generator)[: self.epoch_rows]
-        mine = order.repeat(2)[self.rank : self.rows_per_rank * self.num_ranks : self.num_ranks]
-        device = self.rows.device
-        rows = self.rows[mine.to(device)]
-        # One row a draw: a further one leaves those before it as they are.
-        draws = (
-            torch.rand(NUM_DRAWS, len(self.rows), generator=generator).T[mine].to(device) if self.augmented else None
-        )
+        if self.weights is None:
+            order = torch.randperm(len(self.rows), generator=generator)[: self.epoch_rows]
+        else:
+            order = torch.multinomial(self.weights, self.epoch_rows or 1, replacement=True, generator=generator)
+        places = torch.arange(len(order)).repeat(2)[self.rank : self.rows_per_rank * self.num_ranks : self.num_ranks]
+        mine, device = order[places], self.rows.device
+        rows, draws = self.rows[mine.to(device)], None
+        if self.num_draws:  # one row a draw: a further one leaves those before it as they are
+            count = len(self.rows) if self.weights is None else len(order)
+            draws = torch.rand(self.num_draws, count, generator=generator).T
+            draws = draws[mine if self.weights is None else places].to(device)
         for start in range(0, self.rows_per_rank, self.batch_size):
             part = slice(start, start + self.batch_size)
             yield Indices(rows[part], None if draws is None else draws[part])
@@ -130,7 +138,11 @@ def split_rows(rows: Rows, data: DataConfig) -> Split:
         with explain_settings("data.val_size"):  # that leaves nothing to train on
             train, val = train_test_split(everything, test_size=data.val_size, random_state=data.split_seed)
         return Split(np.sort(train), np.sort(val))
-    groups = {"random": everything, "photo": rows.photos, **rows.groups}[data.val_split]
+    all_groups = {"random": everything, "photo": rows.photos, **rows.groups}
+    if data.val_split not in all_groups:
+        known = ", ".join([*all_groups, "none"])
+        raise ConfigError([f"data.val_split={data.val_split} is not known of these data: choose one of {known}"])
+    groups = all_groups[data.val_split]
     most = min(len(np.unique(groups)), int(np.bincount(rows.labels).max()))
     if most < data.folds:
         raise ConfigError([f"data.folds={data.folds} is too many for these data: data.val_split={data.val_split} "
@@ -144,9 +156,11 @@ def split_rows(rows: Rows, data: DataConfig) -> Split:
 
 @lru_cache(maxsize=4)  # jobs of a sweep share a split, which takes 0.2 s
 def _split_folds(grouped: bool, folds: int, seed: int, *label_and_group_bytes: bytes) -> list[Any]:
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+    from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold, StratifiedKFold
 
     labels, groups = (np.frombuffer(array, np.int64) for array in label_and_group_bytes)
+    if grouped and len(np.unique(groups)) == folds:  # fold k is group k
+        return list(LeaveOneGroupOut().split(labels, labels, groups))
     splitter = (StratifiedGroupKFold if grouped else StratifiedKFold)(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # of letters too rare for every fold
         return list(splitter.split(labels, labels, groups))
@@ -160,11 +174,15 @@ class SignMNISTDataModule(pl.LightningDataModule):
     use_distributed_sampler=False)`: the samplers divide the rows among ranks themselves.
     """
 
-    def __init__(self, data: DataConfig | None = None, augment: AugmentConfig | None = None, seed: int = 0) -> None:
+    def __init__(
+        self, data: DataConfig | None = None, augment: AugmentConfig | PointAugmentConfig | None = None, seed: int = 0
+    ) -> None:
         """Nothing is read yet. The seed is that of order and augmentation; the split has its own, `data.split_seed`."""
         super().__init__()
         self.data = data or DataConfig()
-        self.augment = Augment(augment or AugmentConfig())
+        self.augment = (
+            PointAugment(augment) if isinstance(augment, PointAugmentConfig) else Augment(augment or AugmentConfig())
+        )
         self.seed = seed
         self.dataset: SignDataset
         self.split: Split
@@ -177,11 +195,21 @@ class SignMNISTDataModule(pl.LightningDataModule):
             return
         self.dataset = load_dataset(self.data)
         self.split = split_rows(self.dataset.train, self.data)
-        if self.data.normalize == "standardize":
+        if self.data.normalize == "standardize" and self.dataset.kind != "landmarks":
             self.pixel_mean, self.pixel_std = compute_mean_std(self.dataset.train.images[self.split.train])
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        options = {"seed": self.seed, "augmented": bool(self.augment.steps), "epoch_rows": self.data.epoch_rows}
+        num_draws = self.augment.num_draws if self.augment.steps else 0
+        options: dict[str, Any] = {
+            "seed": self.seed,
+            "num_draws": num_draws,
+            "epoch_rows": self.data.epoch_rows,
+            "weights": None,
+        }
+        if self.data.balance:
+            sources = self.dataset.train.groups.get("source", np.zeros_like(self.dataset.train.labels))
+            sources = sources[self.split.train]
+            options["weights"] = torch.from_numpy(1 / np.bincount(sources)[sources])
         return self._loader(TrainSampler, "train", self.split.train, self.data.batch_size, **options)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:

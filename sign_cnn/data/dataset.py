@@ -17,6 +17,7 @@ from sign_cnn.data.csv import HALVES, MARKER, WAYS_OUT, find_csvs, find_member, 
 from sign_cnn.data.photos import LOOKALIKE_THRESHOLD, METHOD_VERSION, group_photos, nearest_similarity
 from sign_cnn.errors import DataError
 from sign_cnn.files import atomic_write
+from sign_cnn.hands.landmarks import LANDMARKS, read_landmarks, to_points
 from sign_cnn.letters import LETTERS
 
 log = logging.getLogger(__name__)
@@ -32,10 +33,10 @@ ARRAYS = ("images", "labels", "photos", "lookalikes", "sessions")
 class Rows:
     """One CSV, in file order."""
 
-    images: NDArray[np.uint8]  # (N, S, S), 0..255
+    images: NDArray[Any]  # uint8 (N, S, S), 0..255; of landmarks, points float32 (N, 21, 3)
     labels: NDArray[np.int64]  # (N,), class index
     photos: NDArray[np.int64]  # (N,), rows with the same number show the same photo
-    groups: dict[str, NDArray[np.int64]]  # (N,) each; "lookalike" and "session" say which photos belong together
+    groups: dict[str, NDArray[np.int64]]  # (N,) each, by name: which photos belong together
     similarity: NDArray[np.float32]  # of a test row's photo to the nearest training photo of its letter, -1..1; or NaN
 
 
@@ -46,7 +47,7 @@ class SignDataset:
     train: Rows
     test: Rows
     fingerprint: str  # sha256 of shapes, pixels and labels of both CSVs, 64 hex digits
-    kind: str  # official, synthetic or custom
+    kind: str  # official, synthetic, custom or landmarks
 
 
 class Source(NamedTuple):
@@ -59,6 +60,8 @@ class Source(NamedTuple):
 
 def load_dataset(data: DataConfig) -> SignDataset:
     """The rows of `data.letters`. Raises DataError: a file is missing, broken, or has other letters or image size."""
+    if data.name == "landmarks":
+        return _load_landmarks(data)
     source = find_source(data)
     stored = _load_cached(source.cached) or _parse(source)
     halves = []
@@ -79,12 +82,16 @@ def load_dataset(data: DataConfig) -> SignDataset:
 
 def data_fingerprint(data: DataConfig) -> tuple[str, str]:
     """Fingerprint and kind; reads no pixels that are cached. Raises DataError: a file is missing or broken."""
+    if data.name == "landmarks":
+        return hashlib.sha256(_find_table(data).read_bytes()).hexdigest(), "landmarks"
     source = find_source(data)
     return _identity(_load_cached(source.cached, ["fingerprint"]) or _parse(source), source.root)
 
 
 def describe_source(data: DataConfig, kind: str) -> str:
     """What a run says of its data in its first line."""
+    if kind == "landmarks":
+        return f"landmarks of hands in {data.root or 'the package'}"
     root, csvs, cached = find_source(data)
     if kind == "synthetic":
         return f"synthetic hands, drawn by this project, in {root}"
@@ -124,6 +131,33 @@ def find_source(data: DataConfig) -> Source:
             return find_source(replace(data, name="synthetic"))
     where = f"no Sign Language MNIST in {root}" if root.is_dir() else f"there is no folder {root}"
     raise DataError(f"{where}: {WAYS_OUT}")
+
+
+def _find_table(data: DataConfig) -> Path:
+    path = Path(data.root) if data.root else LANDMARKS
+    if not path.is_file():
+        raise DataError(f"there is no table of landmarks {path}: name a CSV file with data.root")
+    return path
+
+
+def _load_landmarks(data: DataConfig) -> SignDataset:
+    """Rows with a hand; there is no test set."""
+    path = _find_table(data)
+    table = read_landmarks(path)
+    table = table[(table["found"] == 1) & table["letter"].isin(list(data.letters))]
+    labels = table["letter"].map(data.letters.index).to_numpy(np.int64, copy=True)
+    if len(np.unique(labels)) < 2:
+        raise DataError(
+            f"the hands in {path} show fewer than two of the letters {data.letters}: set other data.letters"
+        )
+    names = {"source": table["source"], "person": table["source"] + " " + table["person"]}
+    groups = {name: pd.factorize(values, sort=True)[0].astype(np.int64) for name, values in names.items()}
+    photos, unknown = np.arange(len(table)), np.full(len(table), np.nan, np.float32)
+    train = Rows(to_points(table), labels, photos, groups, unknown)
+    test = Rows(
+        train.images[:0], labels[:0], photos[:0], {name: group[:0] for name, group in groups.items()}, unknown[:0]
+    )
+    return SignDataset(train, test, *data_fingerprint(data))
 
 
 def read_dataset(csvs: tuple[Path, Path]) -> dict[str, Any]:

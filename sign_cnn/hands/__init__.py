@@ -1,0 +1,1 @@
+"""Hands of strangers: landmarks as data."""
