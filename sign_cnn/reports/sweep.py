@@ -231,7 +231,7 @@ def pool_folds(folder: Path, jobs: pd.DataFrame, photos: pd.DataFrame) -> tuple[
     if differing or done["data_fingerprint"].nunique() > 1:
         raise UserError(f"they differ in {', '.join(sorted(differing)) or 'data'}")
     val_split, folds, letters = (settings[0][f"data.{key}"] for key in ("val_split", "folds", "letters"))
-    if val_split not in ("session", "lookalike", "photo"):
+    if val_split in ("random", "none"):
         raise UserError(f"data.val_split={val_split} does not keep the rows of a photo together")
     wanted = [(seed, fold) for seed in sorted(jobs["seed"].dropna().unique()) for fold in range(folds)]
     finished = set(zip(done["seed"], done["fold"], strict=True))
