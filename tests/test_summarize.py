@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from fake_sweeps import PHOTOS, rank, write_first_wrong, write_job, write_plan
 from filelock import FileLock
 
 from sign_cnn import summarize as command
+from sign_cnn.runs import Result
 from sign_cnn.summarize import summarize
 
 
@@ -89,6 +91,21 @@ def test_folds_are_pooled_over_their_rows_before_seeds_are_averaged(tmp_path: Pa
     row = rank(tmp_path).loc["depth=1"]
     assert (row["val_acc"], row["val_acc_sd"]) == pytest.approx((0.9, np.std([0.92, 0.88], ddof=1)))
     assert row[["seeds", "val_photos", "val_photos_wrong"]].tolist() == [2, 20, (1 + 1 + 2) / 2]
+
+
+def test_seeds_with_a_fold_of_their_own_are_pooled_and_compared_photo_by_photo(tmp_path: Path):
+    for depth, wrong in ((1, [5, 3, 0]), (2, [0, 3, 5])):
+        write_folds(tmp_path, f"depth={depth}", wrong)
+        for fold in range(3):  # as data.fold=${seed} names them
+            path = tmp_path / f"depth={depth},fold={fold},seed=0"
+            result = replace(Result.load(path / "result.json"), seed=fold, fold=fold)
+            result.save(path / "result.json")
+            path.rename(tmp_path / f"depth={depth},seed={fold}")
+    table = rank(tmp_path)
+    assert table["val_acc"].tolist() == pytest.approx([0.92, 0.92])
+    assert table.loc["depth=1", "val_acc_sd"] == pytest.approx(np.std([0.5, 0.9, 1.0], ddof=1))
+    assert table[["seeds", "val_photos"]].to_numpy().tolist() == [[3, 20]] * 2
+    assert table["verdict"].tolist() == ["best", "tie"]
 
 
 def test_what_misses_folds_is_ranked_below_and_marked(tmp_path: Path):
