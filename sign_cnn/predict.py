@@ -33,6 +33,9 @@ class CheckpointModel:
         from sign_cnn.models.classifier import SignClassifier  # torch: 3 s
 
         self.classifier = SignClassifier.load(path)
+        if self.classifier.hparams["image_size"] is None:
+            way_out = "score a table of points with python -m sign_cnn.evaluate RUN --landmarks CSV"
+            raise UserError(f"{path} reads points of a hand, not pictures: {way_out}")
         self.letters = str(self.classifier.hparams["letters"])
         self.image_size = int(self.classifier.hparams["image_size"])
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from sign_cnn import evaluate
+from sign_cnn import evaluate, export, predict
 from sign_cnn.config import DataConfig, PointAugmentConfig
 from sign_cnn.data.datamodule import TrainSampler, split_rows
 from sign_cnn.data.dataset import load_dataset
@@ -53,6 +53,11 @@ def test_a_run_on_landmarks_is_trained_and_scored_with_missed_hands_counted_as_w
     assert report["accuracy"] == report["right"] / 96
     assert report["right"] == 78
     assert [source["source"] for source in report["sources"]] == list(SOURCES)
+    for command in (predict.main, export.main):
+        with pytest.raises(SystemExit, match="reads points of a hand, not pictures"):
+            command(["outputs/runs/h", *["x.png"] * (command is predict.main)])
+    with pytest.raises(SystemExit, match="has no test rows: use --split val, or --landmarks CSV"):
+        evaluate.main(["outputs/runs/h"])
 
 
 def test_the_checkpoint_of_a_picture_run_is_not_asked_for_landmarks(make_config, table, tmp_path):
