@@ -14,6 +14,7 @@ from sign_cnn.errors import ConfigError, DataError
 from sign_cnn.hands.augment import PointAugment
 from sign_cnn.hands.landmarks import COORDINATES, LANDMARKS, read_landmarks, to_points
 from sign_cnn.models.landmark_mlp import LandmarkMLP, describe_hand
+from sign_cnn.runs import Result
 from sign_cnn.train import train
 
 LETTERS, SOURCES = "ABC", ("x", "y", "z")
@@ -58,6 +59,16 @@ def test_a_run_on_landmarks_is_trained_and_scored_with_missed_hands_counted_as_w
             command(["outputs/runs/h", *["x.png"] * (command is predict.main)])
     with pytest.raises(SystemExit, match="has no test rows: use --split val, or --landmarks CSV"):
         evaluate.main(["outputs/runs/h"])
+
+
+def test_the_study_of_sources_leaves_out_one_a_fold(table, command_line):
+    overrides = [f"data.root={table}", f"data.letters={LETTERS}", "data.epoch_rows=64", "trainer.max_epochs=1"]
+    assert command_line("-m", "sweep=leave_one_source_out", *overrides, "seed=0", "logger=none") == 0
+    results = [Result.load(path) for path in sorted(Path("outputs/sweeps").glob("*/*/result.json"))]
+    assert [(result.status, result.fold, result.val_photos) for result in results] == [
+        ("done", 0, 42), ("done", 1, 18), ("done", 2, 18),
+    ]  # fmt: skip
+    assert "Out-of-fold scores" in Path("outputs/sweeps/leave_one_source_out/pooled.md").read_text()
 
 
 def test_the_checkpoint_of_a_picture_run_is_not_asked_for_landmarks(make_config, table, tmp_path):

@@ -109,7 +109,8 @@ def test_training_from_python_logs_its_progress_and_returns_a_stored_result(make
 
 STEP = ["trainer.max_epochs=1", "trainer.limit_train_batches=1", "data.batch_size=8"]
 RUNNABLE = [
-    *(f"{group}={name}" for group in ("augment", "loss", "optimizer", "scheduler") for name in choices(group)),
+    *(f"augment={name}" for name in choices("augment", "points")),
+    *(f"{group}={name}" for group in ("loss", "optimizer", "scheduler") for name in choices(group)),
     *(f"logger={name}" for name in choices("logger", "wandb", "mlflow")),  # which need packages or a server
     *(f"callbacks=[default,{name}]" for name in choices("callbacks", "default")),
     *(f"trainer={name}" for name in choices("trainer", "gpu", "mps")), "trainer.precision=bf16-mixed",
@@ -124,7 +125,9 @@ def test_every_choice_runs_a_step(choice: str, make_config):
     assert train(make_config(choice, *STEP)).status == "done"
 
 
-@pytest.mark.parametrize("choice", [*(f"experiment={name}" for name in choices("experiment")), "model=resnet18"])
+@pytest.mark.parametrize(
+    "choice", [*(f"experiment={name}" for name in choices("experiment", "hands")), "model=resnet18"]
+)
 def test_every_experiment_and_other_network_runs_a_step(choice: str, tiny_overrides, command_line):
     data = [
         item
@@ -135,7 +138,7 @@ def test_every_experiment_and_other_network_runs_a_step(choice: str, tiny_overri
     assert Result.load(Path("outputs/runs/r/result.json")).experiment in (choice.split("=")[1], None)
 
 
-@pytest.mark.parametrize("study", choices("sweep", "search"))
+@pytest.mark.parametrize("study", choices("sweep", "search", "leave_one_source_out"))
 def test_the_first_job_of_every_study_runs_a_step(study: str, tiny_overrides: list[str], tmp_path):
     fixed = [item for item in tiny_overrides if not item.startswith(("model", "data.folds", "name", "trainer"))]
     settings = [f"sweep={study}", f"run_dir={tmp_path}", "callbacks.progress_bar=null", *fixed, *STEP]
