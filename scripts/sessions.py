@@ -83,15 +83,15 @@ def divide(distances: Floats, size: int, seed: int) -> tuple[Floats, Ints]:
         groups[i], groups[j] = groups[j], groups[i]
 
 
-def find_bursts(pictures: Floats, labels: Ints, shots: int) -> tuple[Ints, float]:
-    """Number the burst (P,) of each photo, letter by letter; and how well the starts agree, by adjusted Rand."""
+def find_bursts(pictures: Floats, labels: Ints, shots: int) -> tuple[Ints, Floats]:
+    """Number the burst (P,) of each photo, letter by letter; and how well a letter's starts agree, by adjusted Rand."""
     bursts, agreement = np.empty(len(labels), np.int64), []
     for label in np.unique(labels):
         index = np.flatnonzero(labels == label)
         found = sorted((divide(photo_distances(pictures[index]), shots, s) for s in range(STARTS)), key=lambda f: f[0])
         bursts[index] = found[0][1] + label * (len(index) // shots)
-        agreement += [adjusted_rand_score(found[0][1], other) for _, other in found[1 : STARTS // 2]]
-    return bursts, float(np.mean(agreement))
+        agreement.append(np.mean([adjusted_rand_score(found[0][1], other) for _, other in found[1 : STARTS // 2]]))
+    return bursts, np.array(agreement)
 
 
 def describe_looks(pictures: Floats) -> Floats:
@@ -175,7 +175,12 @@ def main() -> None:
     per_letter = photos["label"].value_counts()
     print(f"{len(photos)} photos, {per_letter.min()} to {per_letter.max()} of each letter, in bursts of {shots}")
     photos["burst"], agreement = find_bursts(pictures, labels, shots)
-    print(f"bursts: the better half of {STARTS} starts agree with the best by {agreement:.3f} (adjusted Rand)")
+    print(f"bursts: the better half of {STARTS} starts agree with the best by {agreement.mean():.3f} (adjusted Rand), "
+          f"wholly in {(agreement == 1).sum()} letters")  # fmt: skip
+    in_train = photos.groupby("burst")["half"].transform(lambda halves: (halves == "train").sum())
+    of_test = in_train[photos["half"] == "test"]
+    print(f"{(of_test > 0).sum()} of {len(of_test)} test photos have shots of their burst in training, "
+          f"{of_test.mean():.1f} on average")  # fmt: skip
     bursts = photos.groupby("burst")
     looks = pd.DataFrame(describe_looks(pictures)).groupby(photos["burst"]).mean().to_numpy()
     burst_labels = bursts["label"].first().to_numpy()
@@ -184,9 +189,9 @@ def main() -> None:
     sessions = options.sessions or (per_letter.max() // shots if drawn else 7)
     size = per_letter.max() // shots // sessions
     found = sorted((find_sessions(looks, burst_labels, size, seed) for seed in range(12)), key=lambda f: -f[0])
-    agreement = float(np.mean([adjusted_rand_score(found[0][2], other) for *_, other in found[1:6]]))
+    others = float(np.mean([adjusted_rand_score(found[0][2], other) for *_, other in found[1:6]]))
     print(f"sessions: {found[0][1]:.1%} of bursts recognised from the other letters; the next five of 12 starts agree "
-          f"with the best by {agreement:.3f}")  # fmt: skip
+          f"with the best by {others:.3f}")  # fmt: skip
     photos["session"] = found[0][2][photos["burst"]]
     if drawn:
         truth = photos["truth"]

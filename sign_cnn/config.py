@@ -267,6 +267,8 @@ def _out_of_range(node: Any, prefix: str = "") -> list[str]:
 
 def _split_problems(data: DataConfig) -> list[str]:
     problems = []
+    if data.balance and data.name != "landmarks":
+        problems.append("data.balance=true needs data=landmarks: other data have no sources")
     if data.fold >= data.folds:
         problems.append(f"data.fold={data.fold} must be below data.folds={data.folds}")
     if data.val_size is not None and (data.val_split != "random" or data.fold):

@@ -131,20 +131,19 @@ def test_moving_and_scaling_a_hand_changes_no_feature_and_turning_it_does():
     assert not torch.allclose(describe_hand(points), describe_hand(points[:, :, [1, 0, 2]]), atol=0.1)
 
 
-def test_members_are_separate_networks_and_a_temperature_softens_only_outside_of_training():
+def test_members_are_separate_networks_whose_logits_are_averaged():
     torch.manual_seed(0)
-    network = LandmarkMLP(num_classes=3, width=8, members=2, dropout=0.0).eval()
-    points = hands(6)
-    before = network.embed(points)
+    network, points = LandmarkMLP(num_classes=3, width=8, members=2, dropout=0.0).eval(), hands(6)
+    before = network(points)
     with torch.no_grad():
-        network.hidden[0].weight[:8] += 1
-    changed = (network.embed(points) != before).any(0)
+        network.out.bias[:3] += 1  # of the first member
+    assert torch.allclose(network(points), before + 0.5, atol=1e-6)
+    features = network.norm(describe_hand(points)).repeat(1, 2).unsqueeze(2)
+    hidden = network.hidden(features)
+    features[:, :207] += 1
+    changed = (network.hidden(features) != hidden).any(0).squeeze(1)
     assert changed[:8].any()
     assert not changed[8:].any()
-    network.temperature = 2.0
-    cold = network(points)
-    network.temperature = 1.0
-    assert torch.allclose(network(points), 2 * cold)
 
 
 def test_point_augmentation_is_a_function_of_its_draws_and_does_what_it_is_asked():

@@ -1,5 +1,6 @@
 """The whole set as one tensor on the training device; a batch is one index-select and one augmentation."""
 
+import logging
 import math
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ from sign_cnn.data.augment import Augment
 from sign_cnn.data.dataset import Rows, SignDataset, load_dataset
 from sign_cnn.errors import ConfigError
 from sign_cnn.hands.augment import PointAugment
+
+log = logging.getLogger(__name__)
 
 
 class Batch(NamedTuple):
@@ -195,6 +198,9 @@ class SignMNISTDataModule(pl.LightningDataModule):
             return
         self.dataset = load_dataset(self.data)
         self.split = split_rows(self.dataset.train, self.data)
+        groups = self.dataset.train.groups
+        if self.data.val_split == "session" and np.array_equal(groups["session"], groups["lookalike"]):
+            log.info("the sessions of these data are not known: photos that look alike are held out together instead")
         if self.data.normalize == "standardize" and self.dataset.kind != "landmarks":
             self.pixel_mean, self.pixel_std = compute_mean_std(self.dataset.train.images[self.split.train])
 
@@ -207,8 +213,7 @@ class SignMNISTDataModule(pl.LightningDataModule):
             "weights": None,
         }
         if self.data.balance:
-            sources = self.dataset.train.groups.get("source", np.zeros_like(self.dataset.train.labels))
-            sources = sources[self.split.train]
+            sources = self.dataset.train.groups["source"][self.split.train]
             options["weights"] = torch.from_numpy(1 / np.bincount(sources)[sources])
         return self._loader(TrainSampler, "train", self.split.train, self.data.batch_size, **options)
 

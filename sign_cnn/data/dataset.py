@@ -184,7 +184,7 @@ def read_dataset(csvs: tuple[Path, Path]) -> dict[str, Any]:
 def _find_sessions(csvs: tuple[Path, Path], stored: dict[str, Any]) -> dict[str, NDArray[np.int64]]:
     """Number each row's session: of the official set as it was found, else as a file says, else look-alikes."""
     known = csvs[0].with_name(PHOTOS_FILE)
-    if stored["fingerprint"] == OFFICIAL_FINGERPRINT and SESSIONS.exists():
+    if stored["fingerprint"] == OFFICIAL_FINGERPRINT:
         table = pd.read_csv(SESSIONS)
         of_photo = {half: table.loc[table["half"] == half, "session"].to_numpy(np.int64) for half in HALVES}
         return {half: of_photo[half][stored[f"{half}_photos"]] for half in HALVES}

@@ -24,9 +24,8 @@ class LandmarkMLP(nn.Module):
     """
 
     def __init__(
-        self, num_classes: int = 24, width: int = 128, depth: int = 2, members: int = 4, dropout: float = 0.3,
-        temperature: float = 1.0,
-    ) -> None:  # fmt: skip
+        self, num_classes: int = 24, width: int = 128, depth: int = 2, members: int = 4, dropout: float = 0.3
+    ) -> None:
         """Build the members.
 
         Args:
@@ -35,11 +34,10 @@ class LandmarkMLP(nn.Module):
             depth: Hidden layers.
             members: Networks that are averaged.
             dropout: Probability, after each hidden layer.
-            temperature: Logits are divided by it outside of training, so that probabilities mean what they say.
         """
         super().__init__()
-        self.members, self.temperature = members, temperature
-        sizes = [describe_hand(torch.rand(1, 21, 3)).shape[1] * members, *[width * members] * depth]
+        self.members = members
+        sizes = [describe_hand(torch.zeros(1, 21, 3)).shape[1] * members, *[width * members] * depth]
         self.norm = nn.BatchNorm1d(sizes[0] // members)
         # Grouped convolutions of length one: each member sees its own part.
         layers: list[nn.Module] = []
@@ -55,18 +53,13 @@ class LandmarkMLP(nn.Module):
 
     def forward(self, points: Tensor) -> Tensor:
         """Logits (B, classes), the mean of the members'."""
-        logits: Tensor = self.out(self.embed(points).unsqueeze(2)).view(points.shape[0], self.members, -1).mean(1)
-        return logits if self.training else logits / self.temperature
-
-    def embed(self, points: Tensor) -> Tensor:
-        """The last hidden layer (B, members · width)."""
         features = self.norm(describe_hand(points)).repeat(1, self.members).unsqueeze(2)
-        hidden: Tensor = self.hidden(features).squeeze(2)
-        return hidden
+        logits: Tensor = self.out(self.hidden(features)).view(points.shape[0], self.members, -1).mean(1)
+        return logits
 
 
 def describe_hand(points: Tensor) -> Tensor:
-    """Features (B, 200 or so) of points (B, 21, 3); moving and scaling the hand changes none of them."""
+    """Features (B, 207) of points (B, 21, 3); moving and scaling the hand changes none of them."""
     points = points - points[:, :1]
     points = points / points[:, KNUCKLES].norm(dim=2).mean(1).clamp_min(1e-6)[:, None, None]
     up = F.normalize(points[:, 9], dim=1)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import sem, t
 
 from sign_cnn.config import experiment_settings
 from sign_cnn.errors import UserError
@@ -210,12 +211,19 @@ def write_pooled(folder: Path, jobs: pd.DataFrame, photos: pd.DataFrame) -> tupl
     for title, key in (("rows right %", "accuracy"), ("photos right %", "photos_right")):
         shares = 100 * scores[[key, f"{key}_sd", f"{key}_low", f"{key}_high"]].to_numpy()
         text[title] = ["{:.2f} ± {:.2f} ({:.2f} to {:.2f})".format(*row).replace(" ± nan", "") for row in shares]
-    text["folds %"] = (100 * scores[["fold_low", "fold_high"]]).map("{:.1f}".format).agg(" to ".join, axis=1)
+    text["by fold %"] = (
+        (100 * scores[["accuracy_fold_low", "accuracy_fold_high"]])
+        .map("{:.1f}".format)
+        .agg(" to ".join, axis=1)
+        .replace("nan to nan", "–")
+    )
     text[["photos wrong", "any error"]] = scores[["photos_wrong", "photos_with_error"]].map("{:,.4g}".format)
     records = {"scores": json.loads(scores.to_json(orient="records")), "photos_wrong": wrong.to_dict("records")}
     write_text(folder / "pooled.json", json.dumps(records, indent=2) + "\n")
     markdown = [table.to_markdown(index=False, disable_numparse=True) for table in (text, wrong)]
-    heading = "# Out-of-fold scores\n\n95 % intervals by photo; ±: standard deviation between seeds"
+    heading = (
+        "# Out-of-fold scores\n\n95 % intervals by photo, and by fold (Student); ±: standard deviation between seeds"
+    )
     write_text(folder / "pooled.md", "\n\n".join([heading, markdown[0], "## Photos wrong", markdown[1]]) + "\n")
     return text, refused
 
@@ -237,7 +245,7 @@ def pool_folds(folder: Path, jobs: pd.DataFrame, photos: pd.DataFrame) -> tuple[
     finished = set(zip(done["seed"], done["fold"], strict=True))
     if missing := [f"fold {fold} of seed {seed:.0f}" for seed, fold in wanted if (seed, fold) not in finished]:
         raise UserError(f"{', '.join(missing)} missing")
-    judged = photos[photos["job"].isin(done["job"])]
+    judged = photos.merge(done[["job", "fold"]])
     judged = judged.assign(wrong=judged["right"] < judged["rows"] / 2, with_error=judged["right"] < judged["rows"])
     for seed, part in judged.groupby("seed"):
         if (shared := part.loc[part.duplicated("photo"), "photo"]).size:
@@ -255,7 +263,9 @@ def pool_folds(folder: Path, jobs: pd.DataFrame, photos: pd.DataFrame) -> tuple[
 
 def score_photos(seed: str, judged: pd.DataFrame) -> dict[str, Any]:
     """Shares and numbers of rows and photos; a photo counts once in the intervals, however many seeds judge it."""
-    folds = judged.groupby("job")[["right", "rows"]].sum()
+    folds = judged.groupby("fold")[["right", "rows"]].sum()
+    by_fold = folds["right"] / folds["rows"]
+    fold_low, fold_high = t.interval(0.95, len(by_fold) - 1, by_fold.mean(), sem(by_fold))
     seeds, sums = judged["seed"].nunique(), judged.groupby("photo")[["rows", "right", "wrong", "with_error"]].sum()
     low, high = map(float, accuracy_bounds(sums["right"].to_numpy(), sums["rows"].to_numpy()))
     wrong_low, wrong_high = map(float, accuracy_bounds(sums["wrong"].to_numpy(), np.full(len(sums), seeds)))
@@ -264,7 +274,7 @@ def score_photos(seed: str, judged: pd.DataFrame) -> dict[str, Any]:
     return {
         "seed": seed, "rows": sums["rows"].sum() // seeds, "photos": len(sums),
         "accuracy": sums["right"].sum() / sums["rows"].sum(), "accuracy_low": low, "accuracy_high": high,
-        "fold_low": (folds["right"] / folds["rows"]).min(), "fold_high": (folds["right"] / folds["rows"]).max(),
+        "accuracy_fold_low": fold_low, "accuracy_fold_high": min(fold_high, 1.0),
         "photos_right": 1 - sums["wrong"].sum() / len(judged), "photos_right_low": 1 - wrong_high,
         "photos_right_high": 1 - wrong_low, "photos_wrong": sums["wrong"].sum() / seeds,
         "photos_with_error": sums["with_error"].sum() / seeds,
