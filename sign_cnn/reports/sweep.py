@@ -211,12 +211,8 @@ def write_pooled(folder: Path, jobs: pd.DataFrame, photos: pd.DataFrame) -> tupl
     for title, key in (("rows right %", "accuracy"), ("photos right %", "photos_right")):
         shares = 100 * scores[[key, f"{key}_sd", f"{key}_low", f"{key}_high"]].to_numpy()
         text[title] = ["{:.2f} ± {:.2f} ({:.2f} to {:.2f})".format(*row).replace(" ± nan", "") for row in shares]
-    text["by fold %"] = (
-        (100 * scores[["accuracy_fold_low", "accuracy_fold_high"]])
-        .map("{:.1f}".format)
-        .agg(" to ".join, axis=1)
-        .replace("nan to nan", "–")
-    )
+    by_fold = 100 * scores[["accuracy_fold_low", "accuracy_fold_high"]]
+    text["by fold %"] = by_fold.map("{:.1f}".format).agg(" to ".join, axis=1)
     text[["photos wrong", "any error"]] = scores[["photos_wrong", "photos_with_error"]].map("{:,.4g}".format)
     records = {"scores": json.loads(scores.to_json(orient="records")), "photos_wrong": wrong.to_dict("records")}
     write_text(folder / "pooled.json", json.dumps(records, indent=2) + "\n")
@@ -264,8 +260,9 @@ def pool_folds(folder: Path, jobs: pd.DataFrame, photos: pd.DataFrame) -> tuple[
 def score_photos(seed: str, judged: pd.DataFrame) -> dict[str, Any]:
     """Shares and numbers of rows and photos; a photo counts once in the intervals, however many seeds judge it."""
     folds = judged.groupby("fold")[["right", "rows"]].sum()
-    by_fold = folds["right"] / folds["rows"]
-    fold_low, fold_high = t.interval(0.95, len(by_fold) - 1, by_fold.mean(), sem(by_fold))
+    by_fold = (folds["right"] / folds["rows"]).to_numpy(float)
+    fold_mean = by_fold.mean()
+    margin = sem(by_fold) * t.ppf(0.975, len(by_fold) - 1) if len(by_fold) > 1 else np.nan
     seeds, sums = judged["seed"].nunique(), judged.groupby("photo")[["rows", "right", "wrong", "with_error"]].sum()
     low, high = map(float, accuracy_bounds(sums["right"].to_numpy(), sums["rows"].to_numpy()))
     wrong_low, wrong_high = map(float, accuracy_bounds(sums["wrong"].to_numpy(), np.full(len(sums), seeds)))
@@ -274,7 +271,8 @@ def score_photos(seed: str, judged: pd.DataFrame) -> dict[str, Any]:
     return {
         "seed": seed, "rows": sums["rows"].sum() // seeds, "photos": len(sums),
         "accuracy": sums["right"].sum() / sums["rows"].sum(), "accuracy_low": low, "accuracy_high": high,
-        "accuracy_fold_low": fold_low, "accuracy_fold_high": min(fold_high, 1.0),
+        "accuracy_fold_low": np.maximum(fold_mean - margin, 0),
+        "accuracy_fold_high": np.minimum(fold_mean + margin, 1),
         "photos_right": 1 - sums["wrong"].sum() / len(judged), "photos_right_low": 1 - wrong_high,
         "photos_right_high": 1 - wrong_low, "photos_wrong": sums["wrong"].sum() / seeds,
         "photos_with_error": sums["with_error"].sum() / seeds,
