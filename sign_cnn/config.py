@@ -47,12 +47,16 @@ class SyntheticConfig:
     seed: int = setting(0, low=0)
 
 
+POINTS = ("landmarks", "folder")  # names of data that are points of hands, not pictures
+
+
 @dataclass
 class DataConfig:
     """Where the rows come from and how they are split and batched."""
 
-    name: Literal["sign_mnist", "synthetic", "auto", "landmarks"] = "sign_mnist"  # auto: the real set or the drawn one
-    root: str = "data/sign_mnist"  # folder with the CSVs; of landmarks, a table, or nothing for the package's own
+    # auto: the real set or the drawn one; landmarks: points of hands; folder: those of photographs
+    name: Literal["sign_mnist", "synthetic", "auto", "landmarks", "folder"] = "sign_mnist"
+    root: str = "data/sign_mnist"  # folder with CSVs or photographs; of landmarks, a table, or "": the package's own
     synthetic_root: str = "data/synthetic"  # folder that the drawn set is written to
     cache_dir: str = "data/cache"  # parsed data, about 27 MB a set
     letters: str = LETTERS  # the classes, in order; rows of other letters are left out
@@ -219,7 +223,7 @@ def validate(cfg: DictConfig) -> None:
 
 def augmentation(cfg: DictConfig) -> AugmentConfig | PointAugmentConfig:
     """The augmentation that fits the data. Raises ConfigError: a key is unknown or has the wrong type."""
-    kind: Any = PointAugmentConfig if cfg.data.name == "landmarks" else AugmentConfig
+    kind: Any = PointAugmentConfig if cfg.data.name in POINTS else AugmentConfig
     return to_dataclass(kind, cfg.augment, "augment")  # type: ignore[no-any-return]
 
 
@@ -267,7 +271,7 @@ def _out_of_range(node: Any, prefix: str = "") -> list[str]:
 
 def _split_problems(data: DataConfig) -> list[str]:
     problems = []
-    if data.balance and data.name != "landmarks":
+    if data.balance and data.name not in POINTS:
         problems.append("data.balance=true needs data=landmarks: other data have no sources")
     if data.fold >= data.folds:
         problems.append(f"data.fold={data.fold} must be below data.folds={data.folds}")

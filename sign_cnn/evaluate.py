@@ -17,7 +17,7 @@ from sign_cnn.data.csv import find_csvs
 from sign_cnn.data.dataset import Rows, load_dataset
 from sign_cnn.errors import DataError, UserError, exit_on_user_error
 from sign_cnn.files import explain_os_errors, write_text
-from sign_cnn.hands.landmarks import read_landmarks, to_points
+from sign_cnn.hands.landmarks import measure_folder, read_landmarks, to_points
 from sign_cnn.images import load_image
 from sign_cnn.letters import class_index
 from sign_cnn.reports.run import compare, format_report, make_report
@@ -38,8 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("name one run, or two runs without --images and --landmarks")
     with exit_on_user_error():
         run, *others = [load_run(path) for path in options.runs]
-        if options.landmarks:
-            report = evaluate_landmarks(run, options.landmarks)
+        if options.landmarks or (options.images and run.result.data_kind == "landmarks"):
+            report = evaluate_landmarks(run, options.landmarks or options.images)
         else:
             split, folder = options.split, options.images
             report = compare_runs(run, others[0], split) if others else evaluate(run, split, folder)
@@ -90,15 +90,16 @@ def evaluate(run: Run, split: str, folder: Path | None = None) -> dict[str, Any]
 
 
 def evaluate_landmarks(run: Run, path: Path) -> dict[str, Any]:
-    """How many rows of a table the run reads right; a row without a hand counts as wrong."""
+    """How many rows of a table or pictures of a folder the run reads right; those without a hand count as wrong."""
     from sign_cnn.models.classifier import SignClassifier  # torch
     from sign_cnn.statistics import photo_interval
 
     if run.result.data_kind != "landmarks":
         raise UserError(f"{run.path} reads pictures, not landmarks: name a run of experiment=hands")
-    letters, table = load_config(run.path).data.letters, read_landmarks(path)
+    table, notes = measure_folder(path) if path.is_dir() else (read_landmarks(path), [])
+    letters = load_config(run.path).data.letters
     known = table["letter"].isin(list(letters))
-    notes = [f"left out: {(~known).sum():,} rows of other letters"] if not known.all() else []
+    notes += [f"left out: {(~known).sum():,} rows of other letters"] if not known.all() else []
     table = table[known]
     if table.empty:
         raise DataError(f"{path} holds no row of the letters {letters}")

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sign_cnn.config import DataConfig, to_dataclass
@@ -21,13 +22,16 @@ from sign_cnn.console import print_line
 from sign_cnn.data.dataset import load_dataset
 from sign_cnn.data.drawn import draw_letter
 from sign_cnn.errors import DataError, UserError, exit_on_user_error
+from sign_cnn.evaluate import evaluate_landmarks
 from sign_cnn.files import atomic_write, explain_os_errors
+from sign_cnn.hands.landmarks import LANDMARKS, read_landmarks, to_points
 from sign_cnn.letters import LETTERS
 from sign_cnn.models.classifier import SignClassifier
 from sign_cnn.predict import CheckpointModel, OnnxModel
 from sign_cnn.runs import Run, load_config, load_run
 
 MAX_DIFFERENCE = 1e-5  # of a probability; letters must not change at all
+TAUGHT_MARK = np.random.default_rng(0).random(64, np.float32)  # to find a weight's place in the file
 DRAWN_SEEDS = range(1, 11)  # hands of each letter, which are in no data set
 COPIED = (
     "experiment", "seed", "data_kind", "data_fingerprint", "num_params", "val_acc", "val_split", "test_acc",
@@ -35,53 +39,81 @@ COPIED = (
 )  # fmt: skip
 
 
-def export(run: Run, output: Path) -> dict[str, Any]:
-    """Write the file and return its model card. Raises UserError: its answers differ, or something is missing."""
+def export(run: Run, output: Path, scored: Path | None = None) -> dict[str, Any]:
+    """Write the file and return its model card. Raises UserError: its answers differ, or something is missing.
+
+    Args:
+        run: A finished run.
+        output: File to write.
+        scored: Of a network of points, a table that it was not trained on: rows and rows right go into the card.
+    """
     if missing := [name for name in ("onnx", "onnxruntime", "onnxscript") if not importlib.util.find_spec(name)]:
         raise UserError(f'the export needs {", ".join(missing)}: pip install -e ".[export]"')
     import onnx
 
     model = CheckpointModel(run.best_checkpoint)
-    card = {"letters": model.letters, "image_size": model.image_size, "run": run.result.name}
+    card: dict[str, Any] = {"letters": model.letters, "image_size": model.image_size, "run": run.result.name}
     card |= {name: getattr(run.result, name) for name in COPIED}
-    labels = [index for index, letter in enumerate(model.letters) if letter in LETTERS]  # J and Z cannot be drawn
-    hands = [draw_letter(model.letters[label], seed, model.image_size) for label in labels for seed in DRAWN_SEEDS]
-    drawn, drawn_labels = np.stack(hands), np.repeat(labels, len(DRAWN_SEEDS))
-    images, source = drawn, "drawn hands"
+    drawn = None if model.image_size is None else draw_hands(model.letters, model.image_size)
     try:
         dataset = load_dataset(to_dataclass(DataConfig, load_config(run.path).data))
         if dataset.fingerprint != run.result.data_fingerprint:
             raise DataError("the data have changed since the run")
-        images, source = dataset.test.images, f"test pictures of the {dataset.kind} data"
+        inputs = dataset.test.images if drawn else dataset.train.images
+        source = f"test pictures of the {dataset.kind} data" if drawn else "hands that it was trained on"
     except DataError as error:
-        print_line(f"Compared on drawn hands, not on the run's own data: {error}", "yellow")
+        inputs = drawn[0] if drawn else to_points(read_landmarks(LANDMARKS).query("found == 1"))
+        source = "drawn hands" if drawn else "hands of the package"
+        print_line(f"Compared on {source}, not on the run's own data: {error}", "yellow")
     graph = make_graph(model.classifier)
+    if drawn is None:
+        card["taught_at"] = graph.SerializeToString().index(TAUGHT_MARK.tobytes())
+        taught = next(part for part in graph.graph.initializer if TAUGHT_MARK.tobytes() in part.raw_data)
+        taught.raw_data = bytes(len(taught.raw_data))
     with atomic_write(output) as temporary:
         onnx.helper.set_model_props(graph, {"card": json.dumps(card)})
         temporary.write_bytes(graph.SerializeToString())
         exported = OnnxModel(temporary)
-        expected, answers = model.predict_proba(images), exported.predict_proba(images)
+        expected, answers = model.predict_proba(inputs), exported.predict_proba(inputs)
         changed, difference = int((answers.argmax(1) != expected.argmax(1)).sum()), np.abs(answers - expected).max()
         if changed or not difference <= MAX_DIFFERENCE:
             raise UserError(
-                f"nothing was written: of {len(images):,} {source}, the file reads {changed:,} otherwise than the "
+                f"nothing was written: of {len(inputs):,} {source}, the file reads {changed:,} otherwise than the "
                 f"checkpoint, with probabilities up to {difference:.1e} apart; 0 and {MAX_DIFFERENCE:.0e} are allowed"
             )
-        card |= {"compared_images": len(images), "compared_with": source, "max_difference": float(difference)}
-        right = exported.predict_proba(drawn).argmax(1) == drawn_labels
-        card |= {"drawn_acc": float(right.mean()), "drawn_images": len(drawn)}
+        card |= {"compared": len(inputs), "compared_with": source, "max_difference": float(difference)}
+        if drawn:
+            right = exported.predict_proba(drawn[0]).argmax(1) == drawn[1]
+            card |= {"drawn_acc": float(right.mean()), "drawn_images": len(right)}
+        elif scored:
+            sources = evaluate_landmarks(run, scored)["sources"]
+            card["strangers"] = sources[["source", "rows", "right"]].to_dict("records")
         onnx.helper.set_model_props(graph, {"card": json.dumps(card)})
         temporary.write_bytes(graph.SerializeToString())
     return card
 
 
+def draw_hands(letters: str, size: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Drawn hands uint8 (N, size, size) of no data set, and their class indices; J and Z cannot be drawn."""
+    labels = [index for index, letter in enumerate(letters) if letter in LETTERS]
+    hands = [draw_letter(letters[label], seed, size) for label in labels for seed in DRAWN_SEEDS]
+    return np.stack(hands), np.repeat(labels, len(DRAWN_SEEDS))
+
+
 def make_graph(classifier: SignClassifier) -> Any:
-    """An `onnx.ModelProto` of any batch size: `images` to `logits` and `probabilities`, normalisation inside."""
-    example = torch.zeros(2, *[classifier.hparams["image_size"]] * 2, dtype=torch.uint8)  # of 1, it would be a constant
+    """An `onnx.ModelProto` of any batch size.
+
+    `images` to `logits` and `probabilities`, normalisation inside; or `points` to `embedding` and `probabilities`.
+    """
+    size = classifier.hparams["image_size"]
+    # Of one row, the batch would be a constant.
+    example = torch.zeros(2, size, size, dtype=torch.uint8) if size else torch.rand(2, 21, 3)
+    name, outputs = ("images", "logits") if size else ("points", "embedding")
+    inference = Inference(classifier) if size else PointInference(classifier)
     with warnings.catch_warnings(action="ignore", category=FutureWarning), torch.no_grad():  # of torch, in torch
         program: Any = torch.onnx.export(
-            Inference(classifier).eval(), (example,), dynamo=True, verbose=False, input_names=["images"],
-            output_names=["logits", "probabilities"], dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+            inference.eval(), (example,), dynamo=True, verbose=False, input_names=[name],
+            output_names=[outputs, "probabilities"], dynamic_shapes={name: {0: torch.export.Dim("batch")}},
         )  # fmt: skip
     model = program.model_proto  # made anew at each access
     graph = model.graph
@@ -107,19 +139,47 @@ class Inference(nn.Module):
         return logits, logits.softmax(1)
 
 
+class PointInference(nn.Module):
+    """Points float32 (B, 21, 3) to the last hidden layer and probabilities (B, classes).
+
+    `taught`, nothing here, is what a person's own pictures add to the logits: the page writes it into the file, at
+    `taught_at` of the card (`sign_cnn.teach`).
+    """
+
+    def __init__(self, classifier: SignClassifier) -> None:
+        super().__init__()
+        self.network: Any = copy.deepcopy(classifier.network)
+        if not hasattr(self.network, "embed"):
+            raise UserError(
+                f"{type(self.network).__name__} has no embed() and read(), which the export of points needs"
+            )
+        inputs = self.network.embed(torch.rand(2, 21, 3)).shape[1]
+        self.taught = nn.Parameter(
+            torch.from_numpy(np.resize(TAUGHT_MARK, (inputs, len(classifier.hparams["letters"]))))
+        )
+
+    def forward(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Run the network."""
+        embedding = self.network.embed(points)
+        return embedding, (self.network.read(embedding) + embedding @ self.taught).softmax(1)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m sign_cnn.export", description="A run's best checkpoint as ONNX.")
     parser.add_argument("run", type=Path, metavar="RUN", help="directory of a finished run")
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: model.onnx in RUN")
+    text = "of a network of points: a table that it was not trained on, whose scores go into the file"
+    parser.add_argument("--landmarks", type=Path, metavar="CSV", help=text)
     options = parser.parse_args(arguments)
     output = options.output or options.run / "model.onnx"
     with exit_on_user_error(), explain_os_errors(output):
-        card = export(load_run(options.run), output)
+        card = export(load_run(options.run), output, options.landmarks)
     print_line(f"Written to {output}: {output.stat().st_size / 1000:,.0f} kB")
-    compared, difference = f"{card['compared_images']:,} {card['compared_with']}", card["max_difference"]
+    compared, difference = f"{card['compared']:,} {card['compared_with']}", card["max_difference"]
     print_line(f"{compared}: no letter differs from the checkpoint's, probabilities by at most {difference:.1e}")
-    print_line(f"{card['drawn_images']} newly drawn hands, of no data set: {card['drawn_acc']:.1%} right")
+    if "drawn_acc" in card:
+        print_line(f"{card['drawn_images']} newly drawn hands, of no data set: {card['drawn_acc']:.1%} right")
 
 
 if __name__ == "__main__":

@@ -93,22 +93,27 @@ def prepare(
     Returns:
         uint8 (size, size), 0..255. Raises DataError if `crop` keeps nothing.
     """
-    grey = to_grey(image)
-    if crop:
-        left, top = (max(math.floor(edge), 0) for edge in crop[:2])
-        right, bottom = (min(math.ceil(edge), side) for edge, side in zip(crop[2:], grey.size, strict=True))
-        if left >= right or top >= bottom:
-            raise DataError(f"the crop box {crop} keeps nothing of {grey.width}×{grey.height} pixels")
-        grey = grey.crop((left, top, right, bottom))
+    grey = adjust(to_grey(image), crop=crop, invert=invert, mirror=mirror)
     longest = max(grey.size)
     width, height = (max(1, round(side * size / longest)) for side in grey.size)
     # BOX averages areas, but repeats pixels unevenly where it enlarges.
     resampling = Image.Resampling.BOX if longest >= size else Image.Resampling.BILINEAR
     pixels = np.asarray(grey.resize((width, height), resampling))
     above, before = (size - height) // 2, (size - width) // 2
-    pixels = np.pad(pixels, ((above, size - height - above), (before, size - width - before)), mode="edge")
-    pixels = 255 - pixels if invert else pixels
-    return np.ascontiguousarray(pixels[:, ::-1] if mirror else pixels)
+    return np.pad(pixels, ((above, size - height - above), (before, size - width - before)), mode="edge")
+
+
+def adjust(image: Image.Image, *, crop: Crop | None = None, invert: bool = False, mirror: bool = False) -> Image.Image:
+    """Crop, invert and mirror, as `prepare` says. Raises DataError if `crop` keeps nothing."""
+    if crop:
+        left, top = (max(math.floor(edge), 0) for edge in crop[:2])
+        right, bottom = (min(math.ceil(edge), side) for edge, side in zip(crop[2:], image.size, strict=True))
+        if left >= right or top >= bottom:
+            raise DataError(f"the crop box {crop} keeps nothing of {image.width}×{image.height} pixels")
+        image = image.crop((left, top, right, bottom))
+    if invert:
+        image = ImageOps.invert(image if image.mode == "L" else to_colours(image))
+    return ImageOps.mirror(image) if mirror else image
 
 
 def to_grey(image: Image.Image) -> Image.Image:
@@ -121,3 +126,13 @@ def to_grey(image: Image.Image) -> Image.Image:
         return image.getchannel("L") if image.mode == "LAB" else image.convert("L")
     image = image.convert("RGBA")
     return Image.composite(image.convert("L"), Image.new("L", image.size, MID_GREY), image.getchannel("A"))
+
+
+def to_colours(image: Image.Image) -> Image.Image:
+    """Mode "RGB" of the same size; transparent pixels show mid-grey, what is no colour picture is grey."""
+    if image.mode in ("F", "LAB") or image.mode.startswith("I"):
+        return to_grey(image).convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    image = image.convert("RGBA")
+    return Image.composite(image, Image.new("RGBA", image.size, (MID_GREY,) * 3), image.getchannel("A")).convert("RGB")

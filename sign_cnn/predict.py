@@ -16,12 +16,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from sign_cnn.errors import DataError, UserError, exit_on_user_error
 from sign_cnn.files import explain_os_errors
-from sign_cnn.images import Crop, load_image
+from sign_cnn.hands.finder import HandFinder
+from sign_cnn.images import Crop, adjust, open_image, prepare
 
 THRESHOLD = 0.5  # probability below which a letter is unsure: all others together are likelier
+NO_HAND = "no hand found: it takes more light, and the whole hand in the frame"
 TOP = 3  # letters shown of each picture
 BATCH_SIZE = 256  # pictures that ONNX Runtime reads at once, in a few MB
 
@@ -33,46 +36,50 @@ class CheckpointModel:
         from sign_cnn.models.classifier import SignClassifier  # torch: 3 s
 
         self.classifier = SignClassifier.load(path)
-        if self.classifier.hparams["image_size"] is None:
-            way_out = "score a table of points with python -m sign_cnn.evaluate RUN --landmarks CSV"
-            raise UserError(f"{path} reads points of a hand, not pictures: {way_out}")
         self.letters = str(self.classifier.hparams["letters"])
-        self.image_size = int(self.classifier.hparams["image_size"])
+        self.image_size: int | None = self.classifier.hparams["image_size"]  # None: points are read, not images
 
-    def predict_proba(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities float32 (N, classes) of images uint8 (N, S, S), 0..255."""
+    def predict_proba(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
+        """Probabilities float32 (N, classes) of images uint8 (N, S, S), 0..255, or of points float32 (N, 21, 3)."""
         import torch
 
-        return np.asarray(torch.from_numpy(self.classifier.predict_logits(images)).softmax(1))
+        return np.asarray(torch.from_numpy(self.classifier.predict_logits(inputs)).softmax(1))
 
 
 class OnnxModel:
     """A file of `sign_cnn.export` under ONNX Runtime, without torch; `UserError` when it is missing or damaged."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | bytes) -> None:
         try:
             import onnxruntime
         except ImportError:
             raise UserError('an .onnx file needs onnxruntime: pip install -e ".[export]"') from None
-        if not path.is_file():
+        if isinstance(path, Path) and not path.is_file():
             raise DataError(f"{path} does not exist: make it with python -m sign_cnn.export RUN --output {path}")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # a network this small gains nothing by more
         options.log_severity_level = 3  # errors; they are raised as well
         options.enable_cpu_mem_arena = False  # it would keep the memory of the largest batch for good
+        content = path if isinstance(path, bytes) else str(path)
         try:
-            self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self._session: Any = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
             self.card: dict[str, Any] = json.loads(self._session.get_modelmeta().custom_metadata_map["card"])
-            self.letters, self.image_size = str(self.card["letters"]), int(self.card["image_size"])
+            self.letters, size = str(self.card["letters"]), self.card["image_size"]
+            self.image_size = None if size is None else int(size)  # None: points are read, not images
         except Exception as error:  # those of ONNX Runtime have no common base
-            reason = str(error).partition("\n")[0]
-            raise DataError(f"{path} is not an exported network ({reason}): export it again") from None
+            name, reason = path if isinstance(path, Path) else "the file", str(error).partition("\n")[0]
+            raise DataError(f"{name} is not an exported network ({reason}): export it again") from None
 
-    def predict_proba(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities float32 (N, classes) of images uint8 (N, S, S), 0..255."""
-        starts = range(0, len(images), BATCH_SIZE)
-        batches = ({"images": images[start : start + BATCH_SIZE]} for start in starts)
-        return np.concatenate([self._session.run(["probabilities"], batch)[0] for batch in batches])
+    def predict_proba(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
+        """Probabilities float32 (N, classes) of images uint8 (N, S, S), 0..255, or of points float32 (N, 21, 3)."""
+        return self.run("probabilities", inputs)
+
+    def run(self, output: str, inputs: NDArray[Any]) -> NDArray[np.float32]:
+        """One of the network's outputs, float32 (N, …)."""
+        name = self._session.get_inputs()[0].name
+        starts = range(0, len(inputs), BATCH_SIZE)
+        batches = ({name: inputs[start : start + BATCH_SIZE]} for start in starts)
+        return np.concatenate([self._session.run([output], batch)[0] for batch in batches])
 
 
 class Reading(NamedTuple):
@@ -84,11 +91,11 @@ class Reading(NamedTuple):
     top: dict[str, float]  # the likeliest letters and their probabilities, in order
 
 
-def read_images(
-    model: CheckpointModel | OnnxModel, images: Sequence[NDArray[np.uint8]], threshold: float = THRESHOLD
+def read_inputs(
+    model: CheckpointModel | OnnxModel, inputs: Sequence[NDArray[Any]], threshold: float = THRESHOLD
 ) -> list[Reading]:
-    """Read pictures, each uint8 (S, S), 0..255."""
-    probabilities = model.predict_proba(np.stack(images)).tolist() if images else []
+    """Read pictures, each uint8 (S, S), 0..255; or hands, each float32 (21, 3)."""
+    probabilities = model.predict_proba(np.stack(inputs)).tolist() if inputs else []
     rankings = [sorted(zip(model.letters, row, strict=True), key=lambda pair: -pair[1]) for row in probabilities]
     return [Reading(*ranking[0], ranking[0][1] >= threshold, dict(ranking[:TOP])) for ranking in rankings]
 
@@ -96,6 +103,32 @@ def read_images(
 def spell(readings: Iterable[Reading]) -> str:
     """The word of several pictures, with a question mark for each that is unsure."""
     return "".join(reading.letter if reading.sure else "?" for reading in readings)
+
+
+def prepare_input(
+    image: Image.Image, name: str, size: int | None, finder: HandFinder | None, settings: dict[str, Any]
+) -> NDArray[Any]:
+    """What a network reads of a picture.
+
+    Args:
+        image: Upright.
+        name: Of the picture, for messages.
+        size: Of the network's images; None: it takes points.
+        finder: Looks for the hand; None: the picture is a close crop of one.
+        settings: `crop`, `invert` and `mirror` of `sign_cnn.images.prepare`.
+
+    Returns:
+        uint8 (size, size), 0..255; or points float32 (21, 3). Raises DataError: no hand is found.
+    """
+    if finder:
+        image = adjust(image, **settings)
+        if not (hands := finder(image)):
+            raise DataError(f"{name}: {NO_HAND}")
+        if size is None:
+            return hands[0].as_left()
+        settings = {"crop": hands[0].frame()}
+    assert size
+    return prepare(image, size=size, **settings)
 
 
 def load_model(path: Path) -> CheckpointModel | OnnxModel:
@@ -136,24 +169,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--crop", type=parse_crop, metavar="L,T,R,B", help="part of each picture to keep, in pixels")
     parser.add_argument("--invert", action="store_true", help="swap dark and light")
     parser.add_argument("--mirror", action="store_true", help="swap left and right")
+    text = "of a network of images: cut the hand out of a photograph, in place of reading close crops"
+    parser.add_argument("--find-hand", action="store_true", help=text)
     formats = parser.add_mutually_exclusive_group()
     formats.add_argument("--json", action="store_true", help="print JSON instead of a table")
     formats.add_argument("--csv", action="store_true", help="print CSV instead of a table")
     options = parser.parse_args(arguments)
-    pictures: list[tuple[Path, NDArray[np.uint8]]] = []
+    pictures: list[tuple[Path, NDArray[Any]]] = []
     problems: list[str] = []
     with exit_on_user_error(), explain_os_errors(options.model):
         model = load_model(options.model)
-        settings = {"size": model.image_size, **{key: getattr(options, key) for key in ("crop", "invert", "mirror")}}
+        settings = {key: getattr(options, key) for key in ("crop", "invert", "mirror")}
+        finder = HandFinder() if model.image_size is None or options.find_hand else None
         for name in options.images:
             paths = find_images(name)
             problems += [] if paths else [f"{name}: no files found"]
             for path in paths:
                 try:
-                    pictures.append((path, load_image(path, **settings)))
+                    pictures.append(
+                        (path, prepare_input(open_image(path), path.name, model.image_size, finder, settings))
+                    )
                 except DataError as error:
                     problems.append(str(error))
-        readings = read_images(model, [image for _, image in pictures], options.threshold)
+        readings = read_inputs(model, [image for _, image in pictures], options.threshold)
     files = [str(path) for path, _ in pictures]
     rows = list(zip(files, readings, strict=True))
     if options.json:

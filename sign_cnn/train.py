@@ -18,7 +18,16 @@ from hydra.utils import UNSAFE_DISABLE_EXECUTION_CHECKS, execution_whitelist, in
 from omegaconf import DictConfig, OmegaConf
 
 from sign_cnn import sweeps
-from sign_cnn.config import CONFIG_DIR, DataConfig, augmentation, explain_settings, suggest, to_dataclass, validate
+from sign_cnn.config import (
+    CONFIG_DIR,
+    POINTS,
+    DataConfig,
+    augmentation,
+    explain_settings,
+    suggest,
+    to_dataclass,
+    validate,
+)
 from sign_cnn.console import ConsoleHandler, print_line, print_table
 from sign_cnn.data.dataset import data_fingerprint, describe_source
 from sign_cnn.errors import ConfigError, RunInUseError, UserError, exit_on_user_error
@@ -187,7 +196,7 @@ def describe(cfg: DictConfig) -> str:
 
     with _explain_errors():
         network: Any = OmegaConf.to_container(cfg.model, resolve=True)
-        size = None if cfg.data.name == "landmarks" else cfg.data.image_size
+        size = None if cfg.data.name in POINTS else cfg.data.image_size
         model = SignClassifier(network, letters=cfg.data.letters, image_size=size)
     done = Path(cfg.run_dir, "result.json")
     status = Result.load(done).status if done.exists() else "to do"
@@ -199,7 +208,7 @@ def _resolve_defaults(cfg: DictConfig) -> DictConfig:
     """Decide what is left open: a single run is scored and drawn; without validation rows, the last epoch counts."""
     cfg = cfg.copy()
     cfg.test, cfg.figures = cfg.test is not False, cfg.figures is not False
-    if cfg.data.name == "landmarks":  # which have no test rows
+    if cfg.data.name in POINTS:  # which have no test rows
         cfg.test = False
     if cfg.data.val_split == "none" or cfg.trainer.get("limit_val_batches") == 0:
         cfg.monitor = None

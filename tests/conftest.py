@@ -11,6 +11,8 @@ from omegaconf import DictConfig
 
 from sign_cnn.config import CONFIG_DIR, DataConfig, SyntheticConfig
 from sign_cnn.data.drawn import ensure_drawn
+from sign_cnn.errors import UserError
+from sign_cnn.hands.finder import HandFinder, find_models
 from sign_cnn.train import main
 
 # Tiny networks gain nothing by a second thread, and threads that wait for each other crawl on a busy machine.
@@ -30,10 +32,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item):
-    """Under CI=true a test may not be skipped for want of a tool; missing real data are no fault of the machine."""
+    """Under CI=true a test may not be skipped for want of a tool; missing data are no fault of the machine."""
     report = yield
     is_ci = os.environ.get("CI") == "true"
-    if report.skipped and is_ci and "real_data" not in item.keywords and report.when != "teardown":
+    excused = {"real_data", "hand_models"} & set(item.keywords)
+    if report.skipped and is_ci and not excused and report.when != "teardown":
         report.outcome = "failed"
         report.longrepr = f"skipped under CI=true: {report.longrepr}"
     return report
@@ -42,6 +45,24 @@ def pytest_runtest_makereport(item: pytest.Item):
 @pytest.fixture(scope="session")
 def real_root() -> Path:
     return Path(os.environ["SIGN_MNIST_DIR"])
+
+
+@pytest.fixture(scope="session")
+def hand_photos(real_root: Path) -> Path:
+    """Photographs of other people's hands, in folders of sources and letters, where they lie beside the real data."""
+    if not (folder := real_root.resolve().parent / "hands" / "photos").is_dir():
+        pytest.skip(f"no photographs in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finder() -> HandFinder:
+    """On the weights beside the real data, else those of HAND_MODELS_DIR or of `data/`, else fetched."""
+    beside = Path(os.environ.get("SIGN_MNIST_DIR") or ".").resolve().parent / "hands" / "models"
+    try:
+        return HandFinder(beside if beside.is_dir() else find_models(download=True))
+    except UserError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    "errors letters statistics", "files", "config console", "hands", "data", "models images runs", "reports",
-    "training", "summarize evaluate predict", "sweeps export", "train", "app",
+    "errors letters statistics", "files images", "config console", "hands", "data", "models runs", "reports",
+    "training", "summarize evaluate predict", "sweeps export teach", "train", "app",
 ]  # fmt: skip
 """A room imports itself and those further to the front."""
 
@@ -37,7 +37,10 @@ def test_every_room_has_its_layer():
     [
         ("sign_cnn sign_cnn.letters sign_cnn.images", "torch pytorch_lightning hydra"),
         ("sign_cnn.train sign_cnn.summarize sign_cnn.evaluate", "torch pytorch_lightning matplotlib scipy.stats"),
-        ("sign_cnn.app.streamlit_app sign_cnn.app.cards sign_cnn.predict", "torch pytorch_lightning hydra"),
+        (
+            "sign_cnn.app.streamlit_app sign_cnn.app.cards sign_cnn.predict sign_cnn.teach",
+            "torch pytorch_lightning hydra",
+        ),
     ],
 )
 def test_a_module_does_not_load_what_it_may_not_need(modules: str, absent: str):

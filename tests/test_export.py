@@ -89,8 +89,8 @@ def test_the_file_is_compared_on_the_test_pictures_and_says_what_it_is(make_run,
         36,
     )
     assert (card["max_difference"] <= 1e-5, card["drawn_images"]) == (True, 10 * len(letters))
-    assert card["compared_images"] == pytest.approx(10 * len(letters), rel=0.2)
-    assert f"{card['compared_images']} test pictures of the synthetic data: no letter" in capsys.readouterr().out
+    assert card["compared"] == pytest.approx(10 * len(letters), rel=0.2)
+    assert f"{card['compared']} test pictures of the synthetic data: no letter" in capsys.readouterr().out
     assert OnnxModel(run / "model.onnx").predict_proba(noise(3, 28, 28)).shape == (3, len(letters))
 
 
@@ -99,7 +99,7 @@ def test_drawn_hands_take_the_place_of_data_that_are_gone_or_changed(make_run, c
     run = make_run("AB", 40, **({"root": tmp_path / "gone"} if gone else {}), fingerprint="of 40×40 pixels")
     export.main([str(run), "--output", str(tmp_path / "model.onnx")])
     card = OnnxModel(tmp_path / "model.onnx").card
-    assert (card["image_size"], card["compared_with"], card["compared_images"]) == (40, "drawn hands", 20)
+    assert (card["image_size"], card["compared_with"], card["compared"]) == (40, "drawn hands", 20)
     assert ("there is no folder" if gone else "the data have changed") in capsys.readouterr().out
 
 

@@ -5,8 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from omegaconf import OmegaConf
 
-from sign_cnn import evaluate, export, predict
+from scripts import drawn_landmarks
+from sign_cnn import evaluate
 from sign_cnn.config import DataConfig, PointAugmentConfig
 from sign_cnn.data.datamodule import TrainSampler, split_rows
 from sign_cnn.data.dataset import load_dataset
@@ -54,15 +56,13 @@ def test_a_run_on_landmarks_is_trained_and_scored_with_missed_hands_counted_as_w
     assert report["accuracy"] == report["right"] / 96
     assert report["right"] == 78
     assert [source["source"] for source in report["sources"]] == list(SOURCES)
-    for command in (predict.main, export.main):
-        with pytest.raises(SystemExit, match="reads points of a hand, not pictures"):
-            command(["outputs/runs/h", *["x.png"] * (command is predict.main)])
     with pytest.raises(SystemExit, match="has no test rows: use --split val, or --landmarks CSV"):
         evaluate.main(["outputs/runs/h"])
 
 
 def test_the_study_of_sources_leaves_out_one_a_fold(table, command_line):
     overrides = [f"data.root={table}", f"data.letters={LETTERS}", "data.epoch_rows=64", "trainer.max_epochs=1"]
+    overrides += ["data.folds=3", "data.fold=0,1,2"]
     assert command_line("-m", "sweep=leave_one_source_out", *overrides, "seed=0", "logger=none") == 0
     results = [Result.load(path) for path in sorted(Path("outputs/sweeps").glob("*/*/result.json"))]
     assert [(result.status, result.fold, result.val_photos) for result in results] == [
@@ -99,10 +99,14 @@ def test_weighted_rows_are_drawn_by_weight_in_the_same_order_on_every_start():
     assert len(draws.unique(dim=0)) == 1000, "a row that is drawn twice is changed in two ways"
 
 
-def test_the_package_has_its_own_table_of_every_letter_from_three_sources():
+def test_the_package_has_its_own_table_of_every_letter_and_its_drawn_rows_are_those_of_the_script():
     table = read_landmarks(LANDMARKS)
-    assert set(table["source"]) == {"black", "boris", "t32"}
+    assert set(table["source"]) == {"black", "boris", "drawn", "t32"}
     assert set(table["letter"]) == set("ABCDEFGHIKLMNOPQRSTUVWXY")
+    poses = OmegaConf.to_container(OmegaConf.load(Path(drawn_landmarks.__file__).with_name("hand_poses.yaml")))
+    drawn, rows = drawn_landmarks.draw_table(poses), table[table["source"] == "drawn"]
+    assert np.allclose(to_points(drawn), to_points(rows), atol=1e-3)
+    assert drawn["letter"].tolist() == rows["letter"].tolist()
 
 
 def test_a_right_hand_is_mirrored_onto_a_left_one(table):
@@ -133,14 +137,16 @@ def test_moving_and_scaling_a_hand_changes_no_feature_and_turning_it_does():
 
 def test_members_are_separate_networks_whose_logits_are_averaged():
     torch.manual_seed(0)
-    network, points = LandmarkMLP(num_classes=3, width=8, members=2, dropout=0.0).eval(), hands(6)
+    network, points = LandmarkMLP(num_classes=3, width=8, members=2).eval(), hands(6)
     before = network(points)
     with torch.no_grad():
         network.out.bias[:3] += 1  # of the first member
     assert torch.allclose(network(points), before + 0.5, atol=1e-6)
+    network.temperature = 0.5
+    assert torch.allclose(network(points), 2 * before + 1, atol=1e-5)
     features = network.norm(describe_hand(points)).repeat(1, 2).unsqueeze(2)
     hidden = network.hidden(features)
-    features[:, :207] += 1
+    features[:, :281] += 1
     changed = (network.hidden(features) != hidden).any(0).squeeze(1)
     assert changed[:8].any()
     assert not changed[8:].any()

@@ -46,7 +46,7 @@ def run_predict(models: Path, capsys: pytest.CaptureFixture[str]):
 def test_every_letter_comes_out_as_the_letter_that_went_in(models: Path, name: str):
     model = predict.load_model(models / name)
     images = [np.asarray(picture_of(letter)) for letter in 20 * LETTERS]  # more than a batch
-    assert predict.spell(predict.read_images(model, images)) == 20 * LETTERS
+    assert predict.spell(predict.read_inputs(model, images)) == 20 * LETTERS
     assert (model.letters, model.image_size) == (LETTERS, 28)
     assert model.predict_proba(noise(1, 28, 28)).sum(1) == pytest.approx(1)
 
@@ -87,7 +87,7 @@ def test_below_the_threshold_a_letter_is_unsure(hands: Path, run_predict):
 
 def test_crop_invert_and_mirror_reach_the_picture(hands: Path, run_predict, monkeypatch: pytest.MonkeyPatch):
     seen = []
-    monkeypatch.setattr(predict, "load_image", lambda _, **options: seen.append(options) or noise(28, 28))
+    monkeypatch.setattr(predict, "prepare", lambda _, **options: seen.append(options) or noise(28, 28))
     for options in (["--mirror"], ["--invert", "--crop", "20,0,40,40"]):
         run_predict(hands / "H2.png", *options)
     assert [list(options.values()) for options in seen] == [[28, None, False, True], [28, (20, 0, 40, 40), True, False]]

@@ -5,57 +5,86 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 ROOT = str(Path(__file__).resolve().parents[2])
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
-from sign_cnn.app.cards import MAX_SENTENCE, SENTENCE, Picture, View, edit_sentence, show_cards  # noqa: E402
+from sign_cnn.app.cards import MAX_SENTENCE, SENTENCE, Picture, View, draw_points, edit_sentence, show_cards  # noqa: E402
+from sign_cnn.app.teach_tab import TAUGHT, show_lessons  # noqa: E402
 from sign_cnn.errors import UserError  # noqa: E402
-from sign_cnn.letters import LETTERS  # noqa: E402
+from sign_cnn.hands.finder import HandFinder, find_models  # noqa: E402
 from sign_cnn.predict import THRESHOLD, OnnxModel, natural_key  # noqa: E402
 
 MODEL_VARIABLE = "SIGN_CNN_MODEL"
-MODEL = Path(__file__).with_name("model.onnx")
-GALLERY = Path(__file__).with_name("gallery")
+HERE = Path(__file__).parent
+HANDS, CROPS, SAMPLES = HERE / "hands.onnx", HERE / "model.onnx", HERE / "samples.npy"
+UNSURE = "unsure"  # key of the slider, which stands below what it changes
+CONFUSED = "Some letters are confused: M and N, K and V, D and X, R and U."
 MAX_PICTURES = 20  # at once: of 5 MB each, 100 MB
-TRAINED_ON = {
-    "official": "Trained on Sign Language MNIST: grey photos of one hand, closely cropped, 28 pixels wide.",
-    "synthetic": "Trained on hands drawn by this project, not on photos.",
-}
 
 
 def main() -> None:
     """Draw the page from top to bottom; Streamlit calls it anew after each click."""
     st.set_page_config(page_title="Sign letters", page_icon="✋", layout="centered")
     st.title("Sign letters")
-    path = Path(os.environ.get(MODEL_VARIABLE) or MODEL)
+    networks = {"hands": HANDS, "crops": CROPS}
     try:
-        model = open_model(path, path.stat().st_mtime_ns if path.exists() else 0)
+        if given := os.environ.get(MODEL_VARIABLE):
+            path = Path(given)
+            networks["hands" if open_model(path, changed(path)).image_size is None else "crops"] = path
+        hands, crops = (open_model(path, changed(path)) for path in networks.values())
     except UserError as error:
         st.error(f"There is no model to read with: {error}")
         st.stop()
-    st.markdown(
-        "Reads the American finger alphabet from pictures of one hand, one letter a picture; several spell a word."
+    st.markdown("Reads the American finger alphabet: one hand, one letter a picture; several pictures spell a word.")
+    st.caption(describe_hands(hands.card))
+    taught = st.session_state.get(TAUGHT)
+    model = OnnxModel(taught) if taught else hands
+    threshold = st.session_state.get(UNSURE, round(100 * THRESHOLD)) / 100
+    samples = np.load(SAMPLES)
+    photos, camera, examples, lessons, close = st.tabs(
+        ["Photos", "Camera", "Samples", "Teach it your hand", "Close crops"]
     )
-    st.warning(describe_limits(model.card), icon=":material/info:")
-    st.caption("J and Z are motions, which no single picture shows: they cannot be recognised.")
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        mirror = st.toggle("Mirror", help="Swaps left and right: for the other hand, or a camera that mirrors.")
-        invert = st.toggle("Invert", help="Swaps dark and light.")
-        percent = st.slider("Unsure below", 0, 100, round(100 * THRESHOLD), 5, format="%d %%", width=200)
-    view = View(model, mirror, invert, percent / 100)
-    upload, camera, samples = st.tabs(["Upload", "Camera", "Samples"])
-    with upload:
-        show_cards(choose_files(), view, "files")
-    with camera:
-        show_cards(take_photo(), view, "camera")
-    with samples:
-        show_cards(choose_samples(), view, "samples")
+    try:
+        finder = open_finder()
+    except UserError as error:
+        finder = None
+        for tab in (photos, camera, lessons):
+            tab.error(f"Photographs cannot be read here: {error}")
+    if finder:
+        view = View(model, threshold, finder)
+        with photos:
+            show_cards(choose_files("files"), view, "files")
+        with camera:
+            show_cards(take_photo(), view, "camera")
+        with lessons:
+            show_lessons(networks["hands"].read_bytes(), hands.letters, finder, samples)
+    with examples:
+        show_cards(choose_samples(hands.letters, samples), View(model, threshold), "samples")
+    with close:
+        st.caption(describe_crops(crops.card))
+        with st.container(horizontal=True):
+            mirror = st.toggle("Mirror", help="Swaps left and right: for the other hand.")
+            invert = st.toggle("Invert", help="Swaps dark and light.")
+        view = View(crops, threshold, mirror=mirror, invert=invert)
+        show_cards(choose_files("crops"), view, "crops")
     show_sentence()
-    with st.expander("About the model"):
-        st.table(list_details(model.card), border="horizontal")
+    with st.expander("How sure, and about the networks"):
+        st.slider("Unsure below", 0, 100, round(100 * THRESHOLD), 5, format="%d %%", key=UNSURE, width=200)
+        st.markdown(f"{CONFUSED} Show it your own hand in the tab “Teach it your hand”, and it reads you better.")
+        st.markdown("**Photos, camera, samples**")
+        st.table(list_details(hands.card), border="horizontal")
+        st.markdown("**Close crops**")
+        st.table(list_details(crops.card), border="horizontal")
+
+
+def changed(path: Path) -> int:
+    """When the file was changed, in nanoseconds; 0 if there is none."""
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 @st.cache_resource(show_spinner=False)
@@ -64,17 +93,27 @@ def open_model(path: Path, changed: int) -> OnnxModel:  # noqa: ARG001
     return OnnxModel(path)
 
 
-def choose_files() -> list[Picture]:
+@st.cache_resource(show_spinner="Fetching the hand finder, once (36 MB) …")
+def open_finder() -> HandFinder:
+    """The hand finder, for all visitors."""
+    return HandFinder(find_models(download=True))
+
+
+def choose_files(key: str) -> list[Picture]:
     """The uploader and the files in it."""
     files = st.file_uploader(
         "Pictures of one hand, up to 5 MB each",
         type="image",
         accept_multiple_files=True,
         max_upload_size=5,
-        key="files",
+        key=key,
     )
     with st.container():
-        if len(files) > 1 and st.segmented_control("Order", ["as added", "by name"], default="as added") == "by name":
+        if (
+            len(files) > 1
+            and st.segmented_control("Order", ["as added", "by name"], default="as added", key=f"{key}-order")
+            == "by name"
+        ):
             files = sorted(files, key=lambda file: natural_key(file.name))
         if len(files) > MAX_PICTURES:
             st.error(f"Only the first {MAX_PICTURES} of {len(files)} pictures are read: remove those that are done.")
@@ -84,28 +123,27 @@ def choose_files() -> list[Picture]:
 def take_photo() -> list[Picture]:
     """The camera, once it is wanted, and its photo."""
     if not st.toggle("Use the camera", help="Pictures go to this page's server, are read, and are not kept."):
-        st.caption("Hold one hand before a plain wall, fill the frame, and crop what is too much.")
+        st.caption("One hand, all of it in the frame, in good light.")
         return []
     shot = st.camera_input("One letter per photo", key="shot")
     return [Picture(shot.file_id, "the photo", shot.getvalue())] if shot else []
 
 
-def choose_samples() -> list[Picture]:
-    """The drawn hands, and those that were clicked."""
-    st.caption("Hands drawn by this project. Each click adds one to the word.")
+def choose_samples(letters: str, samples: NDArray[np.float32]) -> list[Picture]:
+    """The drawn skeletons, and those that were clicked."""
+    st.caption("Hands drawn by this project, as the finder would see them. Each click adds one to the word.")
     chosen: list[str] = st.session_state.setdefault("samples", [])
     add, full = chosen.append, len(chosen) >= MAX_PICTURES
     with st.container(horizontal=True, gap="small"):
-        for letter in LETTERS:
+        for letter, points in zip(letters, samples, strict=True):
             with st.container(width=72, gap=None):
-                st.image(GALLERY / f"{letter}.png", width=72, alt=f"drawn hand, letter {letter}")
+                st.image(draw_points(points, 144), width=72, alt=f"drawn hand, letter {letter}")
                 st.button(letter, f"sample-{letter}", on_click=add, args=(letter,), width="stretch", disabled=full)
     with st.container():
         if chosen and st.button("Remove the last sample"):
             chosen.pop()
             st.rerun()
-    contents = [(GALLERY / f"{letter}.png").read_bytes() for letter in chosen]
-    return [Picture(f"{i}-{chosen[i]}", chosen[i], content) for i, content in enumerate(contents)]
+    return [Picture(f"{i}-{key}", key, b"", samples[letters.index(key)]) for i, key in enumerate(chosen)]
 
 
 def show_sentence() -> None:
@@ -118,23 +156,27 @@ def show_sentence() -> None:
         st.button("Clear", on_click=edit_sentence, args=("", 0), icon=":material/close:")
 
 
-def describe_limits(card: dict[str, Any]) -> str:
-    """One paragraph: training data, accuracy there, and what to expect elsewhere."""
-    drawn = card["data_kind"] == "synthetic"
-    sentences = [TRAINED_ON.get(card["data_kind"], "Trained on a private set of pictures of hands.")]
+def describe_hands(card: dict[str, Any]) -> str:
+    """What the network of points can be trusted with: its scores on people that it was not trained on."""
+    text = "J and Z are motions, which no picture shows."
+    if not (scores := card.get("strangers")):
+        return text
+    rows, right = (sum(score[key] for score in scores) for key in ("rows", "right"))
+    shares = sorted(score["right"] / score["rows"] for score in scores)
+    spread = f"{_percent(shares[0])} to {_percent(shares[-1])} by source"
+    text = f"{_percent(right / rows)} are read right ({spread}). {text}"
+    return f"Of {rows:,} pictures of other people, none of them seen in training, {text}"
+
+
+def describe_crops(card: dict[str, Any]) -> str:
+    """The same of the network of pixels."""
+    kind = {"official": "Sign Language MNIST: grey photos of one hand, closely cropped, 28 pixels wide",
+            "synthetic": "hands drawn by this project"}.get(card["data_kind"], "a private set of pictures")  # fmt: skip
+    text = f"The convolutional network, trained on {kind}."
     if card["test_acc"] is not None:
-        sentence = f"It reads {_percent(card['test_acc'])} of that set's test pictures"
-        if card["test_photos"]:
-            photos = f"{card['test_photos']} {'drawings' if drawn else 'photos'}"
-            sentence += f"; of the {photos} behind them it gets {card['test_photos_wrong']} wrong"
-        sentences.append(f"{sentence}.")
-    elif card["val_acc"] is not None:
-        sentences.append(f"It reads {_percent(card['val_acc'])} of that set's validation pictures.")
-    sentences.append("**Pictures unlike those often fail**, and a wrong letter can look sure.")
-    if not drawn:
-        rate = _percent(card["drawn_acc"])
-        sentences.append(f"Of {card['drawn_images']} drawn hands, such as the samples here, it reads {rate}.")
-    return " ".join(sentences)
+        text += f" It reads {_percent(card['test_acc'])} of that set's test pictures"
+        text += f"; of the {card['test_photos']} photos behind them it gets {card['test_photos_wrong']} wrong."
+    return f"{text} **Pictures unlike those mostly fail, and a wrong letter can look sure**: use the tab “Photos”."
 
 
 def list_details(card: dict[str, Any]) -> dict[str, str]:

@@ -12,12 +12,12 @@ import pandas as pd
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from sign_cnn.config import DataConfig
+from sign_cnn.config import POINTS, DataConfig
 from sign_cnn.data.csv import HALVES, MARKER, WAYS_OUT, find_csvs, find_member, index_classes, read_csv
 from sign_cnn.data.photos import LOOKALIKE_THRESHOLD, METHOD_VERSION, group_photos, nearest_similarity
 from sign_cnn.errors import DataError
-from sign_cnn.files import atomic_write
-from sign_cnn.hands.landmarks import LANDMARKS, read_landmarks, to_points
+from sign_cnn.files import atomic_write, explain_os_errors
+from sign_cnn.hands.landmarks import LANDMARKS, measure_folder, read_landmarks, to_points
 from sign_cnn.letters import LETTERS
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class Source(NamedTuple):
 
 def load_dataset(data: DataConfig) -> SignDataset:
     """The rows of `data.letters`. Raises DataError: a file is missing, broken, or has other letters or image size."""
-    if data.name == "landmarks":
+    if data.name in POINTS:
         return _load_landmarks(data)
     source = find_source(data)
     stored = _load_cached(source.cached) or _parse(source)
@@ -82,7 +82,7 @@ def load_dataset(data: DataConfig) -> SignDataset:
 
 def data_fingerprint(data: DataConfig) -> tuple[str, str]:
     """Fingerprint and kind; reads no pixels that are cached. Raises DataError: a file is missing or broken."""
-    if data.name == "landmarks":
+    if data.name in POINTS:
         return hashlib.sha256(_find_table(data).read_bytes()).hexdigest(), "landmarks"
     source = find_source(data)
     return _identity(_load_cached(source.cached, ["fingerprint"]) or _parse(source), source.root)
@@ -134,10 +134,25 @@ def find_source(data: DataConfig) -> Source:
 
 
 def _find_table(data: DataConfig) -> Path:
+    """The table of `data=landmarks`; of `data=folder`, the points of its photographs, measured once."""
     path = Path(data.root) if data.root else LANDMARKS
-    if not path.is_file():
-        raise DataError(f"there is no table of landmarks {path}: name a CSV file with data.root")
-    return path
+    if data.name == "landmarks":
+        if not path.is_file():
+            raise DataError(f"there is no table of landmarks {path}: name a CSV file with data.root")
+        return path
+    if not data.root or not path.is_dir():
+        raise DataError(f"there is no folder {data.root or '…'}: name one with data.root, with a sub-folder a letter")
+    files = [file for file in sorted(path.rglob("[!.]*")) if file.is_file()]
+    digest = hashlib.sha256(repr([(str(file.relative_to(path)), file.read_bytes()) for file in files]).encode())
+    cached = Path(data.cache_dir) / f"folder-{digest.hexdigest()[:16]}.csv"
+    if not cached.exists():
+        log.info("looking for hands in %d files, once", len(files))
+        table, notes = measure_folder(path)
+        for note in notes:
+            log.warning("%s", note)
+        with explain_os_errors(cached), atomic_write(cached) as temporary:
+            table.to_csv(temporary, index=False)
+    return cached
 
 
 def _load_landmarks(data: DataConfig) -> SignDataset:
@@ -147,16 +162,14 @@ def _load_landmarks(data: DataConfig) -> SignDataset:
     table = table[(table["found"] == 1) & table["letter"].isin(list(data.letters))]
     labels = table["letter"].map(data.letters.index).to_numpy(np.int64, copy=True)
     if len(np.unique(labels)) < 2:
-        raise DataError(
-            f"the hands in {path} show fewer than two of the letters {data.letters}: set other data.letters"
-        )
+        shown = f"show fewer than two of the letters {data.letters}"
+        raise DataError(f"the hands in {data.root or path} {shown}: set other data.letters")
     names = {"source": table["source"], "person": table["source"] + " " + table["person"]}
     groups = {name: pd.factorize(values, sort=True)[0].astype(np.int64) for name, values in names.items()}
     photos, unknown = np.arange(len(table)), np.full(len(table), np.nan, np.float32)
     train = Rows(to_points(table), labels, photos, groups, unknown)
-    test = Rows(
-        train.images[:0], labels[:0], photos[:0], {name: group[:0] for name, group in groups.items()}, unknown[:0]
-    )
+    none = {name: group[:0] for name, group in groups.items()}
+    test = Rows(train.images[:0], labels[:0], photos[:0], none, unknown[:0])
     return SignDataset(train, test, *data_fingerprint(data))
 
 

@@ -1,0 +1,23 @@
+"""A finder whose answers are known: each letter's sample hand is a grey of its own."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sign_cnn.app.streamlit_app import SAMPLES as PATH
+from sign_cnn.hands.finder import Hand
+
+SAMPLES = np.load(PATH)
+
+
+class FakeFinder:
+    """Of a picture of one grey, the sample hand of that number; of black, none."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        pass
+
+    def __call__(self, picture: Image.Image, most: int = 1) -> list[Hand]:
+        if not (grey := picture.convert("L").getpixel((0, 0))):
+            return []
+        return [Hand(SAMPLES[grey - 1] * 50 + 100, "left", 1.0, np.float32([[0, 0], [9, 0], [9, 9], [0, 9]]))]
