@@ -17,9 +17,11 @@ from sign_cnn.data.csv import find_csvs
 from sign_cnn.data.dataset import Rows, load_dataset
 from sign_cnn.errors import DataError, UserError, exit_on_user_error
 from sign_cnn.files import explain_os_errors, write_text
+from sign_cnn.hands.finder import HandFinder
 from sign_cnn.hands.landmarks import measure_folder, read_landmarks, to_points
-from sign_cnn.images import load_image
+from sign_cnn.images import open_image
 from sign_cnn.letters import class_index
+from sign_cnn.predict import prepare_input
 from sign_cnn.reports.run import compare, format_report, make_report
 from sign_cnn.runs import Predictions, Run, load_config, load_run
 
@@ -32,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     choice.add_argument("--split", choices=("test", "val"), default="test", help="rows of its data (default: test)")
     choice.add_argument("--images", type=Path, metavar="DIR", help="pictures instead, in one sub-folder per letter")
     choice.add_argument("--landmarks", type=Path, metavar="CSV", help="a table of points of hands instead")
+    text = "with --images, of a run on images: cut the hand out of photographs, in place of reading close crops"
+    parser.add_argument("--find-hand", action="store_true", help=text)
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     options = parser.parse_args(arguments)
     if len(options.runs) > 2 or (len(options.runs) == 2 and (options.images or options.landmarks)):
@@ -41,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.landmarks or (options.images and run.result.data_kind == "landmarks"):
             report = evaluate_landmarks(run, options.landmarks or options.images)
         else:
-            split, folder = options.split, options.images
-            report = compare_runs(run, others[0], split) if others else evaluate(run, split, folder)
+            split, images = options.split, (options.images, options.find_hand)
+            report = compare_runs(run, others[0], split) if others else evaluate(run, split, *images)
     if options.json:
         print(to_json(report))
         return
@@ -51,14 +55,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print_line("\n".join(report["notes"]))
 
 
-def evaluate(run: Run, split: str, folder: Path | None = None) -> dict[str, Any]:
+def evaluate(run: Run, split: str, folder: Path | None = None, find_hand: bool = False) -> dict[str, Any]:
     """Report on a split of a run's data, or on a folder of pictures; also written to `<run>/evaluation`."""
     from sign_cnn.reports.figures import plot_confusion_matrix, plot_hardest, plot_reliability, save_figure
 
     rows, letters = None, load_config(run.path).data.letters
     if folder:
         split = f"images-{folder.resolve().name}"
-        rows, files, notes = read_folder(folder, run)
+        rows, files, notes = read_folder(folder, run, find_hand)
         predictions, _ = load_predictions(run, split, rows)
     else:
         predictions, *notes = load_predictions(run, split)
@@ -168,12 +172,14 @@ def load_rows(run: Run, split: str) -> Rows:
     return dataset.test if split == "test" else dataset.train
 
 
-def read_folder(folder: Path, run: Run) -> tuple[Rows, list[str], list[str]]:
+def read_folder(folder: Path, run: Run, find_hand: bool) -> tuple[Rows, list[str], list[str]]:
     """Pictures in sub-folders named after letters, of either case; their files, and notes on what is left out."""
     data, found, notes = load_config(run.path).data, [], []
+    finder = HandFinder() if find_hand else None
     for file in sorted(folder.glob("[!.]*/[!.]*")):
         try:
-            label, image = class_index(file.parent.name, data.letters), load_image(file, size=data.image_size)
+            label = class_index(file.parent.name, data.letters)
+            image = prepare_input(open_image(file), str(file), data.image_size, finder, {})
             found.append((file.relative_to(folder).as_posix(), label, image))
         except (ValueError, DataError) as error:  # ValueError: the folder is no letter, for each of its files
             notes.append(f"left out: {error}")

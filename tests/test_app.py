@@ -120,6 +120,8 @@ def test_a_hand_is_taught_and_the_network_can_be_taken_away(app: AppTest):
     for letter, shown in (("A", "BBB"), ("B", "CCC"), ("C", "AAA")):  # a person who signs otherwise
         app.button_group(key="lesson").set_value(letter).run()
         upload_photos(app, f"lesson-files-{letter}", shown)
+    labelled(app.button, "Next: D").click().run()
+    assert app.button_group(key="lesson").value == "D"
     labelled(app.button, "Teach").click().run()
     assert not app.exception
     assert [(item.label, item.value) for item in app.metric] == [

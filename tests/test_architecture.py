@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     "errors letters statistics", "files images", "config console", "hands", "data", "models runs", "reports",
-    "training", "summarize evaluate predict", "sweeps export teach", "train", "app",
+    "training predict", "summarize evaluate", "sweeps export teach", "train", "app",
 ]  # fmt: skip
 """A room imports itself and those further to the front."""
 

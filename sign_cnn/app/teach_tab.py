@@ -34,7 +34,7 @@ def show_lessons(content: bytes, letters: str, finder: HandFinder, samples: NDAr
     left, right = st.columns([1, 3], vertical_alignment="center")
     left.image(draw_points(samples[letters.index(letter)]), f"an example of {letter}", width=128)
     with right:
-        st.progress(min(len(got) / SHOTS, 1.0), f"{letter}: {len(got)} of {SHOTS}")
+        progress = st.empty()  # filled once the new pictures are read
         use_camera = st.toggle("Camera", key="lesson-camera")
         if use_camera:
             shot = st.camera_input(f"Show {letter}", key=f"lesson-{letter}-{len(got)}")
@@ -52,10 +52,14 @@ def show_lessons(content: bytes, letters: str, finder: HandFinder, samples: NDAr
                 st.error(str(error), icon=":material/broken_image:")
     if use_camera and files and len(got):
         st.rerun()  # ready for the next picture
+    progress.progress(min(len(got) / SHOTS, 1.0), f"{letter}: {len(got)} of {SHOTS}")
     enough = [letter for letter in letters if len(lessons[letter]) > 1]
     names = ", ".join(f"{letter} {len(shots)}" for letter, shots in lessons.items() if shots)
     st.caption(f"So far: {names}." if names else "No pictures yet.")
-    start, clear = st.columns(2)
+    following, start, clear = st.columns(3)
+    later = [one for one in [*letters, *letters][letters.index(letter) + 1 :] if len(lessons[one]) < SHOTS]
+    if later:
+        following.button(f"Next: {later[0]}", on_click=_go_to, args=(later[0],), width="stretch")
     if start.button("Teach", type="primary", disabled=len(enough) < 2, width="stretch"):
         st.session_state["lesson-scores"] = learn(
             content, letters, {key: list(lessons[key].values()) for key in enough}
@@ -71,6 +75,10 @@ def show_lessons(content: bytes, letters: str, finder: HandFinder, samples: NDAr
         two.metric("After", f"{after} of {count}", after - before)
         st.markdown("The network now reads your hand in the other tabs. It is kept for this visit only.")
         st.download_button("Download the network", st.session_state[TAUGHT], "my_hand.onnx", on_click="ignore")
+
+
+def _go_to(letter: str) -> None:
+    st.session_state["lesson"] = letter
 
 
 def learn(content: bytes, letters: str, shots: dict[str, list[NDArray[np.float32]]]) -> tuple[int, int, int]:
