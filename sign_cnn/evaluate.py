@@ -21,7 +21,7 @@ from sign_cnn.hands.finder import HandFinder
 from sign_cnn.hands.landmarks import measure_folder, read_landmarks, to_points
 from sign_cnn.images import open_image
 from sign_cnn.letters import class_index
-from sign_cnn.predict import prepare_input
+from sign_cnn.predict import THRESHOLD, prepare_input
 from sign_cnn.reports.run import compare, format_report, make_report
 from sign_cnn.runs import Predictions, Run, load_config, load_run
 
@@ -95,6 +95,8 @@ def evaluate(run: Run, split: str, folder: Path | None = None, find_hand: bool =
 
 def evaluate_landmarks(run: Run, path: Path) -> dict[str, Any]:
     """How many rows of a table or pictures of a folder the run reads right; those without a hand count as wrong."""
+    from scipy.special import softmax
+
     from sign_cnn.models.classifier import SignClassifier  # torch
     from sign_cnn.statistics import photo_interval
 
@@ -109,13 +111,17 @@ def evaluate_landmarks(run: Run, path: Path) -> dict[str, Any]:
         raise DataError(f"{path} holds no row of the letters {letters}")
     found = (table["found"] == 1).to_numpy()
     logits = SignClassifier.load(run.best_checkpoint).predict_logits(to_points(table[found]))
-    read = np.full(len(table), "", dtype=object)
-    read[found] = np.array(list(letters))[logits.argmax(1)]
-    table = table[["source", "person", "letter"]].assign(found=found, read=read, right=read == table["letter"])
+    read, sure = np.full(len(table), "", dtype=object), np.full(len(table), False)
+    read[found], sure[found] = np.array(list(letters))[logits.argmax(1)], softmax(logits, 1).max(1) >= THRESHOLD
+    table = table[["source", "person", "letter"]].assign(found=found, read=read, sure=sure)
+    table["right"] = table["read"] == table["letter"]
+    table["sure_right"] = table["right"] & sure
 
     def summarize(group: str) -> pd.DataFrame:
-        sums = table.groupby(group).agg(rows=("right", "size"), found=("found", "sum"), right=("right", "sum"))
-        return sums.assign(accuracy=sums["right"] / sums["rows"]).reset_index()
+        sums = table.groupby(group)[["found", "right", "sure", "sure_right"]].sum()
+        rows = table.groupby(group).size()
+        shares = {"accuracy": sums["right"] / rows, "accuracy_if_sure": sums.pop("sure_right") / sums["sure"]}
+        return sums.assign(rows=rows, **shares).reset_index()
 
     confused = table[found & ~table["right"]].groupby(["letter", "read"], as_index=False).size()
     rows, right = len(table), int(table["right"].sum())
@@ -123,6 +129,7 @@ def evaluate_landmarks(run: Run, path: Path) -> dict[str, Any]:
     return {
         "run": str(run.path), "landmarks": str(path), "accuracy": right / rows,
         "accuracy_ci95": [1 - wrong_high, 1 - wrong_low], "rows": rows, "found": int(found.sum()), "right": right,
+        "sure": int(sure.sum()), "accuracy_if_sure": table["sure_right"].sum() / max(sure.sum(), 1),
         "sources": summarize("source"), "letters": summarize("letter").sort_values("accuracy"),
         "confused": confused.sort_values("size", ascending=False),
         "notes": [*notes, "the interval takes rows for independent; those of one person are not"],

@@ -31,7 +31,7 @@ class LandmarkMLP(nn.Module):
 
     def __init__(
         self, num_classes: int = 24, width: int = 128, depth: int = 3, members: int = 4, dropout: float = 0.2,
-        input_dropout: float = 0.2, temperature: float = 1.0,
+        input_dropout: float = 0.2,
     ) -> None:  # fmt: skip
         """Build the members.
 
@@ -42,10 +42,9 @@ class LandmarkMLP(nn.Module):
             members: Networks that are averaged.
             dropout: Probability, after each hidden layer.
             input_dropout: Probability, of each feature.
-            temperature: Logits are divided by it outside of training, so that probabilities mean what they say.
         """
         super().__init__()
-        self.members, self.temperature = members, temperature
+        self.members = members
         sizes = [describe_hand(torch.rand(1, 21, 3)).shape[1] * members, *[width * members] * depth]
         self.norm = nn.BatchNorm1d(sizes[0] // members)
         self.input_dropout = nn.Dropout(input_dropout)
@@ -70,7 +69,7 @@ class LandmarkMLP(nn.Module):
     def read(self, embedding: Tensor) -> Tensor:
         """Logits (B, classes) of an embedding."""
         logits: Tensor = self.out(embedding.unsqueeze(2)).view(embedding.shape[0], self.members, -1).mean(1)
-        return logits if self.training else logits / self.temperature
+        return logits
 
 
 def describe_hand(points: Tensor) -> Tensor:
