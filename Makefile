@@ -1,6 +1,6 @@
 # Every target builds what it needs; `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep test lint tensorboard app bench audit lock clean
+.PHONY: help setup train sweep test lint tensorboard app live bench audit lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -39,6 +39,12 @@ tensorboard: $(READY) ## show the curves of all runs
 
 app: $(READY) ## open the web page, on this machine alone
 	$(BIN)/streamlit run sign_cnn/app/streamlit_app.py $(ARGS)
+
+live: ## open the live page, which reads the camera in the browser alone (needs npm)
+	npm install --no-package-lock --prefix docs/live
+	cp sign_cnn/app/hands.onnx docs/live
+	@echo "Open http://localhost:8600"
+	$(PYTHON) -m http.server 8600 --bind localhost --directory docs/live
 
 bench: $(READY) ## measure speed; ARGS=step: a part of it
 	$(BIN)/python -m scripts.bench $(ARGS)

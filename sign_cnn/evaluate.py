@@ -162,9 +162,8 @@ def load_predictions(run: Run, split: str, pictures: Rows | None = None) -> tupl
 
         index = split_rows(rows, data).val
     logits = SignClassifier.load(run.best_checkpoint).predict_logits(rows.images[index])
-    return Predictions.of_rows(
-        split, rows, index, logits
-    ), f"{split} rows: logits computed with {run.best_checkpoint.name}"
+    predictions = Predictions.of_rows(split, rows, index, logits)
+    return predictions, f"{split} rows: logits computed with {run.best_checkpoint.name}"
 
 
 def load_rows(run: Run, split: str) -> Rows:

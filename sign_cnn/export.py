@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sign_cnn.config import DataConfig, to_dataclass
@@ -32,7 +31,6 @@ from sign_cnn.runs import Run, load_config, load_run
 
 MAX_DIFFERENCE = 1e-5  # of a probability; letters must not change at all
 TAUGHT_MARK = np.random.default_rng(0).random(64, np.float32)  # to find a weight's place in the file
-DRAWN_SEEDS = range(1, 11)  # hands of each letter, which are in no data set
 COPIED = (
     "experiment", "seed", "data_kind", "data_fingerprint", "num_params", "val_acc", "val_split", "test_acc",
     "test_photos", "test_photos_wrong", "git_commit", "versions",
@@ -54,19 +52,21 @@ def export(run: Run, output: Path, scored: Path | None = None) -> dict[str, Any]
     model = CheckpointModel(run.best_checkpoint)
     card: dict[str, Any] = {"letters": model.letters, "image_size": model.image_size, "run": run.result.name}
     card |= {name: getattr(run.result, name) for name in COPIED}
-    drawn = None if model.image_size is None else draw_hands(model.letters, model.image_size)
+    size = model.image_size
     try:
         dataset = load_dataset(to_dataclass(DataConfig, load_config(run.path).data))
         if dataset.fingerprint != run.result.data_fingerprint:
             raise DataError("the data have changed since the run")
-        inputs = dataset.test.images if drawn else dataset.train.images
-        source = f"test pictures of the {dataset.kind} data" if drawn else "hands that it was trained on"
+        inputs = dataset.test.images if size else dataset.train.images
+        source = f"test pictures of the {dataset.kind} data" if size else "hands that it was trained on"
     except DataError as error:
-        inputs = drawn[0] if drawn else to_points(read_landmarks(LANDMARKS).query("found == 1"))
-        source = "drawn hands" if drawn else "hands of the package"
+        known = set(model.letters) & set(LETTERS)  # J and Z cannot be drawn
+        hands = [draw_letter(letter, seed, size) for letter in known for seed in range(10)] if size else []
+        inputs = np.stack(hands) if hands else to_points(read_landmarks(LANDMARKS).query("found == 1"))
+        source = "drawn hands" if hands else "hands of the package"
         print_line(f"Compared on {source}, not on the run's own data: {error}", "yellow")
     graph = make_graph(model.classifier)
-    if drawn is None:
+    if not size:
         card["taught_at"] = graph.SerializeToString().index(TAUGHT_MARK.tobytes())
         taught = next(part for part in graph.graph.initializer if TAUGHT_MARK.tobytes() in part.raw_data)
         taught.raw_data = bytes(len(taught.raw_data))
@@ -82,22 +82,12 @@ def export(run: Run, output: Path, scored: Path | None = None) -> dict[str, Any]
                 f"checkpoint, with probabilities up to {difference:.1e} apart; 0 and {MAX_DIFFERENCE:.0e} are allowed"
             )
         card |= {"compared": len(inputs), "compared_with": source, "max_difference": float(difference)}
-        if drawn:
-            right = exported.predict_proba(drawn[0]).argmax(1) == drawn[1]
-            card |= {"drawn_acc": float(right.mean()), "drawn_images": len(right)}
-        elif scored:
+        if scored:
             sources = evaluate_landmarks(run, scored)["sources"]
             card["strangers"] = sources[["source", "rows", "right"]].to_dict("records")
         onnx.helper.set_model_props(graph, {"card": json.dumps(card)})
         temporary.write_bytes(graph.SerializeToString())
     return card
-
-
-def draw_hands(letters: str, size: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Drawn hands uint8 (N, size, size) of no data set, and their class indices; J and Z cannot be drawn."""
-    labels = [index for index, letter in enumerate(letters) if letter in LETTERS]
-    hands = [draw_letter(letters[label], seed, size) for label in labels for seed in DRAWN_SEEDS]
-    return np.stack(hands), np.repeat(labels, len(DRAWN_SEEDS))
 
 
 def make_graph(classifier: SignClassifier) -> Any:
@@ -150,13 +140,9 @@ class PointInference(nn.Module):
         super().__init__()
         self.network: Any = copy.deepcopy(classifier.network)
         if not hasattr(self.network, "embed"):
-            raise UserError(
-                f"{type(self.network).__name__} has no embed() and read(), which the export of points needs"
-            )
-        inputs = self.network.embed(torch.rand(2, 21, 3)).shape[1]
-        self.taught = nn.Parameter(
-            torch.from_numpy(np.resize(TAUGHT_MARK, (inputs, len(classifier.hparams["letters"]))))
-        )
+            raise UserError(f"{type(self.network).__name__} lacks embed() and read(), which the export of points needs")
+        shape = self.network.embed(torch.rand(2, 21, 3)).shape[1], len(classifier.hparams["letters"])
+        self.taught = nn.Parameter(torch.from_numpy(np.resize(TAUGHT_MARK, shape)))
 
     def forward(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Run the network."""
@@ -178,8 +164,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print_line(f"Written to {output}: {output.stat().st_size / 1000:,.0f} kB")
     compared, difference = f"{card['compared']:,} {card['compared_with']}", card["max_difference"]
     print_line(f"{compared}: no letter differs from the checkpoint's, probabilities by at most {difference:.1e}")
-    if "drawn_acc" in card:
-        print_line(f"{card['drawn_images']} newly drawn hands, of no data set: {card['drawn_acc']:.1%} right")
 
 
 if __name__ == "__main__":

@@ -28,22 +28,6 @@ HEIC = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc")  # byte
 SMALLER = "save it smaller, 1000 pixels a side are enough"
 
 
-def load_image(
-    file: ImageFile,
-    *,
-    size: int,
-    crop: Crop | None = None,
-    invert: bool = False,
-    mirror: bool = False,
-    name: str | None = None,
-    max_bytes: int = MAX_BYTES,
-    max_pixels: float = MAX_PIXELS,
-) -> NDArray[np.uint8]:
-    """`open_image` and `prepare`: uint8 (size, size), 0..255."""
-    image = open_image(file, name=name, max_bytes=max_bytes, max_pixels=max_pixels)
-    return prepare(image, size=size, crop=crop, invert=invert, mirror=mirror)
-
-
 def open_image(
     file: ImageFile, *, name: str | None = None, max_bytes: int = MAX_BYTES, max_pixels: float = MAX_PIXELS
 ) -> Image.Image:

@@ -186,9 +186,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             problems += [] if paths else [f"{name}: no files found"]
             for path in paths:
                 try:
-                    pictures.append(
-                        (path, prepare_input(open_image(path), path.name, model.image_size, finder, settings))
-                    )
+                    inputs = prepare_input(open_image(path), path.name, model.image_size, finder, settings)
+                    pictures.append((path, inputs))
                 except DataError as error:
                     problems.append(str(error))
         readings = read_inputs(model, [image for _, image in pictures], options.threshold)

@@ -9,7 +9,7 @@ import streamlit as st
 from fake_finder import FakeFinder
 from PIL import Image
 from streamlit.testing.v1 import AppTest
-from stub_network import encode, noise, picture_of, write_onnx
+from stub_network import encode, load_image, noise, picture_of, write_onnx
 
 from sign_cnn.app import streamlit_app
 from sign_cnn.app.cards import MAX_BYTES, Picture, look_at
@@ -18,7 +18,6 @@ from sign_cnn.config import DataConfig
 from sign_cnn.data.dataset import load_dataset
 from sign_cnn.errors import UserError
 from sign_cnn.hands import finder
-from sign_cnn.images import load_image
 from sign_cnn.letters import LETTERS
 from sign_cnn.predict import NO_HAND, OnnxModel
 

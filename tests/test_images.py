@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from stub_network import encode, noise
+from stub_network import encode, load_image, noise
 
 from sign_cnn.errors import DataError
-from sign_cnn.images import load_image, prepare
+from sign_cnn.images import prepare
 
 GREY = noise(28, 28)
 JPEG = encode(Image.fromarray(noise(90, 90)), "JPEG")

@@ -126,7 +126,7 @@ def test_every_choice_runs_a_step(choice: str, make_config):
 
 
 @pytest.mark.parametrize(
-    "choice", [*(f"experiment={name}" for name in choices("experiment", "hands")), "model=resnet18"]
+    "choice", [*(f"experiment={name}" for name in choices("experiment", "hands", "my_hand")), "model=resnet18"]
 )
 def test_every_experiment_and_other_network_runs_a_step(choice: str, tiny_overrides, command_line):
     data = [

@@ -46,9 +46,8 @@ def main() -> None:
     model = OnnxModel(taught) if taught else hands
     threshold = st.session_state.get(UNSURE, round(100 * THRESHOLD)) / 100
     samples = np.load(SAMPLES)
-    photos, camera, examples, lessons, close = st.tabs(
-        ["Photos", "Camera", "Samples", "Teach it your hand", "Close crops"]
-    )
+    names = ["Photos", "Camera", "Samples", "Teach it your hand", "Close crops"]
+    photos, camera, examples, lessons, close = st.tabs(names)
     try:
         finder = open_finder()
     except UserError as error:
@@ -76,10 +75,7 @@ def main() -> None:
     with st.expander("How sure, and about the networks"):
         st.slider("Unsure below", 0, 100, round(100 * THRESHOLD), 5, format="%d %%", key=UNSURE, width=200)
         st.markdown(f"{CONFUSED} Show it your own hand in the tab “Teach it your hand”, and it reads you better.")
-        st.markdown("**Photos, camera, samples**")
-        st.table(list_details(hands.card), border="horizontal")
-        st.markdown("**Close crops**")
-        st.table(list_details(crops.card), border="horizontal")
+        st.json({"photos, camera, samples": hands.card, "close crops": crops.card}, expanded=1)
 
 
 def changed(path: Path) -> int:
@@ -101,19 +97,11 @@ def open_finder() -> HandFinder:
 
 def choose_files(key: str) -> list[Picture]:
     """The uploader and the files in it."""
-    files = st.file_uploader(
-        "Pictures of one hand, up to 5 MB each",
-        type="image",
-        accept_multiple_files=True,
-        max_upload_size=5,
-        key=key,
-    )
+    label = "Pictures of one hand, up to 5 MB each"
+    files = st.file_uploader(label, type="image", accept_multiple_files=True, max_upload_size=5, key=key)
     with st.container():
-        if (
-            len(files) > 1
-            and st.segmented_control("Order", ["as added", "by name"], default="as added", key=f"{key}-order")
-            == "by name"
-        ):
+        orders = ["as added", "by name"]
+        if len(files) > 1 and st.segmented_control("Order", orders, default=orders[0], key=f"{key}-order") == orders[1]:
             files = sorted(files, key=lambda file: natural_key(file.name))
         if len(files) > MAX_PICTURES:
             st.error(f"Only the first {MAX_PICTURES} of {len(files)} pictures are read: remove those that are done.")
@@ -177,21 +165,6 @@ def describe_crops(card: dict[str, Any]) -> str:
         text += f" It reads {_percent(card['test_acc'])} of that set's test pictures"
         text += f"; of the {card['test_photos']} photos behind them it gets {card['test_photos_wrong']} wrong."
     return f"{text} **Pictures unlike those mostly fail, and a wrong letter can look sure**: use the tab “Photos”."
-
-
-def list_details(card: dict[str, Any]) -> dict[str, str]:
-    """Where the model comes from, without what is not known."""
-    details = {
-        "run": card["run"],
-        "recipe": card["experiment"],
-        "data": f"{card['data_kind']} {card['data_fingerprint'][:12]}",
-        "parameters": card["num_params"] and f"{card['num_params']:,}",
-        "validation accuracy": card["val_acc"] and _percent(card["val_acc"]),
-        "test accuracy": card["test_acc"] and _percent(card["test_acc"]),
-        "commit": card["git_commit"] and card["git_commit"][:12],
-        "versions": card["versions"],
-    }
-    return {name: value for name, value in details.items() if value}
 
 
 def _percent(share: float) -> str:

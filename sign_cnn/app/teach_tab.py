@@ -45,9 +45,8 @@ def show_lessons(content: bytes, letters: str, finder: HandFinder, samples: NDAr
     for file in files:
         if file and file.file_id not in got:
             try:
-                got[file.file_id] = look_at(
-                    Picture(file.file_id, file.name, file.getvalue()), None, _finder=finder
-                ).inputs
+                picture = Picture(file.file_id, file.name, file.getvalue())
+                got[picture.key] = look_at(picture, None, _finder=finder).inputs
             except DataError as error:
                 st.error(str(error), icon=":material/broken_image:")
     if use_camera and files and len(got):
@@ -61,9 +60,8 @@ def show_lessons(content: bytes, letters: str, finder: HandFinder, samples: NDAr
     if later:
         following.button(f"Next: {later[0]}", on_click=_go_to, args=(later[0],), width="stretch")
     if start.button("Teach", type="primary", disabled=len(enough) < 2, width="stretch"):
-        st.session_state["lesson-scores"] = learn(
-            content, letters, {key: list(lessons[key].values()) for key in enough}
-        )
+        shots = {key: list(lessons[key].values()) for key in enough}
+        st.session_state["lesson-scores"] = learn(content, letters, shots)
     if clear.button("Forget all", disabled=not names, width="stretch"):
         for key in (LESSONS, TAUGHT, "lesson-scores"):
             st.session_state.pop(key, None)
