@@ -6,10 +6,12 @@ fingertips, x to the thumb, z out of the palm. View axes: x points right, y up, 
 
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from omegaconf import OmegaConf
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
@@ -41,52 +43,11 @@ class Pose:
     arm: Vector = (-0.12, -1, -0.1)  # from the wrist to the elbow, in view axes
 
 
-STRAIGHT, FIST, DRAPED = (4, 6, 4), (82, 102, 62), (54, 100, 10)  # draped over the thumb, as in M, N and T
-ONE, TWO, LITTLE = (STRAIGHT, FIST, FIST, FIST), (STRAIGHT, STRAIGHT, FIST, FIST), (FIST, FIST, FIST, STRAIGHT)
-
-THUMB_BESIDE = ((0.54, 0.48, 0.14), (0.62, 0.84, 0.3), (0.54, 1.2, 0.4))
-THUMB_OUT = ((0.5, 0.48, 0.1), (0.86, 0.56, 0.12), (1.2, 0.62, 0.12))
-THUMB_OVER = ((0.48, 0.48, 0.34), (0.38, 0.68, 0.62), (-0.05, 0.74, 0.68))
-THUMB_OPPOSED = ((0.36, 0.42, 0.4), (0.3, 0.66, 0.68), (0.24, 0.9, 0.86))
-BACK_OF_HAND, SIDEWAYS, ARM_BEHIND = (0.1, -0.15, -1), (1, 0.06, 0.1), (-1, -0.45, -0.1)
-
-# fmt: off
-POSES: dict[str, Pose] = {
-    "A": Pose((FIST,) * 4, THUMB_BESIDE),
-    "B": Pose((STRAIGHT,) * 4, ((0.44, 0.5, 0.2), (0.24, 0.7, 0.32), (-0.1, 0.66, 0.32))),
-    "C": Pose(((38, 42, 28),) * 4, ((0.3, 0.34, 0.46), (0.3, 0.5, 0.82), (0.26, 0.72, 1.06)),
-              fingers=(0.05, 1, 0), palm=(1, 0, 0.35)),
-    "D": Pose((STRAIGHT, (62, 72, 40), (66, 74, 40), (70, 74, 40)), THUMB_OPPOSED, palm=(0.55, 0, 0.8)),
-    "E": Pose(((52, 112, 50),) * 4, ((0.48, 0.4, 0.22), (0.34, 0.5, 0.46), (-0.1, 0.5, 0.52))),
-    "F": Pose(((58, 66, 32), (14, 8, 4), STRAIGHT, (0, 6, 4)), ((0.44, 0.44, 0.34), (0.48, 0.7, 0.6), (0.4, 0.9, 0.72)),
-              leans=(6, 4, -10, -24), palm=(0.45, 0, 0.9)),
-    "G": Pose(ONE, ((0.54, 0.46, 0.1), (0.7, 0.8, 0.1), (0.66, 1.2, 0.1)),
-              fingers=SIDEWAYS, palm=BACK_OF_HAND, arm=ARM_BEHIND),
-    "H": Pose(TWO, THUMB_OVER, fingers=SIDEWAYS, palm=BACK_OF_HAND, arm=ARM_BEHIND),
-    "I": Pose(LITTLE, THUMB_OVER, leans=(1, 0, -1, -10)),
-    "K": Pose((STRAIGHT, (20, 8, 4), FIST, FIST), ((0.44, 0.5, 0.26), (0.34, 0.84, 0.44), (0.2, 1.2, 0.54)),
-              leans=(10, -14, -1, -2), palm=(0.3, 0, 1)),
-    "L": Pose(ONE, THUMB_OUT),
-    "M": Pose((DRAPED, DRAPED, DRAPED, FIST), ((0.3, 0.5, 0.3), (-0.1, 0.7, 0.46), (-0.3, 0.84, 0.68))),
-    "N": Pose((DRAPED, DRAPED, FIST, FIST), ((0.4, 0.5, 0.24), (0.14, 0.74, 0.46), (-0.04, 0.92, 0.74))),
-    "O": Pose(((56, 52, 36),) * 4, ((0.28, 0.34, 0.44), (0.24, 0.6, 0.78), (0.16, 0.94, 0.86)),
-              fingers=(0.05, 1, 0), palm=(1, 0, 0.3)),
-    "P": Pose((STRAIGHT, (70, 8, 4), FIST, FIST), ((0.44, 0.5, 0.26), (0.3, 0.84, 0.4), (0.18, 1.1, 0.46)),
-              leans=(4, 2, -1, -2), fingers=(1, -0.25, 0.3), palm=(-0.2, -1, -0.5), arm=(-1, 0.2, -0.1)),
-    "Q": Pose(((16, 10, 6), FIST, FIST, FIST), ((0.54, 0.44, 0.2), (0.74, 0.76, 0.26), (0.7, 1.16, 0.26)),
-              fingers=(0.15, -1, 0.1), palm=(0.2, 0, -1), arm=(-0.8, 0.6, -0.1)),
-    "R": Pose(((10, 6, 4), (-4, 4, 4), FIST, FIST), THUMB_OVER, leans=(-13, 11, -1, -2), palm=(0.45, 0, 0.9)),
-    "S": Pose((FIST,) * 4, ((0.4, 0.54, 0.42), (0.16, 0.74, 0.68), (-0.3, 0.76, 0.72))),
-    "T": Pose(((72, 98, 40), FIST, FIST, FIST), ((0.42, 0.54, 0.24), (0.26, 0.86, 0.56), (0.22, 1.4, 0.72)),
-              leans=(8, -4, -3, -3), palm=(-0.18, 0, 0.9)),
-    "U": Pose(TWO, THUMB_OVER),
-    "V": Pose(TWO, THUMB_OVER, leans=(16, -12, -1, -2)),
-    "W": Pose((STRAIGHT, STRAIGHT, STRAIGHT, FIST), ((0.42, 0.44, 0.24), (0.16, 0.6, 0.46), (-0.2, 0.72, 0.6)),
-              leans=(17, 0, -17, -2)),
-    "X": Pose(((10, 88, 58), FIST, FIST, FIST), THUMB_OVER, palm=(0.8, 0, 0.6)),
-    "Y": Pose(LITTLE, THUMB_OUT, leans=(1, 0, -1, -22)),
-}
-# fmt: on
+@cache
+def poses() -> dict[str, Pose]:
+    """The pose of each letter."""
+    table: Any = OmegaConf.to_container(OmegaConf.load(Path(__file__).with_name("poses.yaml")))
+    return {letter: Pose(**settings) for letter, settings in table.items()}
 
 
 @dataclass(frozen=True)
@@ -193,7 +154,7 @@ def random_scene(draws: Draws, size: int) -> Scene:
 
 def draw(letter: str, draws: Draws, spread: Spread, scene: Scene, size: int) -> Picture:
     """One photo of a letter: float32 (side, side), 0..1, with side = (size + 2 * MARGIN) * CELL."""
-    capsules = build_capsules(POSES[letter], spread, draws)
+    capsules = build_capsules(poses()[letter], spread, draws)
     joints = capsules[:-2, :6].reshape(-1, 3)[:, :2]  # the arm may leave the frame
     low, high = joints.min(axis=0) - 0.12, joints.max(axis=0) + 0.12
     extent = 1.29 * float((high - low).max()) ** 0.75 / scene.zoom  # more room around a small hand than a large one
