@@ -198,12 +198,8 @@ def explain_settings(key: str) -> Iterator[None]:
 def validate(cfg: DictConfig) -> None:
     """Check types, ranges and contradictions, without torch. Raises ConfigError: with every problem found."""
     config, augment = to_dataclass(Config, cfg), augmentation(cfg)
-    problems = [
-        *_out_of_range(config),
-        *_out_of_range(augment, "augment."),
-        *_split_problems(config.data),
-        *name_problems(config.name),
-    ]
+    problems = [*_out_of_range(config), *_out_of_range(augment, "augment.")]
+    problems += [*_split_problems(config.data), *name_problems(config.name)]
     if not re.fullmatch(r"(?:([A-Z])(?!.*\1)){2,}", letters := config.data.letters):
         problems.append(f"data.letters={letters} must be two or more different capital letters, such as ABC")
     if missing := [key for key in ("best_checkpoint", "last_checkpoint") if not (cfg.callbacks or {}).get(key)]:

@@ -108,17 +108,10 @@ def spell(readings: Iterable[Reading]) -> str:
 def prepare_input(
     image: Image.Image, name: str, size: int | None, finder: HandFinder | None, settings: dict[str, Any]
 ) -> NDArray[Any]:
-    """What a network reads of a picture.
+    """What a network reads of an upright picture: images uint8 (size, size), 0..255, or, size None, points (21, 3).
 
-    Args:
-        image: Upright.
-        name: Of the picture, for messages.
-        size: Of the network's images; None: it takes points.
-        finder: Looks for the hand; None: the picture is a close crop of one.
-        settings: `crop`, `invert` and `mirror` of `sign_cnn.images.prepare`.
-
-    Returns:
-        uint8 (size, size), 0..255; or points float32 (21, 3). Raises DataError: no hand is found.
+    Without a finder the picture is a close crop. `settings` are crop, invert and mirror of `sign_cnn.images.prepare`;
+    `name` is for messages. Raises DataError: no hand is found.
     """
     if finder:
         image = adjust(image, **settings)

@@ -17,16 +17,10 @@ STEPS, RATE, DECAY, SMOOTHING = 200, 0.02, 1e-4, 0.1  # of Adam
 
 
 def teach(content: bytes, points: Floats, labels: NDArray[np.int64], seed: int = 0) -> bytes:
-    """A network that reads these hands too.
+    """Content of an exported file that reads these hands too.
 
-    Args:
-        content: Of an exported file.
-        points: float32 (N, 21, 3), mirrored to left hands.
-        labels: (N,), index of the letter in the network's.
-        seed: Of the copies.
-
-    Returns:
-        Content of a file of the same form.
+    Points float32 (N, 21, 3) are mirrored to left hands; labels (N,) are indices of the network's letters; the seed is
+    that of the copies.
     """
     model, rng = OnnxModel(content), np.random.default_rng(seed)
     copies = np.concatenate([points, vary(points.repeat(COPIES - 1, axis=0), rng)])

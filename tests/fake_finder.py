@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from sign_cnn.app.streamlit_app import SAMPLES as PATH
-from sign_cnn.hands.finder import Hand
+from sign_cnn.hands.finder import Hand, HandFinder
 
 SAMPLES = np.load(PATH)
 
@@ -16,6 +17,12 @@ class FakeFinder:
 
     def __init__(self, folder: Path | None = None) -> None:
         pass
+
+    @classmethod
+    def stand_in(cls, monkeypatch: pytest.MonkeyPatch) -> None:
+        """For the real one, until the end of the test."""
+        monkeypatch.setattr(HandFinder, "__init__", cls.__init__)
+        monkeypatch.setattr(HandFinder, "__call__", cls.__call__)
 
     def __call__(self, picture: Image.Image, most: int = 1) -> list[Hand]:
         if not (grey := picture.convert("L").getpixel((0, 0))):

@@ -28,7 +28,7 @@ SCRIPT = Path(streamlit_app.__file__)
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     """A network of crops whose answers are known; hands are found by a stand-in."""
     monkeypatch.setenv(streamlit_app.MODEL_VARIABLE, str(write_onnx(tmp_path / "model.onnx")))
-    monkeypatch.setattr(finder, "HandFinder", FakeFinder)
+    FakeFinder.stand_in(monkeypatch)
     monkeypatch.setattr(finder, "find_models", lambda **_: tmp_path)
     app = AppTest.from_file(str(SCRIPT), default_timeout=30).run()
     assert not app.exception
@@ -71,12 +71,15 @@ def test_of_too_many_pictures_the_first_are_read(app: AppTest):
     assert "Only the first 20 of 24" in app.error[0].value
 
 
-def test_crop_and_invert_change_what_is_read(app: AppTest):
-    halves = np.repeat(np.array([[255 - 10, 30]], np.uint8), 20, axis=1).repeat(40, axis=0)
-    upload(app, halves=encode(Image.fromarray(halves)))
-    for box, word in (((50, 100), "C"), ((60, 60), "C"), ((100, 100), "C"), ((0, 50), "Y")):  # never nothing
-        assert labelled(app.slider, "Left to right").set_value(box).run().subheader[0].value == word
-    assert labelled(app.toggle, "Invert").set_value(True).run().subheader[0].value == "A"
+def test_crops_are_mirrored_or_cut_out_when_asked_for(app: AppTest):
+    assert upload(app, five=encode(Image.new("L", (40, 40), 20))) == "B"
+    labelled(app.toggle, "Mirror").set_value(True).run()
+    assert not app.exception
+    labelled(app.toggle, "Cut the hand out").set_value(True).run()
+    assert not app.exception
+    black = encode(Image.new("L", (90, 60), 0))
+    app.file_uploader(key="crops").set_value([("black.png", black, "image/png")]).run()
+    assert "no hand found" in app.error[0].value
 
 
 def test_the_page_quotes_the_cards(app: AppTest, tmp_path: Path):
@@ -143,9 +146,8 @@ def test_a_missing_model_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_pa
 @pytest.mark.parametrize(("width", "height"), [(30, 60), (3000, 2)])
 def test_page_and_prediction_read_the_same_pixels(mode: str, width: int, height: int):
     content = encode(Image.fromarray(noise(height, width)).convert(mode))
-    look = look_at(Picture("key", "name", content), 28, (10, 50, 90, 100), None, invert=True, mirror=True)
-    options = {"size": 28, "crop": (width / 10, height / 2, width * 0.9, height), "invert": True, "mirror": True}
-    assert np.array_equal(look.inputs, load_image(content, **options))
+    look = look_at(Picture("key", "name", content), 28, mirror=True)
+    assert np.array_equal(look.inputs, load_image(content, size=28, mirror=True))
     assert look.preview.size == (320, 320)
 
 

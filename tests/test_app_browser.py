@@ -76,18 +76,6 @@ def test_pictures_spell_a_word_and_a_broken_one_is_told(tab):
     assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")  # nothing sticks out
 
 
-def test_a_crop_box_is_set_by_hand_and_stays_open(tab):
-    image = picture_of("C", (200, 200))
-    image.paste(picture_of("Y", (10, 200)))  # with this strip, the mean grey is that of D
-    upload(tab, strip=encode(image))
-    tab.get_by_role("button", name="Crop").click()
-    slider = tab.get_by_role("slider", name="Left to right").first
-    for _ in range(5):
-        slider.press("ArrowRight")
-    tab.get_by_role("heading", name="C", exact=True).first.wait_for()
-    assert slider.is_visible()
-
-
 def test_samples_are_read(tab):
     tab.get_by_role("tab", name="Samples").click()
     for letter in "HI":

@@ -99,7 +99,7 @@ def test_drawn_hands_take_the_place_of_data_that_are_gone_or_changed(make_run, c
     run = make_run("AB", 40, **({"root": tmp_path / "gone"} if gone else {}), fingerprint="of 40×40 pixels")
     export.main([str(run), "--output", str(tmp_path / "model.onnx")])
     card = OnnxModel(tmp_path / "model.onnx").card
-    assert (card["image_size"], card["compared_with"], card["compared"]) == (40, "drawn hands", 20)
+    assert (card["image_size"], card["compared_with"], card["compared"]) == (40, "random inputs", 240)
     assert ("there is no folder" if gone else "the data have changed") in capsys.readouterr().out
 
 

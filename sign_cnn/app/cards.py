@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw, ImageOps
 
 from sign_cnn.errors import DataError
 from sign_cnn.hands.finder import Hand, HandFinder
-from sign_cnn.images import Crop, adjust, open_image, prepare, to_colours
-from sign_cnn.predict import NO_HAND, OnnxModel, Reading, read_inputs, spell
+from sign_cnn.images import open_image, to_colours
+from sign_cnn.predict import NO_HAND, OnnxModel, Reading, prepare_input, read_inputs, spell
 
 MAX_BYTES = 5 * 2**20  # of a file; .streamlit/config.toml says the same
 MAX_PIXELS = 25e6  # 75 MB in colour, which a free host of 1 GB bears
@@ -21,10 +21,6 @@ SHOWN_SIZE = 128  # CSS pixels
 SENTENCE = "sentence"  # key of the session's state
 MAX_SENTENCE = 500  # characters
 
-Box = tuple[int, int, int, int]
-"""Left, top, right and bottom, in percent of the upright picture's width and height."""
-
-WHOLE: Box = (0, 0, 100, 100)
 FINGERS = [[0, 1, 2, 3, 4], [0, 5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16], [0, 17, 18, 19, 20], [5, 9, 13, 17]]
 """Points of a hand that lines join."""
 
@@ -46,33 +42,26 @@ class View:
     model: OnnxModel
     threshold: float
     finder: HandFinder | None = None  # None: pictures are close crops, read as they are
-    mirror: bool = False
-    invert: bool = False
+    mirror: bool = False  # of close crops
 
 
 class Look(NamedTuple):
     """A picture before and after its preparation."""
 
     inputs: NDArray[Any]  # what the network reads: pixels uint8 (S, S), 0..255, or points float32 (21, 3)
-    preview: Image.Image  # square, transparent beside the upright picture, with the crop box and the hand
+    preview: Image.Image  # square, transparent beside the upright picture, with the hand
 
 
 def show_cards(pictures: list[Picture], view: View, place: str) -> None:
-    """A card for each picture that can be read, a message for each that cannot, and their word.
+    """A card for each picture that can be read, a message for each that cannot, and their word, in the given order.
 
-    Args:
-        pictures: In the order in which they spell.
-        view: How to read them.
-        place: Tells the widgets from those of other tabs.
+    `place` tells the widgets from those of other tabs.
     """
-    # Containers that are always there: what moves down the page is built anew, and an open crop box would close.
     errors, word, grid = st.container(), st.container(), st.container(horizontal=True)
     shown: list[tuple[Picture, Look]] = []
     for picture in pictures:
-        box = _stored_box(f"{place}-{picture.key}")
         try:
-            look = _cached_look(picture, view.model.image_size, box, view.finder, view.invert, view.mirror)
-            shown.append((picture, look))
+            shown.append((picture, _cached_look(picture, view.model.image_size, view.finder, view.mirror)))
         except DataError as error:
             errors.error(_as_text(str(error)), icon=":material/broken_image:")
     readings = read_inputs(view.model, [look.inputs for _, look in shown], view.threshold)
@@ -86,42 +75,33 @@ def show_cards(pictures: list[Picture], view: View, place: str) -> None:
             word.caption("? stands for a letter that is too unsure; it can be replaced in the sentence.")
     for (picture, look), reading in zip(shown, readings, strict=True):
         with grid.container(border=True, width=324):
-            _show_card(picture, look, reading, f"{place}-{picture.key}")
+            _show_card(picture, look, reading)
 
 
-def look_at(
-    picture: Picture, size: int | None, box: Box = WHOLE, _finder: HandFinder | None = None,
-    invert: bool = False, mirror: bool = False,
-) -> Look:  # fmt: skip
-    """Decode a picture, keep what is in the box, find the hand or prepare the pixels.
+def look_at(picture: Picture, size: int | None, finder: HandFinder | None = None, mirror: bool = False) -> Look:
+    """Decode a picture, find the hand or prepare the pixels.
 
     Raises DataError: the picture cannot be read (see `open_image`), or shows no hand.
     """
     if picture.points is not None:
         return Look(picture.points, draw_points(picture.points))
     image = open_image(picture.content, name=picture.name, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS)
-    crop = _in_pixels(box, image.size)
     small = ImageOps.contain(to_colours(image), (PREVIEW_SIZE, PREVIEW_SIZE))
-    if _finder:  # an underscore, so that Streamlit does not hash it: the size says as much
-        hands = _finder(adjust(image, crop=crop))
-        if not hands:
-            raise DataError(f"{picture.name}: {NO_HAND}")
-        draw_hand(small, hands[0], crop[:2], small.width / image.width)
-        inputs: NDArray[Any] = hands[0].as_left()
+    if size:
+        inputs: NDArray[Any] = prepare_input(image, picture.name, size, finder, {"mirror": mirror})
     else:
-        assert size
-        inputs = prepare(image, size=size, crop=crop, invert=invert, mirror=mirror)
-    if box != WHOLE:
-        for colour, width in (("white", 6), ("crimson", 4)):
-            ImageDraw.Draw(small).rectangle(_in_pixels(box, small.size), outline=colour, width=width)
+        assert finder
+        if not (hands := finder(image)):
+            raise DataError(f"{picture.name}: {NO_HAND}")
+        draw_hand(small, hands[0], small.width / image.width)
+        inputs = hands[0].as_left()
     return Look(inputs, ImageOps.pad(small.convert("RGBA"), (PREVIEW_SIZE, PREVIEW_SIZE), color=(0, 0, 0, 0)))
 
 
-def draw_hand(image: Image.Image, hand: Hand, start: tuple[float, float], scale: float) -> None:
-    """Draw box and skeleton of a hand that was found in a part of a picture, which `image` shows at another scale."""
-    points, corners = ((xy[:, :2] + np.array(start, np.float32)) * scale for xy in (hand.points, hand.box))
-    ImageDraw.Draw(image).polygon([(float(x), float(y)) for x, y in corners], outline="gold")
-    _draw_skeleton(image, points)
+def draw_hand(image: Image.Image, hand: Hand, scale: float) -> None:
+    """Draw box and skeleton of a hand onto its picture, which `image` shows at another scale."""
+    ImageDraw.Draw(image).polygon([(float(x) * scale, float(y) * scale) for x, y in hand.box], outline="gold")
+    _draw_skeleton(image, hand.points[:, :2] * scale)
 
 
 def draw_points(points: NDArray[np.float32], size: int = PREVIEW_SIZE) -> Image.Image:
@@ -142,12 +122,8 @@ def _draw_skeleton(image: Image.Image, points: NDArray[Any]) -> None:
 
 
 # A session's cache is gone with its visitor.
-_cached_look = st.cache_data(
-    show_spinner=False,
-    scope="session",
-    max_entries=100,
-    hash_funcs={Picture: lambda picture: picture.key},
-)(look_at)
+HASHES: dict[str | type[Any], Any] = {Picture: lambda picture: picture.key, HandFinder: id}
+_cached_look = st.cache_data(show_spinner=False, scope="session", max_entries=100, hash_funcs=HASHES)(look_at)
 
 
 def edit_sentence(added: str = "", keep: int | None = None) -> None:
@@ -155,7 +131,7 @@ def edit_sentence(added: str = "", keep: int | None = None) -> None:
     st.session_state[SENTENCE] = (st.session_state.get(SENTENCE, "")[:keep] + added)[:MAX_SENTENCE]
 
 
-def _show_card(picture: Picture, look: Look, reading: Reading, key: str) -> None:
+def _show_card(picture: Picture, look: Look, reading: Reading) -> None:
     size = len(look.inputs)
     st.caption(_as_text(picture.name))
     if look.inputs.dtype == np.uint8:
@@ -170,21 +146,6 @@ def _show_card(picture: Picture, look: Look, reading: Reading, key: str) -> None
     with st.container(gap="xxsmall"):
         for letter, probability in reading.top.items():
             st.progress(min(probability, 1.0), f"{letter}  {100 * probability:.1f} %")
-    with st.popover("Crop", icon=":material/crop:"):
-        st.slider("Left to right", 0, 100, (0, 100), format="%d %%", key=f"{key}-x")
-        st.slider("Top to bottom", 0, 100, (0, 100), format="%d %%", key=f"{key}-y")
-
-
-def _stored_box(key: str) -> Box:
-    """What the sliders of the card say, never nothing; they are drawn after the picture is read."""
-    left, right = st.session_state.get(f"{key}-x", (0, 100))
-    top, bottom = st.session_state.get(f"{key}-y", (0, 100))
-    return min(left, 99), min(top, 99), max(right, left + 1), max(bottom, top + 1)
-
-
-def _in_pixels(box: Box, size: tuple[int, int]) -> Crop:
-    (left, top, right, bottom), (width, height) = box, size
-    return left * width / 100, top * height / 100, right * width / 100, bottom * height / 100
 
 
 def _as_text(text: str) -> str:

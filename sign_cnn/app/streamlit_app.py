@@ -68,8 +68,8 @@ def main() -> None:
         st.caption(describe_crops(crops.card))
         with st.container(horizontal=True):
             mirror = st.toggle("Mirror", help="Swaps left and right: for the other hand.")
-            invert = st.toggle("Invert", help="Swaps dark and light.")
-        view = View(crops, threshold, mirror=mirror, invert=invert)
+            cut = st.toggle("Cut the hand out", help="For a photograph; a close crop is read as it is.")
+        view = View(crops, threshold, finder if cut else None, mirror)
         show_cards(choose_files("crops"), view, "crops")
     show_sentence()
     with st.expander("How sure, and about the networks"):
@@ -150,10 +150,10 @@ def describe_hands(card: dict[str, Any]) -> str:
     if not (scores := card.get("strangers")):
         return text
     rows, right = (sum(score[key] for score in scores) for key in ("rows", "right"))
-    shares = sorted(score["right"] / score["rows"] for score in scores)
-    spread = f"{_percent(shares[0])} to {_percent(shares[-1])} by source"
-    text = f"{_percent(right / rows)} are read right ({spread}). {text}"
-    return f"Of {rows:,} pictures of other people, none of them seen in training, {text}"
+    shares = [score["right"] / score["rows"] for score in scores]
+    spread = f"{_percent(min(shares))} to {_percent(max(shares))} by source"
+    right_of = f"{rows:,} pictures of other people, none of them seen in training, {_percent(right / rows)}"
+    return f"Of {right_of} are read right ({spread}). {text}"
 
 
 def describe_crops(card: dict[str, Any]) -> str:

@@ -18,14 +18,7 @@ LESSONS = "lessons"  # letter: points of its pictures, by the picture's key
 
 
 def show_lessons(content: bytes, letters: str, finder: HandFinder, samples: NDArray[np.float32]) -> None:
-    """The letter to show, the pictures so far, and the result.
-
-    Args:
-        content: Of the exported network to start from.
-        letters: Of that network.
-        finder: Looks for the hand.
-        samples: Points (letters, 21, 3) of an example of each letter.
-    """
+    """The letter to show, the pictures so far, and the result, for an exported network; samples: (letters, 21, 3)."""
     lessons: dict[str, dict[str, Any]] = st.session_state.setdefault(LESSONS, {letter: {} for letter in letters})
     st.markdown(f"{SHOTS} pictures of a letter, turned a little from one to the next; skip what you do not need.")
     todo = [letter for letter in letters if len(lessons[letter]) < SHOTS]
@@ -42,14 +35,15 @@ def show_lessons(content: bytes, letters: str, finder: HandFinder, samples: NDAr
         else:
             label = f"Pictures of {letter}"
             files = st.file_uploader(label, type="image", accept_multiple_files=True, key=f"lesson-files-{letter}")
+    before = len(got)
     for file in files:
-        if file and file.file_id not in got:
+        if file.file_id not in got:
             try:
                 picture = Picture(file.file_id, file.name, file.getvalue())
-                got[picture.key] = look_at(picture, None, _finder=finder).inputs
+                got[picture.key] = look_at(picture, None, finder=finder).inputs
             except DataError as error:
                 st.error(str(error), icon=":material/broken_image:")
-    if use_camera and files and len(got):
+    if use_camera and len(got) > before:
         st.rerun()  # ready for the next picture
     progress.progress(min(len(got) / SHOTS, 1.0), f"{letter}: {len(got)} of {SHOTS}")
     enough = [letter for letter in letters if len(lessons[letter]) > 1]
@@ -58,7 +52,8 @@ def show_lessons(content: bytes, letters: str, finder: HandFinder, samples: NDAr
     following, start, clear = st.columns(3)
     later = [one for one in [*letters, *letters][letters.index(letter) + 1 :] if len(lessons[one]) < SHOTS]
     if later:
-        following.button(f"Next: {later[0]}", on_click=_go_to, args=(later[0],), width="stretch")
+        go_to = {"lesson": later[0]}
+        following.button(f"Next: {later[0]}", on_click=st.session_state.update, kwargs=go_to, width="stretch")
     if start.button("Teach", type="primary", disabled=len(enough) < 2, width="stretch"):
         shots = {key: list(lessons[key].values()) for key in enough}
         st.session_state["lesson-scores"] = learn(content, letters, shots)
@@ -73,10 +68,6 @@ def show_lessons(content: bytes, letters: str, finder: HandFinder, samples: NDAr
         two.metric("After", f"{after} of {count}", after - before)
         st.markdown("The network now reads your hand in the other tabs. It is kept for this visit only.")
         st.download_button("Download the network", st.session_state[TAUGHT], "my_hand.onnx", on_click="ignore")
-
-
-def _go_to(letter: str) -> None:
-    st.session_state["lesson"] = letter
 
 
 def learn(content: bytes, letters: str, shots: dict[str, list[NDArray[np.float32]]]) -> tuple[int, int, int]:

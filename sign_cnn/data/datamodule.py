@@ -183,9 +183,8 @@ class SignMNISTDataModule(pl.LightningDataModule):
         """Nothing is read yet. The seed is that of order and augmentation; the split has its own, `data.split_seed`."""
         super().__init__()
         self.data = data or DataConfig()
-        self.augment = (
-            PointAugment(augment) if isinstance(augment, PointAugmentConfig) else Augment(augment or AugmentConfig())
-        )
+        augment = augment or AugmentConfig()
+        self.augment = PointAugment(augment) if isinstance(augment, PointAugmentConfig) else Augment(augment)
         self.seed = seed
         self.dataset: SignDataset
         self.split: Split
@@ -206,12 +205,7 @@ class SignMNISTDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         num_draws = self.augment.num_draws if self.augment.steps else 0
-        options: dict[str, Any] = {
-            "seed": self.seed,
-            "num_draws": num_draws,
-            "epoch_rows": self.data.epoch_rows,
-            "weights": None,
-        }
+        options: dict[str, Any] = {"seed": self.seed, "num_draws": num_draws, "epoch_rows": self.data.epoch_rows}
         if self.data.balance:
             sources = self.dataset.train.groups["source"][self.split.train]
             options["weights"] = torch.from_numpy(1 / np.bincount(sources)[sources])

@@ -209,11 +209,6 @@ def _cut(picture: Image.Image, corners: NDArray[Any], size: int) -> Floats:
     return np.asarray(cut, np.float32) / np.float32(255)
 
 
-def main() -> None:
-    """The command line."""
+if __name__ == "__main__":
     with exit_on_user_error():
         print(f"MediaPipe's hand models are in {find_models(download=True)}")
-
-
-if __name__ == "__main__":
-    main()

@@ -137,10 +137,8 @@ def summarize_run(result: Result) -> pd.DataFrame:
         lines["test photos wrong"] = f"{result.test_photos_wrong} of {result.test_photos}"
         if result.test_clean_acc_ci95:
             interval = "{:.2%} to {:.2%}".format(*result.test_clean_acc_ci95)
-            lines["  without a look-alike"] = (
-                f"{result.test_clean_acc:.2%} ({interval}), {result.test_clean_photos_wrong} of "
-                f"{result.test_clean_photos} photos wrong"
-            )
+            wrong = f"{result.test_clean_photos_wrong} of {result.test_clean_photos} photos wrong"
+            lines["  without a look-alike"] = f"{result.test_clean_acc:.2%} ({interval}), {wrong}"
     lines["network"] = f"{result.num_params or 0:,} parameters, {(result.macs or 0) / 1e6:.1f} M MACs per image"
     speed = f"{result.train_images_per_second or 0:,.0f} images/s"
     lines["training time"] = f"{result.fit_seconds or 0:.1f} s, {speed}; epochs: {result.epochs}"
