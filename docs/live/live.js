@@ -95,7 +95,8 @@ async function start() {
   if (!answer.ok) throw new Error("hands.onnx is not beside this page: make live");
   await loadNetwork(new Uint8Array(await answer.arrayBuffer()));
   const hands = new Hands({ locateFile: (name) => `node_modules/@mediapipe/hands/${name}` });
-  hands.setOptions({ maxNumHands: 1, modelComplexity: 1, minDetectionConfidence: 0.5, minTrackingConfidence: 0.5 });
+  const modelComplexity = new URLSearchParams(location.search).has("lite") ? 0 : 1; // index.html?lite: faster, less exact
+  hands.setOptions({ maxNumHands: 1, modelComplexity, minDetectionConfidence: 0.5, minTrackingConfidence: 0.5 });
   hands.onResults((results) => { latest = show(results); });
   let latest;
   await hands.initialize();

@@ -21,8 +21,8 @@ SHOWN_SIZE = 128  # CSS pixels
 SENTENCE = "sentence"  # key of the session's state
 MAX_SENTENCE = 500  # characters
 
+# Points of a hand that lines join.
 FINGERS = [[0, 1, 2, 3, 4], [0, 5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16], [0, 17, 18, 19, 20], [5, 9, 13, 17]]
-"""Points of a hand that lines join."""
 
 
 @dataclass(frozen=True)

@@ -71,10 +71,9 @@ def show_lessons(content: bytes, letters: str, finder: HandFinder, samples: NDAr
 
 
 def learn(content: bytes, letters: str, shots: dict[str, list[NDArray[np.float32]]]) -> tuple[int, int, int]:
-    """Keep a network taught all pictures; count those left out, the last of each letter, and those read right.
+    """Keep a network taught all pictures; count the last of each letter, and how many of them are read right.
 
-    Returns:
-        Pictures left out; right before; right by a network that was taught the others.
+    Before, and by a network that was taught the others.
     """
     labels = {letter: letters.index(letter) for letter in shots}
     held, truth = np.stack([points[-1] for points in shots.values()]), np.array(list(labels.values()))

@@ -103,9 +103,7 @@ def find_source(data: DataConfig) -> Source:
     """Decide where the set comes from; `auto` takes the real set where it is found, else the drawn one.
 
     The cache alone is enough for the official set under the default `data.root`; a root that was named must hold CSVs.
-
-    Raises:
-        DataError: There are no CSVs, or an archive without them.
+    Raises DataError: there are no CSVs, or an archive without them.
     """
     cache = Path(data.cache_dir)
     root = Path(data.root or DataConfig.root)  # SIGN_MNIST_DIR is set, but empty

