@@ -127,7 +127,7 @@ def test_the_live_page_spells_what_the_camera_sees(hand_photos: Path, tmp_path: 
         threading.Thread(target=server.serve_forever, daemon=True).start()
         browser = started.chromium.launch(executable_path=CHROMIUM, args=[*flags, "--use-angle=swiftshader"])
         tab = browser.new_page(viewport={"width": 390, "height": 844})
-        tab.goto(f"http://127.0.0.1:{server.server_port}/")
+        tab.goto(f"http://127.0.0.1:{server.server_port}/?lite")
         tab.wait_for_function("new Set(document.querySelector('#word').value).size > 2", timeout=90_000)
         assert set(tab.locator("#word").input_value()) == set("CAB")
         broken = {"name": "mine.onnx", "mimeType": "", "buffer": b"text"}
