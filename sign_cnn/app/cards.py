@@ -49,7 +49,7 @@ class Look(NamedTuple):
     """A picture before and after its preparation."""
 
     inputs: NDArray[Any]  # what the network reads: pixels uint8 (S, S), 0..255, or points float32 (21, 3)
-    preview: Image.Image  # square, transparent beside the upright picture, with the hand
+    preview: Image.Image  # of close crops square, transparent beside the upright picture; else with the hand
 
 
 def show_cards(pictures: list[Picture], view: View, place: str) -> None:
@@ -95,7 +95,8 @@ def look_at(picture: Picture, size: int | None, finder: HandFinder | None = None
             raise DataError(f"{picture.name}: {NO_HAND}")
         draw_hand(small, hands[0], small.width / image.width)
         inputs = hands[0].as_left()
-    return Look(inputs, ImageOps.pad(small.convert("RGBA"), (PREVIEW_SIZE, PREVIEW_SIZE), color=(0, 0, 0, 0)))
+    square = ImageOps.pad(small.convert("RGBA"), (PREVIEW_SIZE, PREVIEW_SIZE), color=(0, 0, 0, 0))
+    return Look(inputs, square if size else small)
 
 
 def draw_hand(image: Image.Image, hand: Hand, scale: float) -> None:
