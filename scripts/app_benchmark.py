@@ -26,13 +26,13 @@ def main() -> None:
     finding, reading, found = [], [], 0
     for picture in pictures:
         before = time.perf_counter()
-        hands = finder(picture)
+        hand = finder(picture)
         finding.append(time.perf_counter() - before)
-        if not found and hands:
+        if not found and hand:
             print(f"start to first letter: {time.perf_counter() - START:.2f} s")
-        found += bool(hands)
+        found += bool(hand)
         before = time.perf_counter()
-        read_inputs(model, [hand.as_left() for hand in hands])
+        read_inputs(model, [hand.as_left()] if hand else [])
         reading.append(time.perf_counter() - before)
     print(f"a hand in {found} of {len(pictures)} pictures, the first of them {pictures[0].size}")
     for name, seconds in (("finder", finding), ("network", reading)):

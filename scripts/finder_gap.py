@@ -37,14 +37,14 @@ def compare(files: list[Path], answers: Path) -> None:
     ours, gaps, same, seconds = 0, [], 0, []
     for file in files:
         picture, start = open_image(file), time.perf_counter()
-        hands = finder(picture)
+        hand = finder(picture)
         seconds.append(time.perf_counter() - start)
-        ours += bool(hands)
-        if hands and theirs[str(file)]:
+        ours += bool(hand)
+        if hand and theirs[str(file)]:
             points, name = np.array(theirs[str(file)][0]), theirs[str(file)][1]
             size = np.linalg.norm(np.ptp(points, axis=0))
-            gaps.append(np.median(np.linalg.norm(points - hands[0].points[:, :2], axis=1)) / size)
-            same += name == hands[0].hand
+            gaps.append(np.median(np.linalg.norm(points - hand.points[:, :2], axis=1)) / size)
+            same += name == hand.hand
     print(f"{len(files)} pictures, a hand in {ours}; MediaPipe: in {sum(map(bool, theirs.values()))}")
     middle, high = 100 * np.quantile(gaps, [0.5, 0.9])
     print(f"of {len(gaps)} in both: median gap {middle:.2f} % of the hand's size, 90th percentile {high:.2f} %")

@@ -29,8 +29,8 @@ def find_hand(finder: HandFinder, image: NDArray[np.uint8]) -> Hand | None:
         picture = Image.fromarray(np.pad(image, pad, mode="edge"))
         picture = ImageOps.autocontrast(picture, cutoff=1) if contrast else picture
         picture = picture.resize([round(size * (1 + 2 * border))] * 2, Image.Resampling.BICUBIC)
-        if hands := finder(picture):
-            return hands[0]
+        if hand := finder(picture):
+            return hand
     return None
 
 

@@ -115,11 +115,11 @@ def prepare_input(
     """
     if finder:
         image = adjust(image, **settings)
-        if not (hands := finder(image)):
+        if not (hand := finder(image)):
             raise DataError(f"{name}: {NO_HAND}")
         if size is None:
-            return hands[0].as_left()
-        settings = {"crop": hands[0].frame()}
+            return hand.as_left()
+        settings = {"crop": hand.frame()}
     assert size
     return prepare(image, size=size, **settings)
 

@@ -24,7 +24,7 @@ class FakeFinder:
         monkeypatch.setattr(HandFinder, "__init__", cls.__init__)
         monkeypatch.setattr(HandFinder, "__call__", cls.__call__)
 
-    def __call__(self, picture: Image.Image, most: int = 1) -> list[Hand]:
+    def __call__(self, picture: Image.Image) -> Hand | None:
         if not (grey := picture.convert("L").getpixel((0, 0))):
-            return []
-        return [Hand(SAMPLES[grey - 1] * 50 + 100, "left", 1.0, np.float32([[0, 0], [9, 0], [9, 9], [0, 9]]))]
+            return None
+        return Hand(SAMPLES[grey - 1] * 50 + 100, "left", 1.0, np.float32([[0, 0], [9, 0], [9, 9], [0, 9]]))

@@ -121,7 +121,7 @@ def test_without_the_finder_crops_and_samples_are_still_read(monkeypatch: pytest
 def test_a_hand_is_taught_and_the_network_can_be_taken_away(app: AppTest):
     for letter, shown in (("A", "BBB"), ("B", "CCC"), ("C", "AAA")):  # a person who signs otherwise
         app.button_group(key="lesson").set_value(letter).run()
-        upload_photos(app, f"lesson-files-{letter}", shown)
+        upload_photos(app, f"lesson-files-{letter}-0", shown)
     labelled(app.button, "Next: D").click().run()
     assert app.button_group(key="lesson").value == "D"
     labelled(app.button, "Teach").click().run()
@@ -132,6 +132,8 @@ def test_a_hand_is_taught_and_the_network_can_be_taken_away(app: AppTest):
     ]
     assert upload_photos(app, "files", "BCA").subheader[0].value == "ABC"
     labelled(app.button, "Forget all").click().run()
+    assert "No pictures yet." in [item.value for item in app.caption]
+    assert not app.warning
     assert upload_photos(app, "files", "BCA").subheader[0].value == "BCA"
 
 

@@ -97,8 +97,8 @@ async function start() {
   const hands = new Hands({ locateFile: (name) => `node_modules/@mediapipe/hands/${name}` });
   const modelComplexity = new URLSearchParams(location.search).has("lite") ? 0 : 1; // index.html?lite: faster, less exact
   hands.setOptions({ maxNumHands: 1, modelComplexity, minDetectionConfidence: 0.5, minTrackingConfidence: 0.5 });
-  hands.onResults((results) => { latest = show(results); });
   let latest;
+  hands.onResults((results) => { latest = show(results); });
   await hands.initialize();
   try {
     video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 480, facingMode: "user" } });

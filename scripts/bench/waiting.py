@@ -10,19 +10,19 @@ from contextlib import ExitStack
 from scripts.bench.measure import Options, Variants
 
 WAYS = {
-    "torch's own": {"GOMP_SPINCOUNT": "", "OMP_WAIT_POLICY": ""},
-    "ours": {"GOMP_SPINCOUNT": "1000", "OMP_WAIT_POLICY": ""},  # as sign_cnn/__init__.py sets it
-    "passive": {"GOMP_SPINCOUNT": "", "OMP_WAIT_POLICY": "PASSIVE"},
+    "torch's own": {"GOMP_SPINCOUNT": "300000"},  # what libgomp does unless told otherwise
+    "ours": {},
+    "passive": {"OMP_WAIT_POLICY": "PASSIVE"},
     "one thread": {"OMP_NUM_THREADS": "1"},
 }
 NEIGHBOURS, STEPS = (0, 1, 3), 70
 RECIPES, REPEATS = ("best",), 3
 PAIRS = [f"{way}, {n} beside / torch's own, 0 beside" for n in NEIGHBOURS for way in WAYS]
 STEP = """
-import sys, time
+import sys
 from sign_cnn.data.datamodule import SignMNISTDataModule
 import torch
-from scripts.bench.measure import Options, build, clock, compose, initialize_config_dir, CONFIG_DIR
+from scripts.bench.measure import build, clock, compose, initialize_config_dir, CONFIG_DIR
 with initialize_config_dir(CONFIG_DIR, job_name="bench"):
     data, model = build(compose("train", sys.argv[2:]))
 loader, optimizer = data.train_dataloader(), torch.optim.AdamW(model.network.parameters(), fused=True)
@@ -45,16 +45,14 @@ def make_variants(recipe: str, options: Options) -> Variants:
 
     def measure(way: str, neighbours: int) -> Callable[[int], dict[str, float]]:
         def run(_: int) -> dict[str, float]:
-            environment = {k: v for k, v in {**os.environ, **WAYS[way]}.items() if v or k not in WAYS[way]}
+            inherited = {key: os.environ[key] for key in os.environ.keys() - {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}}
             overrides = [*options.recipe_overrides(recipe), f"run_dir={options.make_folder()}"]
             command = [sys.executable, "-c", STEP, str(5 if options.quick else STEPS), *overrides]
-            if way == "torch's own":  # an empty variable is not one; a count of its own keeps ours away
-                environment["GOMP_SPINCOUNT"] = "300000"
             with ExitStack() as stack:
                 for _ in range(neighbours):
                     busy = stack.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
                     stack.callback(busy.kill)
-                times = subprocess.check_output(command, env=environment, text=True).split()
+                times = subprocess.check_output(command, env=inherited | WAYS[way], text=True).split()
             milliseconds = list(map(float, times))
             return {"step_ms": statistics.median(milliseconds), "mean_step_ms": statistics.fmean(milliseconds)}
 

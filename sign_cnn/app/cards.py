@@ -91,10 +91,10 @@ def look_at(picture: Picture, size: int | None, finder: HandFinder | None = None
         inputs: NDArray[Any] = prepare_input(image, picture.name, size, finder, {"mirror": mirror})
     else:
         assert finder
-        if not (hands := finder(image)):
+        if not (hand := finder(image)):
             raise DataError(f"{picture.name}: {NO_HAND}")
-        draw_hand(small, hands[0], small.width / image.width)
-        inputs = hands[0].as_left()
+        draw_hand(small, hand, small.width / image.width)
+        inputs = hand.as_left()
     square = ImageOps.pad(small.convert("RGBA"), (PREVIEW_SIZE, PREVIEW_SIZE), color=(0, 0, 0, 0))
     return Look(inputs, square if size else small)
 

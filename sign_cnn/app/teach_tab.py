@@ -21,9 +21,9 @@ def show_lessons(content: bytes, letters: str, finder: HandFinder, samples: NDAr
     """The letter to show, the pictures so far, and the result, for an exported network; samples: (letters, 21, 3)."""
     lessons: dict[str, dict[str, Any]] = st.session_state.setdefault(LESSONS, {letter: {} for letter in letters})
     st.markdown(f"{SHOTS} pictures of a letter, turned a little from one to the next; skip what you do not need.")
-    todo = [letter for letter in letters if len(lessons[letter]) < SHOTS]
-    letter = st.pills("Letter", list(letters), default=todo[0] if todo else letters[0], key="lesson") or letters[0]
-    got = lessons[letter]
+    st.session_state.setdefault("lesson", letters[0])
+    letter = st.pills("Letter", list(letters), key="lesson") or letters[0]
+    got, again = lessons[letter], st.session_state.setdefault("lesson-again", 0)  # anew, the uploaders are empty
     left, right = st.columns([1, 3], vertical_alignment="center")
     left.image(draw_points(samples[letters.index(letter)]), f"an example of {letter}", width=128)
     with right:
@@ -34,7 +34,9 @@ def show_lessons(content: bytes, letters: str, finder: HandFinder, samples: NDAr
             files = [shot] if shot else []
         else:
             label = f"Pictures of {letter}"
-            files = st.file_uploader(label, type="image", accept_multiple_files=True, key=f"lesson-files-{letter}")
+            files = st.file_uploader(
+                label, type="image", accept_multiple_files=True, key=f"lesson-files-{letter}-{again}"
+            )
     before = len(got)
     for file in files:
         if file.file_id not in got:
@@ -60,6 +62,7 @@ def show_lessons(content: bytes, letters: str, finder: HandFinder, samples: NDAr
     if clear.button("Forget all", disabled=not names, width="stretch"):
         for key in (LESSONS, TAUGHT, "lesson-scores"):
             st.session_state.pop(key, None)
+        st.session_state["lesson-again"] = again + 1
         st.rerun()
     if scores := st.session_state.get("lesson-scores"):
         count, before, after = scores

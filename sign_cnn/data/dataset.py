@@ -140,8 +140,9 @@ def _find_table(data: DataConfig) -> Path:
         return path
     if not data.root or not path.is_dir():
         raise DataError(f"there is no folder {data.root or '…'}: name one with data.root, with a sub-folder a letter")
-    files = [file for file in sorted(path.rglob("[!.]*")) if file.is_file()]
-    digest = hashlib.sha256(repr([(str(file.relative_to(path)), file.read_bytes()) for file in files]).encode())
+    files, digest = [file for file in sorted(path.rglob("[!.]*")) if file.is_file()], hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.relative_to(path)} ".encode() + hashlib.sha256(file.read_bytes()).digest())
     cached = Path(data.cache_dir) / f"folder-{digest.hexdigest()[:16]}.csv"
     if not cached.exists():
         log.info("looking for hands in %d files, once", len(files))
@@ -168,7 +169,7 @@ def _load_landmarks(data: DataConfig) -> SignDataset:
     train = Rows(to_points(table), labels, photos, groups, unknown)
     none = {name: group[:0] for name, group in groups.items()}
     test = Rows(train.images[:0], labels[:0], photos[:0], none, unknown[:0])
-    return SignDataset(train, test, *data_fingerprint(data))
+    return SignDataset(train, test, hashlib.sha256(path.read_bytes()).hexdigest(), "landmarks")
 
 
 def read_dataset(csvs: tuple[Path, Path]) -> dict[str, Any]:

