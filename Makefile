@@ -20,8 +20,8 @@ $(READY): pyproject.toml requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-train: $(READY) ## train the best recipe, a seventh of the photos held out; ARGS="key=value …"
-	$(BIN)/python -m sign_cnn.train experiment=best data=auto data.val_split=photo $(ARGS)
+train: $(READY) ## train the recipe to start from; ARGS="key=value …"
+	$(BIN)/python -m sign_cnn.train data=auto $(ARGS)
 
 sweep: $(READY) ## run the main study, or go on; ARGS="sweep=…": another
 	$(BIN)/python -m sign_cnn.train -m data=auto hydra/launcher=joblib $(or $(ARGS),sweep=design)

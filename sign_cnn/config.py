@@ -54,10 +54,11 @@ POINTS = ("landmarks", "folder")  # names of data that are points of hands, not 
 class DataConfig:
     """Where the rows come from and how they are split and batched."""
 
-    # auto: the real set or the drawn one; landmarks: points of hands; folder: those of photographs
+    # auto: the real set, or where there is none the drawn one; landmarks: points of hands; folder: of photographs
     name: Literal["sign_mnist", "synthetic", "auto", "landmarks", "folder"] = "sign_mnist"
     root: str = "data/sign_mnist"  # folder with CSVs or photographs; of landmarks, a table, or "": the package's own
     synthetic_root: str = "data/synthetic"  # folder that the drawn set is written to
+    download: bool = True  # auto: from Kaggle, where it answers
     cache_dir: str = "data/cache"  # parsed data, about 27 MB a set
     letters: str = LETTERS  # the classes, in order; rows of other letters are left out
     image_size: int = setting(28, low=8, high=256)  # height and width in pixels
@@ -108,12 +109,12 @@ class ConvNetConfig:
 
     num_classes: int = setting(len(LETTERS), low=2)
     image_size: int = DataConfig.image_size  # pixels
-    width: int = setting(32, low=1, high=1024)  # channels of the first block, doubled by each next
+    width: int = setting(16, low=1, high=1024)  # channels of the first block, doubled by each next
     depth: int = setting(3, low=1, high=8)  # number of blocks
     channels: list[int] | None = setting(None, low=1, high=4096)  # of each block, in place of width and depth
     convs_per_block: int = setting(1, low=1, high=8)
-    kernel_size: int = setting(5, low=1, high=27)  # pixels, odd
-    batch_norm: bool = False
+    kernel_size: int = setting(3, low=1, high=27)  # pixels, odd
+    batch_norm: bool = True
     downsample: Literal["max_pool", "strided_conv"] = "max_pool"  # how a block halves height and width
     activation: Literal["relu", "leaky_relu", "gelu", "silu"] = "relu"
     dropout: float = setting(0.0, low=0, below=1)  # probability, after each block and each dense layer
@@ -147,6 +148,8 @@ class Config:
     figures: bool | None = None  # draw curves and confusion matrix at the end; null: not in a sweep
     dry_run: bool = False  # only validate and show the size of the network
     init_from: str | None = None  # run directory whose best weights are the start
+    group: str | None = None  # of runs in W&B and MLflow; in a sweep, its name
+    run_id: str | None = None  # of this run there, drawn when its directory is made
     threads: int | None = setting(None, low=1)  # CPU threads of torch; null: its own choice
     compile: bool = False  # torch.compile the network
     data: DataConfig = field(default_factory=DataConfig)
@@ -161,8 +164,9 @@ class Config:
 
 
 NOT_PART_OF_EXPERIMENT = (
-    "name", "run_dir", "experiment", "test", "figures", "dry_run", "threads", "compile", "logger",
-    "data.name", "data.root", "data.synthetic_root", "data.cache_dir", "data.eval_batch_size", "data.synthetic",
+    "name", "run_dir", "experiment", "test", "figures", "dry_run", "group", "run_id", "threads", "compile", "logger",
+    "data.name", "data.root", "data.synthetic_root", "data.download", "data.cache_dir", "data.synthetic",
+    "data.eval_batch_size",
     "trainer.accelerator", "trainer.strategy", "trainer.deterministic", "trainer.plugins",
     "trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.log_every_n_steps",
     "callbacks.progress_bar", "callbacks.image_grid",
@@ -227,8 +231,9 @@ def suggest(key: str, cfg: DictConfig) -> list[str]:
     """Settings that somebody may have meant by an unknown key: `epochs` is `trainer.max_epochs`."""
     wanted = key.rpartition(".")[2]
     names = {item: item.rpartition(".")[2] for item in flatten(OmegaConf.to_container(cfg))}
-    close = difflib.get_close_matches(wanted, names.values(), n=1)
-    return [k for k, name in names.items() if name.endswith(wanted)] or [k for k in names if names[k] in close]
+    found = [wanted] if wanted in names.values() else [name for name in names.values() if name.endswith(wanted)]
+    found = found or difflib.get_close_matches(wanted, names.values(), n=1)
+    return [key for key, name in names.items() if name in found]
 
 
 def experiment_settings(cfg: DictConfig) -> dict[str, Any]:

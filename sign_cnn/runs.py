@@ -9,6 +9,7 @@ import logging
 import os
 import platform
 import re
+import secrets
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -234,6 +235,7 @@ def open_run(cfg: DictConfig, fingerprint: str, data_kind: str, overrides: Seque
             return
         for folder in (path, path / "checkpoints", path / "figures"):
             remove_temporary(folder)
+        cfg.run_id = cfg.run_id or (stored and load_config(path).get("run_id")) or secrets.token_hex(4)
         write_text(path / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
         run.store("running")
         try:

@@ -23,6 +23,7 @@ from sign_cnn.config import (
     POINTS,
     DataConfig,
     augmentation,
+    experiment_settings,
     explain_settings,
     suggest,
     to_dataclass,
@@ -48,7 +49,7 @@ def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
     cfg = _resolve_defaults(cfg)
     data = to_dataclass(DataConfig, cfg.data)
     fingerprint, kind = data_fingerprint(data)
-    with open_run(cfg, fingerprint, kind, overrides) as run:
+    with open_run(cfg, fingerprint, kind, overrides) as run, _closing_wandb():
         log.info("data: %s", describe_source(data, kind))
         if run.finished:
             log.info("already done: %s", run.path)
@@ -57,6 +58,7 @@ def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
         # Not before the run is known to be needed: torch and Lightning take seconds to import.
         import pytorch_lightning as pl
         import torch
+        from pytorch_lightning.loggers import TensorBoardLogger
 
         from sign_cnn.data.datamodule import SignMNISTDataModule
         from sign_cnn.models.classifier import SignClassifier
@@ -99,6 +101,10 @@ def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
                 bar = bool(cfg.callbacks.get("progress_bar")) and cfg.trainer.get("enable_progress_bar", True)
                 more = {"default_root_dir": cfg.run_dir, "enable_progress_bar": bar, "logger": loggers or False}
                 trainer: pl.Trainer = instantiate(cfg.trainer, **more, callbacks=callbacks, _convert_="all")
+            if not run.last_checkpoint:
+                for logger in loggers:
+                    if not isinstance(logger, TensorBoardLogger):  # which needs the scores too
+                        logger.log_hyperparams(experiment_settings(cfg))
             trainer.fit(model, datamodule, ckpt_path=run.last_checkpoint, weights_only=True)
         finish(cfg, run, trainer, epochs)
         return run.result
@@ -166,6 +172,8 @@ def _run_job(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
     cfg.name = Path(cfg.run_dir).name
     OmegaConf.update(cfg, "callbacks.progress_bar", None, force_add=True)
     cfg.test, cfg.figures = bool(cfg.test), bool(cfg.figures)  # a sweep selects, and leaves the test set alone
+    cfg.data.download = False  # tried before the first job
+    cfg.group = cfg.group or Path(cfg.run_dir).parent.name
     for handler in logging.getLogger().handlers:  # train.log still gets everything
         handler.setLevel(logging.WARNING if isinstance(handler, ConsoleHandler) else logging.NOTSET)
     try:
@@ -178,9 +186,6 @@ def _run_job(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
             record_failure(cfg, overrides, error)
         print_line(f"{job}  failed: {next(iter(str(error).strip().splitlines()), type(error).__name__)}", "red")
         raise
-    finally:
-        if wandb := sys.modules.get("wandb"):
-            wandb.finish()  # WandbLogger would log the next job of this process into the same run
     accuracy = "no validation split" if result.val_acc is None else f"val/acc {100 * result.val_acc:.2f} %"
     print_line(f"{job}  {accuracy}, {result.fit_seconds:.1f} s")
     return result.val_acc
@@ -237,6 +242,16 @@ def _explain_errors() -> Iterator[None]:
         if isinstance(stop.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
         raise
+
+
+@contextmanager
+def _closing_wandb() -> Iterator[None]:
+    """Close the run of W&B, as failed if it is; else WandbLogger logs the next run of this process into the same."""
+    try:
+        yield
+    finally:
+        if wandb := sys.modules.get("wandb"):
+            wandb.finish(exit_code=int(sys.exc_info()[0] is not None))
 
 
 def _silence_lightning() -> None:

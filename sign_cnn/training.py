@@ -14,8 +14,8 @@ import torch
 import torch.distributed
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from omegaconf import DictConfig
-from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, ModelCheckpoint
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.loggers import MLFlowLogger, TensorBoardLogger
 from torchvision.utils import make_grid
 
 from sign_cnn.config import experiment_settings
@@ -104,8 +104,8 @@ class EpochTable(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         now = time.perf_counter()
-        row: dict[str, Any] = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
-        row |= {key: float(value) for key, value in trainer.callback_metrics.items()}
+        row = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        row |= {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
         row["lr"] = trainer.optimizers[0].param_groups[0]["lr"]  # in full precision
         row |= {"train_seconds": self._train_seconds, "seconds": now - self._mark}
         self._mark = now
@@ -126,20 +126,45 @@ class EpochSeed(Callback):
         torch.manual_seed(mix_seed(self.seed, trainer.current_epoch, trainer.global_rank))
 
 
+class EpochBar(RichProgressBar):
+    """Counts epochs from 1, as the log does."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"Epoch {current_epoch + 1}/{self.trainer.max_epochs}"
+
+
 class ImageGrid(Callback):
-    """Shows the first training batch in TensorBoard, as the network sees it."""
+    """Shows in TensorBoard the first training batch, as the network sees it, and the first layer's filters."""
 
     def __init__(self, num_images: int = 32) -> None:
         self.num_images = num_images
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, *_: Any) -> None:
-        if trainer.global_step or not trainer.is_global_zero or batch.images.shape[1:] == (21, 3):
-            return
-        images = batch.images[: self.num_images].float().unsqueeze(1).cpu() / 255
-        grid = make_grid(images, nrow=8, padding=1, pad_value=1.0).repeat_interleave(3, 1).repeat_interleave(3, 2)
+        if not trainer.global_step and batch.images.shape[1:] != (21, 3):
+            self._show(trainer, "inputs", batch.images[: self.num_images].float().unsqueeze(1) / 255, scale=3)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        weight = next(pl_module.parameters()).detach()
+        if weight.ndim == 4:
+            filters = weight.mean(1, keepdim=True)
+            self._show(trainer, "first layer", filters / filters.abs().amax() / 2 + 0.5, scale=12)
+
+    def _show(self, trainer: pl.Trainer, name: str, images: torch.Tensor, scale: int) -> None:
+        grid = make_grid(images.cpu(), nrow=8, padding=1, pad_value=1.0)
         for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image("train/inputs", grid, 0)
+            if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
+                grid = grid.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
+                logger.experiment.add_image(name, grid, trainer.current_epoch + 1)
+
+
+class ResumingMLFlowLogger(MLFlowLogger):
+    """Goes on with the run that `run_id`, a tag here, began; MLflow's own identity is not known before it begins."""
+
+    def __init__(self, run_id: str, tags: dict[str, Any], **settings: Any) -> None:
+        super().__init__(tags={"run_id": run_id} | {key: tag for key, tag in tags.items() if tag}, **settings)
+        where = [str(self.experiment_id)]
+        found = self._mlflow_client.search_runs(where, f"tags.run_id = '{run_id}'", max_results=1)
+        self._run_id = found[0].info.run_id if found else None
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -174,7 +199,7 @@ def finish(cfg: DictConfig, run: Run, trainer: pl.Trainer, epochs: EpochTable) -
     if trainer.is_global_zero:
         predictions.save(run.predictions)
         figures = _draw_figures(cfg, run, table, best_epoch, predictions) if cfg.figures else {}
-        _log_scores(trainer, cfg, scores, figures)
+        _log_scores(trainer, cfg, run, {"train_acc": table["train/acc"].iloc[-1], **scores}, figures)
         labels = datamodule.dataset.train.labels
         chance, key = np.bincount(labels).max() / len(labels), "val/acc" if "val/acc" in table else "train/acc"
         if table[key].max() <= chance and not cfg.trainer.get("limit_train_batches"):
@@ -217,7 +242,7 @@ def _draw_figures(cfg: DictConfig, run: Run, table: pd.DataFrame, best_epoch: in
 
     from sign_cnn.reports.figures import plot_confusion_matrix, plot_learning_curves, save_figure
 
-    title, split = cfg.experiment or cfg.name, "test" if cfg.test else "val"
+    title, split = " ".join(filter(None, [cfg.experiment, cfg.name])), "test" if cfg.test else "val"
     save_figure(plot_learning_curves(table, title, best_epoch), run.path / "figures" / "learning_curves.png")
     scored, letters = predictions.of(split), cfg.data.letters
     if not len(scored.row):
@@ -228,18 +253,28 @@ def _draw_figures(cfg: DictConfig, run: Run, table: pd.DataFrame, best_epoch: in
     return {f"confusion_{split}": figure}
 
 
-def _log_scores(trainer: pl.Trainer, cfg: DictConfig, scores: dict[str, Any], figures: dict[str, Any]) -> None:
-    # TensorBoard's HPARAMS page compares what a job is named after, or all settings of a single run.
-    swept = dict(re.findall(r"([^,=]+)=([^,]*)", Path(cfg.run_dir).name)) or experiment_settings(cfg)
-    hparams = {key: value if isinstance(value, int | float) else str(value) for key, value in swept.items()}
-    known = {key: scores[key] for key in ("val_acc", "val_loss", "test_acc", "test_loss") if scores[key] is not None}
+def _log_scores(
+    trainer: pl.Trainer, cfg: DictConfig, run: Run, scores: dict[str, Any], figures: dict[str, Any]
+) -> None:
+    epochs = trainer.current_epoch
+    wanted = ("train_acc", "val_acc", "val_loss", "test_acc", "test_loss")
+    known = {key: scores[key] for key in wanted if scores[key] is not None}
     for logger in trainer.loggers:
-        tested = {key.replace("_", "/"): value for key, value in known.items() if key.startswith("test")}
-        logger.log_metrics(tested, trainer.global_step)
-        if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(hparams, {f"hp/{key}": value for key, value in known.items()})
+        if isinstance(logger, TensorBoardLogger):  # its page opens on the charts that come first by name
+            kept = {f"weights_kept/{key}": value for key, value in known.items()}
+            logger.log_hyperparams(_order_settings(cfg, run), kept, epochs)
             for name, figure in figures.items():
-                logger.experiment.add_figure(name, figure, trainer.global_step)
+                logger.experiment.add_figure(name, figure, epochs)
         else:
-            logger.log_hyperparams(experiment_settings(cfg))
+            tested = {key.replace("_", "/"): value for key, value in known.items() if key.startswith("test")}
+            logger.log_metrics(tested, epochs)
         logger.finalize("success")
+
+
+def _order_settings(cfg: DictConfig, run: Run) -> dict[str, Any]:
+    """All settings for TensorBoard's HPARAMS page: first what a job is named after, then those of the command line."""
+    swept = dict(re.findall(r"([^,=]+)=([^,]*)", run.path.name))
+    given = [override.partition("=")[0] for override in run.result.overrides]
+    settings = {k: v for k, v in experiment_settings(cfg).items() if k.rpartition(".")[2] not in swept}
+    ordered = swept | dict(sorted(settings.items(), key=lambda item: item[0] not in given))
+    return {key: value if isinstance(value, int | float) else str(value) for key, value in ordered.items()}

@@ -19,7 +19,9 @@ from sign_cnn.letters import LETTERS, class_index
 from sign_cnn.models.classifier import NETWORK_PACKAGES, SignClassifier
 
 NETWORK = {"_target_": "sign_cnn.models.conv_net.ConvNet"}
-STUB = {**NETWORK, "width": 1, "depth": 1, "kernel_size": 1, "dense_units": [], "head": "global_pool"}
+STUB = {
+    **NETWORK, "width": 1, "depth": 1, "kernel_size": 1, "batch_norm": False, "dense_units": [], "head": "global_pool",
+}  # fmt: skip
 SCORES = {"data_kind": "official", "data_fingerprint": "0", "test_acc": 0.983, "test_photos": 348,
           "test_photos_wrong": 6}  # fmt: skip
 

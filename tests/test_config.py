@@ -46,7 +46,7 @@ def test_every_study_sweeps_over_networks_that_are_possible(study: str):
 
 def test_the_files_agree_with_the_defaults_of_the_dataclasses(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("SIGN_MNIST_DIR", raising=False)
-    cfg = composed()
+    cfg = composed("augment=none")
     kinds = {"data": config.DataConfig, "augment": config.AugmentConfig, "model": config.ConvNetConfig}
     for name, kind in kinds.items():
         assert config.to_dataclass(kind, cfg[name]) == kind()
@@ -55,6 +55,14 @@ def test_the_files_agree_with_the_defaults_of_the_dataclasses(monkeypatch: pytes
     given, default = config.to_dataclass(config.Config, cfg), config.Config()
     plain = [x.name for x in fields(config.Config) if x.type is not Any and x.name not in ("name", "run_dir")]
     assert [getattr(given, name) for name in plain] == [getattr(default, name) for name in plain]
+
+
+def test_the_defaults_are_the_recipe_best_with_a_validation_split():
+    default, best = (config.experiment_settings(composed(*choice)) for choice in ([], ["experiment=best"]))
+    assert {key: default[key] for key in default if default[key] != best[key]} == {
+        "monitor": "val/loss",
+        "data.val_split": "session",
+    }
 
 
 def test_all_problems_are_named_at_once():
@@ -91,9 +99,9 @@ def test_the_hash_changes_with_the_experiment_and_not_with_where_it_runs():
     base = config.config_hash(composed("name=a"), "data")
     same = ["name=b", "threads=1", "data.root=/x", "data.cache_dir=/y", "logger=csv", "figures=false", "test=false",
             "data.eval_batch_size=7", "trainer.accelerator=gpu", "callbacks.image_grid=null", "data=auto"]  # fmt: skip
-    other = ["seed=1", "model.depth=1", "augment=full", "optimizer.lr=0.1", "scheduler=cosine", "trainer.max_epochs=3",
+    other = ["seed=1", "model.depth=1", "augment=none", "optimizer.lr=0.1", "scheduler=cosine", "trainer.max_epochs=3",
              "data.batch_size=5", "data.split_seed=1", "data.fold=1", "data.normalize=unit", "monitor=null",
-             "callbacks=[default,ema]", "+trainer.accumulate_grad_batches=2", "loss.label_smoothing=0.1"]  # fmt: skip
+             "callbacks=[default,ema]", "+trainer.accumulate_grad_batches=2", "loss.label_smoothing=0.2"]  # fmt: skip
     assert {config.config_hash(composed("name=a", override), "data") for override in same} == {base}
     others = {config.config_hash(composed("name=a", override), "data") for override in other}
     assert len(others | {base, config.config_hash(composed("name=a"), "other data")}) == len(other) + 2

@@ -56,6 +56,7 @@ class Source(NamedTuple):
     root: Path
     csvs: tuple[Path, Path] | None  # None: the official set, from the cache alone
     cached: Path  # file of the parsed set, named after the bytes of the CSVs and of PHOTOS_FILE
+    why: str = ""  # the drawn set in place of the real one
 
 
 def load_dataset(data: DataConfig) -> SignDataset:
@@ -92,15 +93,15 @@ def describe_source(data: DataConfig, kind: str) -> str:
     """What a run says of its data in its first line."""
     if kind == "landmarks":
         return f"landmarks of hands in {data.root or 'the package'}"
-    root, csvs, cached = find_source(data)
+    root, csvs, cached, why = find_source(data)
     if kind == "synthetic":
-        return f"synthetic hands, drawn by this project, in {root}"
+        return f"synthetic hands, drawn by this project, in {root}{why and f' ({why})'}"
     title = "Sign Language MNIST" if kind == "official" else f"{kind} data, not the official Sign Language MNIST,"
     return f"{title} in {root}" if csvs else f"{title} from {cached} (no CSVs in {root})"
 
 
 def find_source(data: DataConfig) -> Source:
-    """Decide where the set comes from; `auto` takes the real set where it is found, else the drawn one.
+    """Decide where the set comes from; `auto` takes the folder, the cache, Kaggle's download or the drawn set.
 
     The cache alone is enough for the official set under the default `data.root`; a root that was named must hold CSVs.
     Raises DataError: there are no CSVs, or an archive without them.
@@ -126,7 +127,13 @@ def find_source(data: DataConfig) -> Source:
             if stored and str(stored["fingerprint"]) == OFFICIAL_FINGERPRINT:
                 return Source(root, None, path)
         if data.name == "auto":
-            return find_source(replace(data, name="synthetic"))
+            from sign_cnn.data.download import try_download  # which imports this module
+
+            reason = try_download(root) if data.download else "data.download=false"
+            if not reason:
+                return find_source(data)
+            drawn = find_source(replace(data, name="synthetic"))
+            return drawn._replace(why=f"no CSVs in {root}, no download from Kaggle: {reason}")
     where = f"no Sign Language MNIST in {root}" if root.is_dir() else f"there is no folder {root}"
     raise DataError(f"{where}: {WAYS_OUT}")
 

@@ -2,20 +2,25 @@
 
 import argparse
 import filecmp
+import logging
 import os
 import shutil
 import textwrap
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from sign_cnn.config import DataConfig
 from sign_cnn.data.csv import find_csvs
 from sign_cnn.data.dataset import OFFICIAL_FINGERPRINT, read_dataset
-from sign_cnn.errors import DataError, exit_on_user_error
+from sign_cnn.errors import DataError, UserError, exit_on_user_error
 from sign_cnn.files import atomic_write, explain_os_errors
+
+log = logging.getLogger(__name__)
 
 HANDLE = "datamunge/sign-language-mnist"
 PAGE = f"https://www.kaggle.com/datasets/{HANDLE}"
+PATIENCE = 3  # seconds for Kaggle to answer
 
 
 def download(root: Path) -> str:
@@ -45,6 +50,25 @@ def download(root: Path) -> str:
             with atomic_write(target) as temporary:
                 shutil.copyfile(csv, temporary)
     return f"{root} now holds the official set (verified)"
+
+
+@cache
+def try_download(root: Path) -> str:
+    """The download, if Kaggle answers at once; why it did not work, or "". A process tries once."""
+    try:
+        import kagglehub  # noqa: F401
+        import requests  # of kagglehub
+
+        requests.head(PAGE, timeout=PATIENCE)
+        log.info("fetching Sign Language MNIST from Kaggle, about 60 MB, once")
+        download(root)
+    except ImportError:
+        return "kagglehub is not installed"
+    except OSError:  # those of requests
+        return "it cannot be reached"
+    except UserError as error:
+        return str(error).partition(";")[0]
+    return ""
 
 
 def _fingerprint(root: Path) -> str | None:

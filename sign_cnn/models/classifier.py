@@ -187,6 +187,7 @@ class SignClassifier(pl.LightningModule):
             if self._bad_step >= 0:  # what validation sees, which comes before the end of the epoch, follows from it
                 place = f"train/loss is NaN or inf in epoch {self.current_epoch + 1} at step {int(self._bad_step) + 1}"
             raise UserError(f"{place}: try a smaller optimizer.lr or trainer.gradient_clip_val=1")
-        self.log_dict({f"{stage}/loss": mean_loss, **metrics.compute()})
+        epoch = float(self.current_epoch + 1)  # Lightning takes "step" for the x axis of all loggers
+        self.log_dict({f"{stage}/loss": mean_loss, **metrics.compute(), "step": epoch})
         loss.reset()
         metrics.reset()
