@@ -4,6 +4,7 @@ import io
 import logging
 import re
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 import torch.distributed
+from filelock import FileLock
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, ModelCheckpoint, RichProgressBar
@@ -158,13 +160,18 @@ class ImageGrid(Callback):
 
 
 class ResumingMLFlowLogger(MLFlowLogger):
-    """Goes on with the run that `run_id`, a tag here, began; MLflow's own identity is not known before it begins."""
+    """Goes on with the run that has the tag `run_id`; MLflow's own identity is not known before a run begins."""
 
-    def __init__(self, run_id: str, tags: dict[str, Any], **settings: Any) -> None:
-        super().__init__(tags={"run_id": run_id} | {key: tag for key, tag in tags.items() if tag}, **settings)
-        where = [str(self.experiment_id)]
-        found = self._mlflow_client.search_runs(where, f"tags.run_id = '{run_id}'", max_results=1)
-        self._run_id = found[0].info.run_id if found else None
+    def __init__(self, experiment_name: str, run_id: str, tags: dict[str, Any], tracking_uri: str, **more: Any) -> None:
+        tags = {"run_id": run_id} | {key: tag for key, tag in tags.items() if tag}
+        kind, _, file = tracking_uri.partition(":///")
+        # Two jobs that make the tables of a new file at the same time break it.
+        with FileLock(f"{file}.lock") if kind == "sqlite" else nullcontext():
+            super().__init__(experiment_name, tracking_uri=tracking_uri, tags=tags, **more)
+            if experiment := self._mlflow_client.get_experiment_by_name(experiment_name):
+                found = self._mlflow_client.search_runs([experiment.experiment_id], f"tags.run_id = '{run_id}'")
+                self._run_id = found[0].info.run_id if found else None
+            _ = self.experiment
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

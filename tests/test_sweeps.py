@@ -18,7 +18,7 @@ FOLDER = Path("outputs/sweeps/s")
 @pytest.fixture
 def fixed(tiny_overrides: list[str]) -> list[str]:
     """What the jobs of a sweep share: one epoch of a small network."""
-    swept = ("name", "model.depth", "trainer.max_epochs", "figures")
+    swept = ("name", "model.depth", "model.batch_norm", "trainer.max_epochs", "figures")
     return [*(item for item in tiny_overrides if not item.startswith(swept)), "trainer.max_epochs=1", "threads=1"]
 
 
