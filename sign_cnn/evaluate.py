@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from sign_cnn.config import DataConfig, to_dataclass
 from sign_cnn.console import print_line, print_table
@@ -57,7 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def evaluate(run: Run, split: str, folder: Path | None = None, find_hand: bool = False) -> dict[str, Any]:
     """Report on a split of a run's data, or on a folder of pictures; also written to `<run>/evaluation`."""
-    from sign_cnn.reports.figures import plot_confusion_matrix, plot_hardest, plot_reliability, save_figure
+    from sign_cnn.reports.figures import (
+        plot_confused,
+        plot_confusion_matrix,
+        plot_hardest,
+        plot_reliability,
+        save_figure,
+    )
 
     rows, letters = None, load_config(run.path).data.letters
     if folder:
@@ -76,7 +83,15 @@ def evaluate(run: Run, split: str, folder: Path | None = None, find_hand: bool =
     figures = {"confusion": plot_confusion_matrix(np.array(report["confusion"]), letters, title),
                "reliability": plot_reliability(predictions, title)}  # fmt: skip
     if rows:
-        figures["hardest"] = plot_hardest(report["hardest"], rows.images[report["hardest"]["row"]], title)
+        images = rows.images[report["hardest"]["row"]]
+        figures["hardest"] = plot_hardest(report["hardest"], images, title)
+        if confused := plot_confused(report["confused"], rows.images, title):
+            figures["confused"] = confused
+        try:
+            heat = attend(run, images)
+            figures["attention"] = plot_hardest(report["hardest"], images, f"{title}; bright: what it looks at", heat)
+        except UserError as error:
+            notes.append(f"attention.png is left out: {error}")
     if folder:
         report["hardest"]["photo"] = [files[photo] for photo in report["hardest"]["photo"]]
     facts = [f"{key}: {value}" for key, value in report.items() if isinstance(value, str)]
@@ -134,6 +149,30 @@ def evaluate_landmarks(run: Run, path: Path) -> dict[str, Any]:
         "confused": confused.sort_values("size", ascending=False),
         "notes": [*notes, "the interval takes rows for independent; those of one person are not"],
     }  # fmt: skip
+
+
+def attend(run: Run, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Where the last convolution speaks for what the network reads, by Grad-CAM without its mean over space.
+
+    That mean, of Selvaraju et al. (2017), is nothing to dense layers on a flattened map: HiResCAM (Draelos, 2020).
+    Images uint8 (N, S, S), 0..255; returns (N, S, S), 0..1. Raises UserError: captum or a convolution is missing.
+    """
+    try:
+        from captum.attr import LayerAttribution, LayerGradientXActivation
+    except ImportError:
+        raise UserError('it needs captum: pip install -e ".[explain]"') from None
+    import torch
+
+    from sign_cnn.models.classifier import SignClassifier
+
+    model, inputs = SignClassifier.load(run.best_checkpoint), torch.from_numpy(images).float()
+    layers = [layer for layer in model.modules() if isinstance(layer, torch.nn.Conv2d)]
+    if not layers:
+        raise UserError("the network has no convolution")
+    heat = LayerGradientXActivation(model, layers[-1]).attribute(inputs, model(inputs).argmax(1))
+    heat = LayerAttribution.interpolate(heat.sum(1, keepdim=True).relu(), images.shape[1:], "bilinear")
+    heat = heat.detach().squeeze(1)
+    return np.asarray(heat / heat.amax((1, 2), keepdim=True).clamp_min(1e-12))
 
 
 def compare_runs(a: Run, b: Run, split: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,6 +101,23 @@ def read_inputs(
     return [Reading(*ranking[0], ranking[0][1] >= threshold, dict(ranking[:TOP])) for ranking in rankings]
 
 
+def attend(model: OnnxModel, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Where covering a patch makes the letter that is read less likely (Zeiler and Fergus, 2014): (S, S), 0..1."""
+    size, places = image.shape[0] // 4, range(0, image.shape[0] - image.shape[0] // 4 + 1, 2)
+    spots = [np.s_[top : top + size, left : left + size] for top in places for left in places]
+    covered = np.repeat(image[None], len(spots) + 1, axis=0)
+    for index, spot in enumerate(spots):
+        covered[index][spot] = round(float(image.mean()))
+    probabilities = model.predict_proba(covered)
+    letter = probabilities[-1].argmax()
+    fall, count = np.zeros((2, *image.shape), np.float32)
+    for spot, probability in zip(spots, probabilities[:-1, letter], strict=True):
+        fall[spot] += max(0, probabilities[-1, letter] - probability)
+        count[spot] += 1
+    fall /= count.clip(1)
+    return np.asarray(fall / max(fall.max(), 1e-6))
+
+
 def spell(readings: Iterable[Reading]) -> str:
     """The word of several pictures, with a question mark for each that is unsure."""
     return "".join(reading.letter if reading.sure else "?" for reading in readings)
@@ -125,10 +143,15 @@ def prepare_input(
 
 
 def load_model(path: Path) -> CheckpointModel | OnnxModel:
-    """The best checkpoint of a run directory, a checkpoint, or an exported file, which needs no torch."""
-    if path.suffix.lower() == ".onnx":
-        return OnnxModel(path)
-    return CheckpointModel(path / "checkpoints" / "best.ckpt" if path.is_dir() else path)
+    """A run directory's best checkpoint, a checkpoint, or an exported file, which needs no torch.
+
+    Of a run directory the exported file is taken if it is newer, because importing torch takes seconds.
+    """
+    if path.is_dir():
+        exported, path = path / "model.onnx", path / "checkpoints" / "best.ckpt"
+        newer = exported.exists() and path.exists() and exported.stat().st_mtime >= path.stat().st_mtime
+        path = exported if newer and find_spec("onnxruntime") else path
+    return OnnxModel(path) if path.suffix.lower() == ".onnx" else CheckpointModel(path)
 
 
 def find_images(name: str) -> list[Path]:

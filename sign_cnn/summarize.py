@@ -25,6 +25,7 @@ class Summary:
     table: pd.DataFrame  # of configurations, the best first
     text: pd.DataFrame  # the same to be read
     pooled: pd.DataFrame  # out-of-fold scores as text; empty without folds
+    caution: str  # what to know before them; empty if nothing
     notes: list[str]
 
 
@@ -42,17 +43,21 @@ def summarize(folder: Path) -> Summary:
         if sweep.is_paired(jobs):
             seeds = {name: jobs.loc[jobs["configuration"] == name, "val_acc"].dropna().to_numpy() for name in right}
         pooled, refused = sweep.write_pooled(folder, jobs, photos)
+        caution = sweep.caution(jobs, table)
         text, notes = sweep.format_table(table), [*sweep.take_notes(jobs, table), *refused[:1]]
         drawn = {
+            "learning_curves.png": figures.plot_curves(sweep.read_curves(folder, jobs, list(table.index))),
             "main_effects.png": figures.plot_main_effects(comparable, effects),
             "heat_maps.png": figures.plot_heat_maps(comparable),
             "accuracy_against_cost.png": figures.plot_accuracy_against_cost(comparable),
             "seed_spread.png": figures.plot_seed_spread(seeds),
+            **figures.plot_search(folder / "optuna.db"),
         }
         write_text(folder / "results.csv", table.to_csv(index=False, float_format="%.6g"))
         lines = jobs.drop(columns=["configuration", "key"]).convert_dtypes()
         write_text(folder / "jobs.csv", lines.to_csv(index=False))
         parts = [f"# {folder.resolve().name}", *([f"```\n{command}\n```"] if command else [])]
+        parts += [f"**{caution}.**"] * bool(caution)
         parts += [text.to_markdown(index=False, disable_numparse=True), "\n".join(f"- {note}" for note in notes)]
         remove_temporary(folder / "figures")
         for file, figure in drawn.items():
@@ -61,12 +66,13 @@ def summarize(folder: Path) -> Summary:
                 figures.save_figure(figure, folder / "figures" / file)
                 parts.append(f"![{file}](figures/{file})")
         write_text(folder / "results.md", "\n\n".join(parts) + "\n")
-    return Summary(folder, jobs, table, text, pooled, notes)
+    return Summary(folder, jobs, table, text, pooled, caution, notes)
 
 
 def show(summary: Summary) -> None:
     """Print the twenty best configurations, what is needed to read the table, and where the rest is."""
-    print_table(summary.text.head(20), summary.folder.resolve().name)
+    title = ": ".join(filter(None, [summary.folder.resolve().name, summary.caution]))
+    print_table(summary.text.head(20), title)
     if not summary.pooled.empty:
         print_table(summary.pooled.head(20), "Out-of-fold, 95 % intervals by photo")
     for note in summary.notes:

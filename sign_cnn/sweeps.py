@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from sign_cnn.config import DataConfig, flatten, name_problems, suggest, to_data
 from sign_cnn.data.dataset import find_source
 from sign_cnn.errors import ConfigError, UserError, exit_on_user_error
 from sign_cnn.files import explain_os_errors, write_text
+from sign_cnn.runs import Result
 
 
 class SweepCallback(Callback):
@@ -92,6 +94,22 @@ def job_number() -> str:
     plan, trials = Path(settings.sweep.dir, "sweep.json"), settings.sweeper.get("n_trials") or "?"
     total = len(json.loads(plan.read_text())["jobs"]) if plan.exists() else trials
     return f"{settings.job.num + 1}/{total}"
+
+
+def progress() -> str:
+    """How far the sweep is, and the time left at the pace of this command so far; empty where that is not known."""
+    folder = Path(HydraConfig.get().sweep.dir)
+    if not (plan := folder / "sweep.json").exists():
+        return ""  # a search
+    begun, jobs, now = plan.stat().st_mtime, json.loads(plan.read_text())["jobs"], time.time()
+    paths = [folder / job / "result.json" for job in jobs]
+    ended = {path: Result.load(path).status for path in paths if path.exists()}
+    recent = [path for path in ended if ended[path] in ("done", "failed") and path.stat().st_mtime >= begun]
+    over = len(set(recent) | {path for path in ended if ended[path] == "done"})
+    left = (len(jobs) - over) * (now - begun) / max(len(recent), 1)
+    time_left = f"about {left / 60:.0f} min left" if left > 90 else f"about {left:.0f} s left"
+    filled = round(20 * over / len(jobs))
+    return f"{'━' * filled}{'╌' * (20 - filled)} {over} of {len(jobs)}" + (f", {time_left}" if left else "")
 
 
 def _merge_overrides(config: DictConfig) -> list[Override]:

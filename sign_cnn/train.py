@@ -187,7 +187,7 @@ def _run_job(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
         print_line(f"{job}  failed: {next(iter(str(error).strip().splitlines()), type(error).__name__)}", "red")
         raise
     accuracy = "no validation split" if result.val_acc is None else f"val/acc {100 * result.val_acc:.2f} %"
-    print_line(f"{job}  {accuracy}, {result.fit_seconds:.1f} s")
+    print_line(f"{job}  {accuracy}, {result.fit_seconds:.1f} s  {sweeps.progress()}".rstrip())
     return result.val_acc
 
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageOps
 from sign_cnn.errors import DataError
 from sign_cnn.hands.finder import Hand, HandFinder
 from sign_cnn.images import open_image, to_colours
-from sign_cnn.predict import NO_HAND, OnnxModel, Reading, prepare_input, read_inputs, spell
+from sign_cnn.predict import NO_HAND, OnnxModel, Reading, attend, prepare_input, read_inputs, spell
 
 MAX_BYTES = 5 * 2**20  # of a file; .streamlit/config.toml says the same
 MAX_PIXELS = 25e6  # 75 MB in colour, which a free host of 1 GB bears
@@ -74,8 +74,8 @@ def show_cards(pictures: list[Picture], view: View, place: str) -> None:
         if "?" in text:
             word.caption("? stands for a letter that is too unsure; it can be replaced in the sentence.")
     for (picture, look), reading in zip(shown, readings, strict=True):
-        with grid.container(border=True, width=324):
-            _show_card(picture, look, reading)
+        with grid.container(border=True, width=452 if view.model.image_size else 324):
+            _show_card(picture, look, reading, view.model)
 
 
 def look_at(picture: Picture, size: int | None, finder: HandFinder | None = None, mirror: bool = False) -> Look:
@@ -132,15 +132,17 @@ def edit_sentence(added: str = "", keep: int | None = None) -> None:
     st.session_state[SENTENCE] = (st.session_state.get(SENTENCE, "")[:keep] + added)[:MAX_SENTENCE]
 
 
-def _show_card(picture: Picture, look: Look, reading: Reading) -> None:
+def _show_card(picture: Picture, look: Look, reading: Reading, model: OnnxModel) -> None:
     size = len(look.inputs)
     st.caption(_as_text(picture.name))
     if look.inputs.dtype == np.uint8:
+        grey, heat = np.stack([look.inputs] * 3, axis=2), attend(model, look.inputs)[..., None]
+        lit = (grey * (1 - heat) + heat * [255, 180, 0]).astype(np.uint8)
         with st.container(horizontal=True):
             st.image(look.preview, "original", width=SHOWN_SIZE, alt=f"{picture.name} original")
-            enlarged = look.inputs.repeat(8, axis=0).repeat(8, axis=1)  # so that browsers do not blur the pixels
-            alt = f"{picture.name} in {size}×{size} pixels"
-            st.image(enlarged, f"as read, {size}×{size}", width=SHOWN_SIZE, alt=alt)
+            for pixels, caption in ((grey, f"as read, {size}×{size}"), (lit, "what it looks at")):
+                enlarged = pixels.repeat(8, axis=0).repeat(8, axis=1)  # so that browsers do not blur the pixels
+                st.image(enlarged, caption, width=SHOWN_SIZE, alt=f"{picture.name} {caption}")
     else:
         st.image(look.preview, width=2 * SHOWN_SIZE, alt=f"{picture.name} with its hand")
     st.markdown(f"### {reading.letter}" if reading.sure else f"### unsure, perhaps {reading.letter}")

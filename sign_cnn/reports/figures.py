@@ -2,9 +2,12 @@
 
 import itertools
 import textwrap
+import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -21,6 +24,7 @@ from sign_cnn.runs import Predictions
 
 TRAIN_COLOUR, VAL_COLOUR, TEST_COLOUR = "#3f90da", "#e76300", "#474747"
 SHEET_COLUMNS = 6
+BARE = {"xticks": [], "yticks": [], "frame_on": False}
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -88,21 +92,41 @@ def plot_reliability(predictions: Predictions, title: str) -> Figure:
     return figure
 
 
-def plot_hardest(hardest: pd.DataFrame, images: NDArray[np.uint8], title: str) -> Figure:
-    """Contact sheet of a report's hardest photos; images: uint8 (H, S, S), 0..255."""
+def plot_hardest(
+    hardest: pd.DataFrame, images: NDArray[np.uint8], title: str, heat: NDArray[np.float32] | None = None
+) -> Figure:
+    """Contact sheet of a report's hardest photos, below `heat` if given; images: uint8 (H, S, S), heat: 0..1."""
     lines = max(1, -(-len(hardest) // SHEET_COLUMNS))
     figure = Figure(figsize=(1.45 * SHEET_COLUMNS, 1.95 * lines + 0.5), layout="constrained")
     figure.suptitle(f"{title}\ntrue → predicted letter; p: mean probability of the true letter", fontsize=10)
-    bare = {"xticks": [], "yticks": [], "frame_on": False}
-    grid = figure.subplots(lines, SHEET_COLUMNS, squeeze=False, subplot_kw=bare, gridspec_kw={"hspace": 0.08})
-    for axes, photo, image in zip(grid.flat, hardest.to_dict("records"), images, strict=False):
-        axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    grid = figure.subplots(lines, SHEET_COLUMNS, squeeze=False, subplot_kw=BARE, gridspec_kw={"hspace": 0.08})
+    for place, (axes, photo) in enumerate(zip(grid.flat, hardest.to_dict("records"), strict=False)):
+        axes.imshow(images[place], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        if heat is not None:
+            axes.imshow(heat[place], cmap="inferno", vmin=0, vmax=1, alpha=0.5)
         wrong = photo["predicted"] != photo["letter"]
         said = f"{photo['letter']} → {photo['predicted']}" if wrong else photo["letter"]
         axes.set_title(said, fontsize=11, pad=3, color=VAL_COLOUR if wrong else TEST_COLOUR, fontweight="bold")
         votes = f"{photo['variants_wrong']} of {photo['variants']} wrong\n" if photo["variants"] > 1 else ""
         below = f"{votes}p = {photo['p']:.2f}"
         axes.text(0.5, -0.04, below, transform=axes.transAxes, ha="center", va="top", fontsize=7)
+    return figure
+
+
+def plot_confused(confused: pd.DataFrame, images: NDArray[np.uint8], title: str) -> Figure | None:
+    """The six pairs of letters that are confused most, a line each with wrong rows of it; images: of all rows."""
+    pairs = confused.head(6).to_dict("records")
+    if not pairs:
+        return None
+    figure = Figure(figsize=(1.45 * SHEET_COLUMNS, 1.5 * len(pairs) + 0.6), layout="constrained")
+    figure.suptitle(f"{title}\npairs confused most, true → predicted letter", fontsize=10)
+    for line, pair in zip(
+        figure.subplots(len(pairs), SHEET_COLUMNS, squeeze=False, subplot_kw=BARE), pairs, strict=True
+    ):
+        name = f"{pair['letter']} → {pair['predicted']}\n{pair['rows']} rows\n{pair['photos']} photos"
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
+        for axes, row in zip(line, pair["examples"], strict=False):
+            axes.imshow(images[row], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     return figure
 
 
@@ -188,6 +212,25 @@ def plot_accuracy_against_cost(table: pd.DataFrame) -> Figure | None:
     return figure if shown else None
 
 
+def plot_curves(curves: dict[str, pd.DataFrame]) -> Figure | None:
+    """Loss and accuracy by epoch of the eight best configurations: lines means, shades from seed to seed."""
+    figure, (loss, accuracy) = _make_panels(
+        2, 5.4, 3.9, "means over runs; shades: from the least to the most", columns=2
+    )
+    for name, table in itertools.islice(curves.items(), 8):
+        split = "val" if "val/acc" in table else "train"
+        for axes, key, scale in ((loss, f"{split}/loss", 1), (accuracy, f"{split}/acc", 100)):
+            found = scale * table.groupby("epoch")[key].agg(["mean", "min", "max"])
+            (line,) = axes.plot(found.index, found["mean"], "o-", markersize=3, label=textwrap.fill(name, 60))
+            axes.fill_between(found.index, found["min"], found["max"], color=line.get_color(), alpha=0.15)
+            axes.set(xlabel="epoch", ylabel=f"{split}/{key.rpartition('/')[2]}{' / %' * (scale > 1)}")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+            axes.grid(alpha=0.3)
+    loss.set_yscale("log")
+    figure.legend(*loss.get_legend_handles_labels(), loc="outside upper left", fontsize=8, ncols=1)
+    return figure if curves else None
+
+
 def plot_seed_spread(seeds: dict[str, NDArray[Any]]) -> Figure | None:
     """Accuracy of each seed, 0..1 by configuration, of the thirty best."""
     shown = dict(itertools.islice(seeds.items(), 30))
@@ -200,6 +243,22 @@ def plot_seed_spread(seeds: dict[str, NDArray[Any]]) -> Figure | None:
     axes.set(xlabel=ACCURACY, ylim=(len(shown) - 0.4, -0.6))
     axes.grid(axis="x", alpha=0.3)
     return figure if max(map(len, seeds.values()), default=0) > 1 else None
+
+
+def plot_search(database: Path) -> dict[str, Figure]:
+    """Optuna's own figures of a search: how its best value grew, and how much each setting mattered (fANOVA)."""
+    if not database.exists():
+        return {}
+    import optuna
+
+    storage = f"sqlite:///{database}"
+    (name,) = optuna.get_all_study_names(storage)
+    study, figures = optuna.load_study(study_name=name, storage=storage), {}
+    with warnings.catch_warnings(action="ignore"), matplotlib.rc_context({"figure.constrained_layout.use": True}):
+        for file, draw in (("history", "plot_optimization_history"), ("importance", "plot_param_importances")):
+            with suppress(RuntimeError, ValueError):  # too few trials
+                figures[f"search_{file}.png"] = getattr(optuna.visualization.matplotlib, draw)(study).figure
+    return figures
 
 
 def _make_panels(count: int, width: float, height: float, caption: str, columns: int = 1) -> tuple[Figure, list[Axes]]:

@@ -72,6 +72,7 @@ def make_report(predictions: Predictions, letters: str) -> dict[str, Any]:
     per_letter = per_letter.assign(support=support, precision=precision, recall=recall).reset_index(names="letter")
     pairs = rows[rows["wrong"]].groupby(["letter", "predicted"], as_index=False)
     confused = pairs.agg(rows=("photo", "size"), photos=("photo", "nunique"))
+    confused["examples"] = [part.drop_duplicates("photo")["row"][:6].tolist() for _, part in pairs]
     confused["share"] = confused["rows"] / confused["letter"].map(rows["letter"].value_counts()).astype(int)
     return {
         **count_errors(predictions), **count_clean(predictions), "macro_recall": float(np.nanmean(recall)),

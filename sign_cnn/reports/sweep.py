@@ -77,6 +77,14 @@ def read_jobs(folder: Path, names: list[str]) -> tuple[pd.DataFrame, pd.DataFram
     return jobs, pd.concat(photos[1:] or photos).merge(jobs[["job", "configuration", "seed"]])
 
 
+def read_curves(folder: Path, jobs: pd.DataFrame, configurations: list[str]) -> dict[str, pd.DataFrame]:
+    """Rows of metrics.csv of the finished jobs of each configuration, in this order; those without any are left out."""
+    done = jobs[jobs["status"] == "done"]
+    paths = (done["job"].map(lambda job: folder / job / "metrics.csv")).groupby(done["configuration"]).agg(list)
+    found = {name: [path for path in paths.get(name, []) if path.exists()] for name in configurations}
+    return {name: pd.concat(map(pd.read_csv, files)) for name, files in found.items() if files}
+
+
 def rank(jobs: pd.DataFrame, photos: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, NDArray[Any]], NDArray[Any]]:
     """One line per configuration, the best first; rows right of those comparable with it, (seeds, G); rows, (G,).
 
@@ -177,6 +185,16 @@ def format_table(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns).drop(columns=unused).fillna("–")
 
 
+def caution(jobs: pd.DataFrame, table: pd.DataFrame) -> str:
+    """What to know before the table; empty if nothing."""
+    few = {"one seed each": table["seeds"].max() == 1, "one epoch": jobs["epochs"].max() == 1}
+    cautions = {
+        f"{' and '.join(filter(few.get, few))}: the order may be luck (seed=0,1,2 tells)": any(few.values()),
+        f"the best of {len(table)} is partly lucky: expect less of it on other photos": len(table) > 5,
+    }
+    return "; ".join(text for text, holds in cautions.items() if holds and len(table) > 1).capitalize()
+
+
 def take_notes(jobs: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     """What is needed to read the table; then each error once, with its jobs."""
     test_acc = jobs["test_acc"].dropna()
@@ -185,7 +203,6 @@ def take_notes(jobs: pd.DataFrame, table: pd.DataFrame) -> list[str]:
         "Δ: 95 % interval by photo and, where both have several, by seed; tie: it holds 0": table["delta"].count() > 0,
         "incomplete: fewer seeds or folds than other configurations": (table["status"] == "incomplete").any(),
         "each seed has a fold of its own; ±: standard deviation over both": is_paired(jobs),
-        f"the best of {len(table)} is partly lucky: expect less of it on other photos": len(table) > 5,
         f"test accuracy {100 * test_acc.mean():.2f} %, mean of {len(test_acc)}": len(table) == 1 and len(test_acc),
     }
     failed = jobs.groupby("error", sort=False)["job"]
