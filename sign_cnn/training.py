@@ -2,7 +2,6 @@
 
 import io
 import logging
-import re
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -143,13 +142,13 @@ class ImageGrid(Callback):
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, *_: Any) -> None:
         if not trainer.global_step and batch.images.shape[1:] != (21, 3):
-            self._show(trainer, "inputs", batch.images[: self.num_images].float().unsqueeze(1) / 255, scale=3)
+            self._show(trainer, "view/inputs", batch.images[: self.num_images].float().unsqueeze(1) / 255, scale=3)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         weight = next(pl_module.parameters()).detach()
         if weight.ndim == 4:
             filters = weight.mean(1, keepdim=True)
-            self._show(trainer, "first layer", filters / filters.abs().amax() / 2 + 0.5, scale=12)
+            self._show(trainer, "view/first_layer", filters / filters.abs().amax() / 2 + 0.5, scale=12)
 
     def _show(self, trainer: pl.Trainer, name: str, images: torch.Tensor, scale: int) -> None:
         grid = make_grid(images.cpu(), nrow=8, padding=1, pad_value=1.0)
@@ -206,7 +205,7 @@ def finish(cfg: DictConfig, run: Run, trainer: pl.Trainer, epochs: EpochTable) -
     if trainer.is_global_zero:
         predictions.save(run.predictions)
         figures = _draw_figures(cfg, run, table, best_epoch, predictions) if cfg.figures else {}
-        _log_scores(trainer, cfg, run, {"train_acc": table["train/acc"].iloc[-1], **scores}, figures)
+        _log_scores(trainer, cfg, {"train_acc": table["train/acc"].iloc[-1], **scores}, figures)
         labels = datamodule.dataset.train.labels
         chance, key = np.bincount(labels).max() / len(labels), "val/acc" if "val/acc" in table else "train/acc"
         if table[key].max() <= chance and not cfg.trainer.get("limit_train_batches"):
@@ -260,28 +259,22 @@ def _draw_figures(cfg: DictConfig, run: Run, table: pd.DataFrame, best_epoch: in
     return {f"confusion_{split}": figure}
 
 
-def _log_scores(
-    trainer: pl.Trainer, cfg: DictConfig, run: Run, scores: dict[str, Any], figures: dict[str, Any]
-) -> None:
+def _log_scores(trainer: pl.Trainer, cfg: DictConfig, scores: dict[str, Any], figures: dict[str, Any]) -> None:
+    from torch.utils.tensorboard.summary import hparams
+
     epochs = trainer.current_epoch
     wanted = ("train_acc", "val_acc", "val_loss", "test_acc", "test_loss")
     known = {key: scores[key] for key in wanted if scores[key] is not None}
+    settings = {k: v if isinstance(v, int | float) else str(v) for k, v in experiment_settings(cfg).items()}
     for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):  # its page opens on the charts that come first by name
-            kept = {f"weights_kept/{key}": value for key, value in known.items()}
-            logger.log_hyperparams(_order_settings(cfg, run), kept, epochs)
+        if isinstance(logger, TensorBoardLogger):  # charts stand in the order of their names: the curves come first
+            logger.log_metrics({f"weights_kept/{key}": value for key, value in known.items()}, epochs)
+            # Without the summary of the whole experiment, its HPARAMS page lists first what differs between runs.
+            for part in hparams(settings, {})[1:]:  # type: ignore[no-untyped-call]
+                logger.experiment._get_file_writer().add_summary(part)
             for name, figure in figures.items():
-                logger.experiment.add_figure(name, figure, epochs)
+                logger.experiment.add_figure(f"weights_kept/{name}", figure, epochs)
         else:
             tested = {key.replace("_", "/"): value for key, value in known.items() if key.startswith("test")}
             logger.log_metrics(tested, epochs)
         logger.finalize("success")
-
-
-def _order_settings(cfg: DictConfig, run: Run) -> dict[str, Any]:
-    """All settings for TensorBoard's HPARAMS page: first what a job is named after, then those of the command line."""
-    swept = dict(re.findall(r"([^,=]+)=([^,]*)", run.path.name))
-    given = [override.partition("=")[0] for override in run.result.overrides]
-    settings = {k: v for k, v in experiment_settings(cfg).items() if k.rpartition(".")[2] not in swept}
-    ordered = swept | dict(sorted(settings.items(), key=lambda item: item[0] not in given))
-    return {key: value if isinstance(value, int | float) else str(value) for key, value in ordered.items()}

@@ -72,9 +72,9 @@ def test_predictions_are_those_of_the_best_checkpoint_and_repeat_every_score(fin
 def test_tensorboard_shows_curves_inputs_confusion_and_hyperparameters(finished):
     board = EventAccumulator(str(finished / "tb"))
     board.Reload()
-    scalars = {"train/loss", "train/acc", "val/loss", "lr", "weights_kept/val_acc", "weights_kept/test_acc"}
+    scalars = {"train/loss", "train/acc", "val/loss", "train/lr", "weights_kept/val_acc", "weights_kept/test_acc"}
     assert scalars <= set(board.Tags()["scalars"])
-    assert {"inputs", "first layer", "confusion_test"} <= set(board.Tags()["images"])
+    assert {"view/inputs", "view/first_layer", "weights_kept/confusion_test"} <= set(board.Tags()["images"])
     assert [event.step for event in board.Scalars("val/acc")] == [1, 2, 3, 4]
 
 

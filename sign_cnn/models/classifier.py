@@ -135,7 +135,7 @@ class SignClassifier(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Log loss, accuracy and learning rate. Raises UserError: the loss is NaN or inf; no checkpoint is written."""
         optimizer = self.optimizers()
-        self.log("lr", optimizer.param_groups[0]["lr"])  # type: ignore[union-attr]
+        self.log("train/lr", optimizer.param_groups[0]["lr"])  # type: ignore[union-attr]
         self._log_metrics("train", self.train_loss, self.train_metrics)
         if isinstance(scheduler := self.lr_schedulers(), ReduceLROnPlateau):
             seen = self.trainer.callback_metrics

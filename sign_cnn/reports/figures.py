@@ -11,6 +11,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 from numpy.typing import NDArray
@@ -48,9 +49,7 @@ def plot_learning_curves(metrics: pd.DataFrame, title: str, best_epoch: int) -> 
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
     loss.set_yscale("log")
-    low, high = loss.get_ylim()
-    subs = (1, 1.5, 2, 3, 5, 7) if high < 10 * low else (1, 2, 5) if high < 1000 * low else (1,)
-    loss.yaxis.set(major_locator=LogLocator(subs=subs), major_formatter="{x:g}", minor_formatter=NullFormatter())
+    _tick_log_axis(loss.yaxis)
     accuracy.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     accuracy.legend(loc="lower right", fontsize=8)
     return figure
@@ -227,6 +226,7 @@ def plot_curves(curves: dict[str, pd.DataFrame]) -> Figure | None:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             axes.grid(alpha=0.3)
     loss.set_yscale("log")
+    _tick_log_axis(loss.yaxis)
     figure.legend(*loss.get_legend_handles_labels(), loc="outside upper left", fontsize=8, ncols=1)
     return figure if curves else None
 
@@ -274,6 +274,15 @@ def _name_ticks(axes: Axes, names: list[str]) -> None:
 
 
 def _scale(axes: Axes, values: pd.Series) -> None:
-    axes.set_xscale("log" if values.min() > 0 and values.max() > 3 * values.median() else "linear")
+    if values.min() > 0 and values.max() > 3 * values.median():
+        axes.set_xscale("log")
+        _tick_log_axis(axes.xaxis)
     if values.max() > 1000:
-        axes.xaxis.set_major_formatter(EngFormatter())
+        axes.xaxis.set_major_formatter(EngFormatter(places=1))
+
+
+def _tick_log_axis(axis: Axis) -> None:
+    """Numbers a reader can use, also within a decade."""
+    low, high = axis.get_view_interval()
+    subs = (1, 1.5, 2, 3, 5, 7) if high < 10 * low else (1, 2, 5) if high < 1000 * low else (1,)
+    axis.set(major_locator=LogLocator(subs=subs), major_formatter="{x:g}", minor_formatter=NullFormatter())
