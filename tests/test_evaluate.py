@@ -3,12 +3,12 @@
 import json
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from fake_runs import make_predictions, write_run
 from PIL import Image
 
@@ -56,9 +56,21 @@ def run(tmp_path: Path, data: DataConfig, dataset: SignDataset) -> Path:
 
 @pytest.fixture
 def checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A classifier whose logits are the first three pixels."""
-    stub = SimpleNamespace(predict_logits=lambda images: images[:, 0, :3].astype(np.float32))
-    monkeypatch.setattr("sign_cnn.models.classifier.SignClassifier.load", lambda _: stub)
+    """A classifier whose logits are the first three pixels, by way of a convolution."""
+    monkeypatch.setattr("sign_cnn.models.classifier.SignClassifier.load", lambda _: FirstPixels())
+
+
+class FirstPixels(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(1, 1, 1, bias=False)
+        torch.nn.init.ones_(self.conv.weight)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.conv(images[:, None])[:, 0, 0, :3]
+
+    def predict_logits(self, images: np.ndarray) -> np.ndarray:
+        return self(torch.from_numpy(images).float()).detach().numpy()
 
 
 def read_report(path: Path) -> dict[str, Any]:
@@ -69,7 +81,7 @@ def test_a_run_is_reported_with_all_files(run: Path, dataset: SignDataset, capsy
     evaluate.main([str(run)])
     output, folder = capsys.readouterr().out, run / "evaluation" / "test"
     assert {path.name for path in folder.iterdir()} == {
-        "report.md", "report.json", "letters.csv", "confusion.png", "reliability.png", "hardest.png",
+        "report.md", "report.json", "letters.csv", "confusion.png", "reliability.png", "hardest.png", "confused.png",
     }  # fmt: skip
     report = read_report(folder)
     assert (report["rows"], report["errors"], report["photos"], report["photos_with_error"]) == (36, 1, 18, 1)
@@ -79,6 +91,7 @@ def test_a_run_is_reported_with_all_files(run: Path, dataset: SignDataset, capsy
     assert [(pair["letter"], pair["predicted"], pair["rows"]) for pair in report["confused"]] == [("A", "B", 1)]
     assert pd.read_csv(folder / "letters.csv")["recall"].tolist() == pytest.approx([11 / 12, 1, 1])
     assert "test rows: logits stored in predictions.npz" in output
+    assert "attention.png is left out: " in output  # this run has no checkpoint
     assert f"written to {folder}" in output
     page = (folder / "report.md").read_text()
     assert all(text in page for text in ("![hardest](hardest.png)", "| rows right", f": {dataset.fingerprint}"))
@@ -98,6 +111,15 @@ def test_what_was_not_stored_is_computed(run: Path, split: str, data: DataConfig
     assert note == f"{split} rows: logits computed with best.ckpt"
     evaluate.main([str(run), "--split", split, "--json"])
     assert json.loads(capsys.readouterr().out) == read_report(run / "evaluation" / split)
+    assert (run / "evaluation" / split / "attention.png").exists()
+
+
+def test_attention_is_where_the_answer_comes_from(run: Path, dataset: SignDataset, checkpoint: None):
+    images = dataset.test.images
+    heat = evaluate.attend(evaluate.load_run(run), images)
+    assert heat.shape == images.shape
+    for picture, image in zip(heat, images, strict=True):
+        assert np.argwhere(picture).tolist() == [[0, image[0, :3].argmax()]]
 
 
 def test_data_may_be_gone_or_be_found_through_the_environment(

@@ -1,4 +1,6 @@
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -96,6 +98,30 @@ def test_crop_invert_and_mirror_reach_the_picture(hands: Path, run_predict, monk
 def test_a_name_with_brackets_is_a_file_before_it_is_a_pattern(hands: Path, run_predict):
     (hands / "H2.png").rename(hands / "[bold].png")
     assert "[bold].png,A," in run_predict(hands / "[bold].png", "--csv")
+
+
+def test_of_a_run_its_export_is_read_unless_it_is_older(models: Path, tmp_path: Path):
+    run = Path(shutil.copytree(models / "run", tmp_path / "run"))
+    shutil.copy(models / "model.onnx", run)
+    assert isinstance(predict.load_model(run), predict.OnnxModel)
+    os.utime(run / "model.onnx", (0, 0))
+    assert isinstance(predict.load_model(run), predict.CheckpointModel)
+
+
+def test_what_a_network_looks_at_is_where_covering_changes_its_answer(models: Path):
+    class Corner:
+        """Sure of its letter while the pixel in the corner is white."""
+
+        def predict_proba(self, images):
+            white = (images[:, 0, 0] == 255).astype(np.float32)
+            return np.stack([0.1 + 0.8 * white, 0.9 - 0.8 * white], axis=1)
+
+    image = np.zeros((28, 28), np.uint8)
+    image[0, 0] = 255
+    heat = predict.attend(Corner(), image)
+    assert heat[0, 0] == heat.max() == 1
+    assert (heat[7:] == 0).all()
+    assert (heat[:, 7:] == 0).all()
 
 
 @pytest.mark.parametrize(

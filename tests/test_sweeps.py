@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 import time
@@ -64,6 +65,10 @@ def test_jobs_go_to_directories_named_by_their_values_in_the_order_of_the_sweep(
     out = capfd.readouterr().out
     places = [out.index(f"[{number}/4] {name}  val/acc ") for number, name in enumerate(names, 1)]
     assert places == sorted(places)
+    ends = [line.rpartition("  ")[2] for line in out.splitlines() if re.match(r"\[\d/4\]", line)]
+    assert [re.sub(r"about \d+ (s|min)", "about", end) for end in ends] == [
+        f"{'━' * 5 * done}{'╌' * (20 - 5 * done)} {done} of 4{', about left' * (done < 4)}" for done in (1, 2, 3, 4)
+    ]
     assert "epoch 1/1" not in out
     assert "epoch 1/1" in (FOLDER / names[0] / "train.log").read_text()
 
@@ -129,7 +134,7 @@ def test_without_data_a_sweep_says_so_once_and_leaves_nothing(sweep, capfd):
 def test_a_dry_run_shows_sizes_and_problems_and_trains_nothing(sweep, capfd):
     assert sweep("model.depth=1,5", "dry_run=true") == 0
     out = capfd.readouterr().out
-    assert "depth=1  13,008 parameters, 0.04 M MACs, 1 epochs, to do" in out
+    assert "depth=1  13,012 parameters, 0.04 M MACs, 1 epochs, to do" in out
     assert "depth=5  impossible: 5 blocks do not fit" in out
     assert [path.name for path in Path("outputs").rglob("*") if path.is_file()] == ["multirun.yaml"]  # Hydra's
 
