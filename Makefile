@@ -4,20 +4,30 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-READY := .venv/.ready
+EXTRAS ?= lean
+TORCH_BACKEND ?=
+LEAN := download joblib
+READY := .venv/.ready-$(EXTRAS)
+ALL := .venv/.ready-all
 XDIST := -n logical --maxprocesses 4 --dist worksteal
+comma := ,
+export UV_TORCH_BACKEND := $(TORCH_BACKEND)
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) ## build .venv with everything that requirements.lock pins
+setup: $(READY) ## build .venv for training; EXTRAS=all: for everything; TORCH_BACKEND=cpu: without CUDA (PyTorch's index)
 
-$(READY): pyproject.toml requirements.lock
+$(BIN)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2])'
-	@echo "Installing into .venv: about 7 GB, some minutes"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+
+# Pinned by requirements.lock; its hashes are those of PyPI's files.
+.venv/.ready-%: pyproject.toml requirements.lock | $(BIN)/uv
+	@echo "Installing into .venv: some GB, a minute or two"
+	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet $(if $(TORCH_BACKEND),--no-verify-hashes) \
+	  --constraint requirements.lock --editable '.[$(subst $() ,$(comma),$(if $(filter lean,$*),$(LEAN),$*))]'
 	@touch $@
 
 train: $(READY) ## train the recipe to start from; ARGS="key=value …"
@@ -29,7 +39,7 @@ sweep: $(READY) ## run the main study, or go on; ARGS="sweep=…": another
 test: lint ## linters, types and the whole test suite
 	$(BIN)/python -m pytest $(XDIST)
 
-lint: $(READY) ## ruff and mypy
+lint: $(ALL) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -37,7 +47,7 @@ lint: $(READY) ## ruff and mypy
 tensorboard: $(READY) ## show the curves of all runs
 	$(BIN)/tensorboard --logdir outputs
 
-app: $(READY) ## open the web page, on this machine alone
+app: .venv/.ready-app ## open the web page, on this machine alone
 	$(BIN)/streamlit run sign_cnn/app/streamlit_app.py $(ARGS)
 
 live: ## open the live page, which reads the camera in the browser alone (needs npm)
@@ -46,15 +56,14 @@ live: ## open the live page, which reads the camera in the browser alone (needs 
 	@echo "Open http://localhost:8600"
 	$(PYTHON) -m http.server 8600 --bind localhost --directory docs/live
 
-bench: $(READY) ## measure speed; ARGS=step: a part of it
+bench: $(ALL) ## measure speed; ARGS=step: a part of it
 	$(BIN)/python -m scripts.bench $(ARGS)
 
-audit: $(READY) ## known vulnerabilities of what is installed
+audit: $(ALL) ## known vulnerabilities of what is installed
 	$(BIN)/pip-audit --skip-editable --progress-spinner off
 
-lock: $(READY) ## pin every dependency anew (needs uv)
-	uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade --generate-hashes \
-	  $(addprefix --extra ,app export download joblib ray submitit search dev) \
+lock: | $(BIN)/uv ## pin every dependency anew
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade --generate-hashes --extra all \
 	  --prerelease if-necessary-or-explicit --no-header --no-annotate --quiet --output-file requirements.lock
 
 clean: ## remove caches of tools; data, runs and .venv stay
