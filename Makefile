@@ -11,7 +11,6 @@ READY := .venv/.ready-$(EXTRAS)
 ALL := .venv/.ready-all
 XDIST := -n logical --maxprocesses 4 --dist worksteal
 comma := ,
-export UV_TORCH_BACKEND := $(TORCH_BACKEND)
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +25,7 @@ $(BIN)/uv:
 # Pinned by requirements.lock; its hashes are those of PyPI's files.
 .venv/.ready-%: pyproject.toml requirements.lock | $(BIN)/uv
 	@echo "Installing into .venv: some GB, a minute or two"
-	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet $(if $(TORCH_BACKEND),--no-verify-hashes) \
+	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND) --no-verify-hashes) \
 	  --constraint requirements.lock --editable '.[$(subst $() ,$(comma),$(if $(filter lean,$*),$(LEAN),$*))]'
 	@touch $@
 
