@@ -2,11 +2,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import requests
 
-from sign_cnn.config import SyntheticConfig
-from sign_cnn.data import download
+from sign_cnn.config import DataConfig, SyntheticConfig
+from sign_cnn.data import dataset, download
 from sign_cnn.data.csv import find_csvs
-from sign_cnn.data.dataset import read_dataset
+from sign_cnn.data.dataset import describe_source, find_source, read_dataset
 from sign_cnn.data.drawn import FILES, ensure_drawn
 
 NAMES = FILES[:2]
@@ -85,3 +86,47 @@ def test_failures_name_the_way_out(kaggle: FakeKaggle, tmp_path: Path, capsys, m
     assert line.endswith(f"[...]); download archive.zip in a browser from {page} and put it in {tmp_path}")
     monkeypatch.setitem(sys.modules, "kagglehub", None)
     assert run(tmp_path, capsys) == 'Error: the download needs kagglehub: pip install -e ".[download]"'
+
+
+@pytest.fixture
+def kaggle_answers(monkeypatch: pytest.MonkeyPatch):
+    """Whether Kaggle answers; and a process that has not tried yet."""
+
+    def answer(works: bool) -> None:
+        def head(url: str, timeout: float) -> None:
+            assert timeout <= 5
+            if not works:
+                raise requests.ConnectionError("no route to host")
+
+        monkeypatch.setattr(requests, "head", head)
+        download.try_download.cache_clear()
+
+    yield answer
+    download.try_download.cache_clear()
+
+
+def automatic(tmp_path: Path, **fields: object) -> DataConfig:
+    small = SyntheticConfig(train_photos=1, test_photos=1, shots=1, variants=2, seed=3)
+    where = {"cache_dir": str(tmp_path / "cache"), "synthetic_root": str(tmp_path / "drawn")}
+    return DataConfig(name="auto", letters="AB", synthetic=small, **where, **fields)
+
+
+def test_auto_takes_kaggles_set_where_it_answers(kaggle: FakeKaggle, kaggle_answers, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(dataset, "OFFICIAL_FINGERPRINT", "other")  # the sessions of the official set fit it alone
+    kaggle_answers(True)
+    assert find_source(automatic(tmp_path)).root == Path(DataConfig.root)
+    assert find_csvs(Path(DataConfig.root))
+    find_source(automatic(tmp_path))
+    assert kaggle.calls == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"), [({}, "it cannot be reached"), ({"download": False}, "data.download=false")]
+)
+def test_auto_draws_hands_and_says_why(kaggle: FakeKaggle, kaggle_answers, tmp_path, monkeypatch, fields, reason):
+    monkeypatch.chdir(tmp_path)
+    kaggle_answers(False)
+    said = describe_source(automatic(tmp_path, **fields), "synthetic")
+    assert said.endswith(f"(no CSVs in data/sign_mnist, no download from Kaggle: {reason})")
+    assert kaggle.calls == 0

@@ -56,8 +56,7 @@ def download(root: Path) -> str:
 def try_download(root: Path) -> str:
     """The download, if Kaggle answers at once; why it did not work, or "". A process tries once."""
     try:
-        import kagglehub  # noqa: F401
-        import requests  # of kagglehub
+        import requests  # of kagglehub, whose own import takes a second
 
         requests.head(PAGE, timeout=PATIENCE)
         log.info("fetching Sign Language MNIST from Kaggle, about 60 MB, once")
