@@ -90,7 +90,7 @@ def test_the_page_quotes_the_cards(app: AppTest, tmp_path: Path):
     assert "reads 99.9 % of" in describe_crops({**card, "test_acc": 0.99996})
     assert "hands drawn by this project" in describe_crops({**card, "data_kind": "synthetic"})
     strangers = [{"source": "a", "rows": 100, "right": 90}, {"source": "b", "rows": 300, "right": 210}]
-    said = "400 pictures of other people, none of them seen in training, 75.0 % are read right (70.0 % to 90.0 % by"
+    said = "75.0 % of 400 strangers' pictures are read right (70.0 % to 90.0 % by"
     assert said in describe_hands({"strangers": strangers})
 
 

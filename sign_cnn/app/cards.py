@@ -74,7 +74,7 @@ def show_cards(pictures: list[Picture], view: View, place: str) -> None:
         if "?" in text:
             word.caption("? stands for a letter that is too unsure; it can be replaced in the sentence.")
     for (picture, look), reading in zip(shown, readings, strict=True):
-        with grid.container(border=True, width=452 if view.model.image_size else 324):
+        with grid.container(border=True, width=324):
             _show_card(picture, look, reading, view.model)
 
 
@@ -137,7 +137,7 @@ def _show_card(picture: Picture, look: Look, reading: Reading, model: OnnxModel)
     st.caption(_as_text(picture.name))
     if look.inputs.dtype == np.uint8:
         grey, heat = np.stack([look.inputs] * 3, axis=2), attend(model, look.inputs)[..., None]
-        lit = (grey * (1 - heat) + heat * [255, 180, 0]).astype(np.uint8)
+        lit = (grey * (1 - 0.7 * heat) + 0.7 * heat * [255, 180, 0]).astype(np.uint8)
         with st.container(horizontal=True):
             st.image(look.preview, "original", width=SHOWN_SIZE, alt=f"{picture.name} original")
             for pixels, caption in ((grey, f"as read, {size}×{size}"), (lit, "what it looks at")):

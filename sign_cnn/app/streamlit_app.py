@@ -146,14 +146,13 @@ def show_sentence() -> None:
 
 def describe_hands(card: dict[str, Any]) -> str:
     """What the network of points can be trusted with: its scores on people that it was not trained on."""
-    text = "J and Z are motions, which no picture shows."
+    motions = "J and Z are motions, which no picture shows."
     if not (scores := card.get("strangers")):
-        return text
+        return motions
     rows, right = (sum(score[key] for score in scores) for key in ("rows", "right"))
     shares = [score["right"] / score["rows"] for score in scores]
     spread = f"{_percent(min(shares))} to {_percent(max(shares))} by source"
-    right_of = f"{rows:,} pictures of other people, none of them seen in training, {_percent(right / rows)}"
-    return f"Of {right_of} are read right ({spread}). {text}"
+    return f"{_percent(right / rows)} of {rows:,} strangers' pictures are read right ({spread}). {motions}"
 
 
 def describe_crops(card: dict[str, Any]) -> str:
