@@ -60,8 +60,13 @@ class Options:
 
 def fit(cfg: DictConfig) -> dict[str, float]:
     """Train a run by `sign_cnn.train`; what it took, by its own result and metrics.csv."""
-    seconds, epochs = train(cfg).fit_seconds or 0, pd.read_csv(Path(cfg.run_dir, "metrics.csv"))
-    return {"step_ms": 1000 * epochs["train_seconds"].sum() / epochs["step"].max(), "fit_seconds": seconds}
+    result, epochs = train(cfg), pd.read_csv(Path(cfg.run_dir, "metrics.csv"))
+    return {
+        "step_ms": 1000 * epochs["train_seconds"].sum() / epochs["step"].max(),
+        "fit_seconds": result.fit_seconds or 0,
+        # A step's backward pass takes twice the multiply-adds of its forward pass.
+        "gmacs_per_second": 3e-9 * (result.macs or 0) * (result.train_images_per_second or 0),
+    }
 
 
 def build(cfg: DictConfig) -> tuple[SignMNISTDataModule, SignClassifier]:

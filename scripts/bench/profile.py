@@ -9,12 +9,13 @@ from unittest.mock import patch
 
 import pandas as pd
 import pytorch_lightning as pl
+import torch
 from omegaconf import DictConfig
 from torch.profiler import ProfilerActivity, profile, record_function
 from torchmetrics import MeanMetric, MetricCollection
 
 import sign_cnn
-from scripts.bench.measure import Options, Variants, fit
+from scripts.bench.measure import Options, Variants, clock, fit
 from sign_cnn.data.augment import Augment
 from sign_cnn.models.classifier import SignClassifier
 from sign_cnn.train import train
@@ -44,7 +45,20 @@ def make_variants(recipe: str, options: Options) -> Variants:
         options.tables = {f"{len(functions)} functions between a CSV and the first logits": functions}
     fit(options.compose(recipe, "trainer.limit_train_batches=3"))  # the first steps of a process are slow
     one = (recipe, "trainer.max_epochs=1")
-    return {"one epoch": lambda _: fit(options.compose(*one)), "profiled": lambda _: _profile(options.compose(*one))}
+    return {
+        "one epoch": lambda _: fit(options.compose(*one)),
+        "profiled": lambda _: _profile(options.compose(*one)),
+        "matrix product": lambda _: _multiply(),
+    }
+
+
+def _multiply(size: int = 2048, repeats: int = 10) -> dict[str, float]:
+    """The most multiply-adds a second that torch reaches here."""
+    matrix = torch.rand(size, size)
+    start = clock()
+    for _ in range(repeats):
+        matrix @ matrix
+    return {"gmacs_per_second": 1e-9 * repeats * size**3 / (clock() - start)}
 
 
 def _profile(cfg: DictConfig) -> dict[str, float]:
