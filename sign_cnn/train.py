@@ -7,7 +7,9 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import hydra
@@ -56,7 +58,8 @@ def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
             return run.result
 
         # Not before the run is known to be needed: torch and Lightning take seconds to import.
-        import pytorch_lightning as pl
+        with _postponing_scipy_signal():
+            import pytorch_lightning as pl
         import torch
         from pytorch_lightning.loggers import TensorBoardLogger
 
@@ -252,6 +255,22 @@ def _closing_wandb() -> Iterator[None]:
     finally:
         if wandb := sys.modules.get("wandb"):
             wandb.finish(exit_code=int(sys.exc_info()[0] is not None))
+
+
+@contextmanager
+def _postponing_scipy_signal() -> Iterator[None]:
+    """Spare Lightning's import a quarter: torchmetrics imports this to patch one name of it for an audio metric."""
+    key, stub = "scipy.signal", ModuleType("scipy.signal")
+
+    def load(name: str) -> Any:  # whoever needs another name gets the real module
+        sys.modules.pop(key, None)
+        return getattr(import_module(key), name)
+
+    vars(stub).update(hamming=None, __getattr__=load)
+    sys.modules.setdefault(key, stub)
+    yield
+    if sys.modules.get(key) is stub:
+        del sys.modules[key]
 
 
 def _silence_lightning() -> None:
