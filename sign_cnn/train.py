@@ -263,6 +263,8 @@ def _postponing_scipy_signal() -> Iterator[None]:
     key, stub = "scipy.signal", ModuleType("scipy.signal")
 
     def load(name: str) -> Any:  # whoever needs another name gets the real module
+        if name.startswith("__"):  # asked of all modules by inspect
+            raise AttributeError(name)
         sys.modules.pop(key, None)
         return getattr(import_module(key), name)
 
