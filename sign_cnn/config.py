@@ -143,7 +143,7 @@ class Config:
     run_dir: str = "outputs/runs/${name}"
     experiment: str | None = None  # name of the recipe, for the record
     seed: int = setting(0, low=0, high=2**32 - 1)  # weights, order of rows, augmentation, dropout; never the split
-    monitor: Literal["val/loss", "val/acc"] | None = "val/loss"  # makes an epoch the best one; null: the last
+    monitor: Literal["val/loss", "val/acc"] | None = None  # makes an epoch the best one; null: the last
     test: bool | None = None  # score the test set once, at the end; null: not in a sweep
     figures: bool | None = None  # draw curves and confusion matrix at the end; null: not in a sweep
     dry_run: bool = False  # only validate and show the size of the network

@@ -89,7 +89,8 @@ def tiny_overrides(tiny_root: Path, tiny_cache: Path) -> list[str]:
         "name=tiny", f"data.root={tiny_root}", f"data.cache_dir={tiny_cache}", "data.val_split=photo", "data.folds=4",
         "data.batch_size=64",
         "model.width=4", "model.depth=2", "model.batch_norm=false", "model.dense_units=[16]", "trainer.max_epochs=2",
-        "augment=none", "optimizer=adam", "scheduler=none", "loss.label_smoothing=0", "figures=false", "logger=none",
+        "monitor=val/loss", "augment=none", "optimizer=adam", "scheduler=none", "loss.label_smoothing=0",
+        "figures=false", "logger=none",
     ]  # fmt: skip
 
 

@@ -133,7 +133,7 @@ def test_scores_are_the_fields_of_a_result(small: Predictions):
 def test_a_summary_says_that_a_random_split_leaks():
     result = Result("done", val_split="random", val_acc=0.999, best_epoch=3, num_params=1234, epochs=4, fit_seconds=1.5)
     lines = summarize_run(result).set_index("")["value"]
-    assert lines["validation accuracy"] == "99.90% (random split, which leaks; best epoch 3)"
+    assert lines["validation accuracy"] == "99.90% (random split, which leaks; weights of epoch 3 of 4)"
     assert "test accuracy" not in lines
 
 

@@ -32,7 +32,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_root: Path, tiny_cac
     with initialize_config_dir(CONFIG_DIR, job_name="test"):
         cfg = compose("train", [
             f"data.root={tiny_root}", f"data.cache_dir={tiny_cache}", "data.folds=4", "data.batch_size=50",
-            "data.eval_batch_size=100", "model.width=4", "model.depth=2", "model.batch_norm=false",
+            "data.eval_batch_size=100", "model.width=4", "model.depth=2", "model.batch_norm=false", "monitor=val/loss",
             "model.dropout=0.1", "scheduler=cosine", "optimizer.lr=0.02", "callbacks=[default,early_stopping,ema]",
             "callbacks.ema.decay=0.8", "trainer.max_epochs=4", "logger=[tensorboard,csv]", f"run_dir={directory}",
             "name=tiny", "callbacks.progress_bar=null",

@@ -44,7 +44,7 @@ def plot_learning_curves(metrics: pd.DataFrame, title: str, best_epoch: int) -> 
             if f"{split}/{key}" in metrics:
                 curve = metrics[["epoch", f"{split}/{key}"]].dropna().to_numpy(float)
                 axes.plot(curve[:, 0], curve[:, 1], style, color=colour, markersize=3.5, label=split)
-        axes.axvline(best_epoch, color="0.6", linewidth=1, zorder=0, label=f"best checkpoint ({best_epoch})")
+        axes.axvline(best_epoch, color="0.6", linewidth=1, zorder=0, label=f"weights kept ({best_epoch})")
         axes.set(xlabel="epoch", ylabel=label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
