@@ -39,9 +39,6 @@ def summarize(folder: Path) -> Summary:
         table, right, rows = sweep.rank(jobs, photos)
         comparable = table.loc[list(right)]
         effects = sweep.average_factors(comparable, right, rows)
-        seeds = {name: counts.sum(axis=1) / rows.sum() for name, counts in right.items()}
-        if sweep.is_paired(jobs):
-            seeds = {name: jobs.loc[jobs["configuration"] == name, "val_acc"].dropna().to_numpy() for name in right}
         pooled, refused = sweep.write_pooled(folder, jobs, photos)
         caution = sweep.caution(jobs, table)
         text, notes = sweep.format_table(table), [*sweep.take_notes(jobs, table), *refused[:1]]
@@ -50,7 +47,6 @@ def summarize(folder: Path) -> Summary:
             "main_effects.png": figures.plot_main_effects(comparable, effects),
             "heat_maps.png": figures.plot_heat_maps(comparable),
             "accuracy_against_cost.png": figures.plot_accuracy_against_cost(comparable),
-            "seed_spread.png": figures.plot_seed_spread(seeds),
             **figures.plot_search(folder / "optuna.db"),
         }
         write_text(folder / "results.csv", table.to_csv(index=False, float_format="%.6g"))

@@ -100,7 +100,7 @@ def test_a_main_effect_is_taken_over_what_all_levels_share(tmp_path: Path):
 
 def test_every_figure_is_drawn_and_one_without_anything_to_show_is_removed(tmp_path: Path):
     write_grid(tmp_path, lambda depth, size: 30 - int(depth) - int(size), depth=["1", "2"], size=["3", "5"])
-    figures = ["accuracy_against_cost.png", "heat_maps.png", "main_effects.png", "seed_spread.png"]
+    figures = ["accuracy_against_cost.png", "heat_maps.png", "main_effects.png"]
     summarize(tmp_path)
     assert all((tmp_path / "figures" / file).read_bytes().startswith(b"\x89PNG") for file in figures)
     for path in {*tmp_path.glob("*size=5*/result.json"), *tmp_path.glob("*seed=1/result.json")}:

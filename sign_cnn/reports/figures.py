@@ -231,20 +231,6 @@ def plot_curves(curves: dict[str, pd.DataFrame]) -> Figure | None:
     return figure if curves else None
 
 
-def plot_seed_spread(seeds: dict[str, NDArray[Any]]) -> Figure | None:
-    """Accuracy of each seed, 0..1 by configuration, of the thirty best."""
-    shown = dict(itertools.islice(seeds.items(), 30))
-    caption = f"dots: seeds, bar: their mean; {len(shown)} of {len(seeds)} configurations"
-    figure, (axes,) = _make_panels(1, 6.7, 0.7 + 0.24 * len(shown), caption)
-    for place, accuracies in enumerate(shown.values()):
-        axes.plot(100 * accuracies, [place] * len(accuracies), "o-", color=TRAIN_COLOUR, markersize=4.5, linewidth=0.5)
-        axes.plot(100 * accuracies.mean(), place, "|", color=VAL_COLOUR, markersize=9, markeredgewidth=2)
-    axes.set_yticks(range(len(shown)), list(shown), fontsize=8)
-    axes.set(xlabel=ACCURACY, ylim=(len(shown) - 0.4, -0.6))
-    axes.grid(axis="x", alpha=0.3)
-    return figure if max(map(len, seeds.values()), default=0) > 1 else None
-
-
 def plot_search(database: Path) -> dict[str, Figure]:
     """Optuna's own figures of a search: how its best value grew, and how much each setting mattered (fANOVA)."""
     if not database.exists():
