@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DRAWN = SyntheticConfig(train_photos=4, test_photos=2, variants=5)
 SMALL = [
     "model.width=8", "model.depth=2", "model.kernel_size=3", "model.dropout=0.2", "augment=full", "data.batch_size=32",
-    "scheduler=one_cycle", "callbacks=[default,ema]", "figures=false", "threads=1",
+    "callbacks=[default,ema]", "data.folds=2", "figures=false", "threads=1",
 ]  # fmt: skip
 TRAININGS = {
     "run": ["name=r", "trainer.max_epochs=200"],
@@ -60,7 +60,8 @@ def main() -> None:
         alone.mkdir()
         killed.mkdir()
         name, root = ("sign_mnist", os.environ["SIGN_MNIST_DIR"]) if options.real else ("synthetic", "")
-        data = DataConfig(name, root, f"{folder}/drawn", f"{folder}/cache", synthetic=DRAWN)  # type: ignore[arg-type]
+        folders = {"root": root, "synthetic_root": f"{folder}/drawn", "cache_dir": f"{folder}/cache"}
+        data = DataConfig(name, **folders, synthetic=DRAWN)  # type: ignore[arg-type]
         load_dataset(data)
         places = [f"data.{key}={getattr(data, key)}" for key in ("name", "root", "synthetic_root", "cache_dir")]
         sizes = [f"data.synthetic.{key}={value}" for key, value in vars(DRAWN).items()]

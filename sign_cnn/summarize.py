@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 from filelock import FileLock
 
-from sign_cnn.console import print_line, print_table
+from sign_cnn.console import is_narrow, print_line, print_table
 from sign_cnn.errors import exit_on_user_error
 from sign_cnn.files import explain_os_errors, remove_temporary, write_text
 
@@ -68,7 +68,10 @@ def summarize(folder: Path) -> Summary:
 def show(summary: Summary) -> None:
     """Print the twenty best configurations, what is needed to read the table, and where the rest is."""
     title = ": ".join(filter(None, [summary.folder.resolve().name, summary.caution]))
-    print_table(summary.text.head(20), title)
+    text = summary.text.head(20)
+    if is_narrow():
+        text = text.drop(columns=["parameters", "MACs", "training time s"], errors="ignore")
+    print_table(text, title)
     if not summary.pooled.empty:
         print_table(summary.pooled.head(20), "Out-of-fold, 95 % intervals by photo")
     for note in summary.notes:

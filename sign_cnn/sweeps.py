@@ -13,6 +13,8 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from sign_cnn.config import DataConfig, flatten, name_problems, suggest, to_dataclass
-from sign_cnn.data.dataset import find_source
+from sign_cnn.console import print_line
+from sign_cnn.data.dataset import data_fingerprint, describe_source
 from sign_cnn.errors import ConfigError, UserError, exit_on_user_error
 from sign_cnn.files import explain_os_errors, write_text
 from sign_cnn.runs import Result
@@ -47,10 +50,12 @@ class SweepCallback(Callback):
             swept = [x.key_or_group for x in overrides if x.is_sweep_override() or x.key_or_group in params]
             _refuse_unknown(config, [x.key_or_group for x in overrides if x.is_sweep_override() and not x.is_add()])
             _set_directories(config, swept, overrides)
+            _refuse_missing_plugins(config)
             if config.dry_run:
                 return
-            if not any(item.is_sweep_override() and item.key_or_group.startswith("data") for item in overrides):
-                find_source(to_dataclass(DataConfig, config.data, "data"))
+            if not {"data", "data.name", "data.root"} & set(swept):
+                data = to_dataclass(DataConfig, config.data, "data")
+                print_line(f"data: {describe_source(data, data_fingerprint(data)[1])}")
             with explain_os_errors(folder := Path(config.hydra.sweep.dir)):
                 folder.mkdir(parents=True, exist_ok=True)
                 if "optuna" in config.hydra.sweeper._target_:
@@ -93,7 +98,7 @@ def job_number() -> str:
     settings = HydraConfig.get()
     plan, trials = Path(settings.sweep.dir, "sweep.json"), settings.sweeper.get("n_trials") or "?"
     total = len(json.loads(plan.read_text())["jobs"]) if plan.exists() else trials
-    return f"{settings.job.num + 1}/{total}"
+    return f"{settings.job.num + 1}/{total}".removesuffix("/?")
 
 
 def progress() -> str:
@@ -153,7 +158,23 @@ def _refuse_unknown(config: DictConfig, keys: Sequence[str]) -> None:
     known = [f"{key}." for key in flatten(OmegaConf.to_container(config))]
     for key in keys:
         if not any(item.startswith(f"{key.replace('/', '.')}.") for item in known):
-            raise ConfigError([": did you mean ".join([f"{key} is not a setting", *suggest(key, config)[:1]])])
+            found = "".join(f": did you mean {name}?" for name in suggest(key, config)[:1])
+            raise ConfigError([f"{key} is not a setting{found}"])
+
+
+def _refuse_missing_plugins(config: DictConfig) -> None:
+    """Hydra would answer with a traceback."""
+    for part in ("launcher", "sweeper"):
+        package = config.hydra[part]._target_.split(".")[1]  # hydra_plugins.hydra_ray_launcher.…
+        if config.hydra[part]._target_.startswith("hydra_plugins.") and not _is_installed(f"hydra_plugins.{package}"):
+            extra = {"optuna": "search"}.get(name := package.split("_")[1], name)
+            raise ConfigError([f'hydra/{part}={name} is not installed: pip install -e ".[{extra}]"'])
+
+
+def _is_installed(package: str) -> bool:
+    with suppress(ModuleNotFoundError):  # not even its parent is
+        return find_spec(package) is not None
+    return False
 
 
 def _save_plan(folder: Path, swept: Sequence[str], overrides: Sequence[Override]) -> None:

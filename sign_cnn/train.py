@@ -1,12 +1,14 @@
 """Trains one network: `python -m sign_cnn.train [override …]`; with `-m`, a sweep of them."""
 
 import logging
+import re
 import shlex
 import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -34,7 +36,7 @@ from sign_cnn.config import (
 from sign_cnn.console import ConsoleHandler, print_line, print_table
 from sign_cnn.data.dataset import data_fingerprint, describe_source
 from sign_cnn.errors import ConfigError, RunInUseError, UserError, exit_on_user_error
-from sign_cnn.reports.run import summarize_run
+from sign_cnn.reports.run import explain_scores, summarize_run
 from sign_cnn.runs import Result, global_rank, open_run, record_failure
 
 log = logging.getLogger(__name__)
@@ -121,9 +123,8 @@ def main() -> None:
         with exit_on_user_error():
             task()
     except SystemExit as stop:
-        # Hydra has printed its message on an unknown key by now.
-        if isinstance(error := stop.__context__, ConfigCompositionException) and "'" in str(error):
-            _print_suggestion(str(error).split("'")[1])
+        if isinstance(error := stop.__context__, ConfigCompositionException):
+            _print_suggestion(str(error))  # Hydra has printed what is wrong by now
         raise
 
 
@@ -161,8 +162,9 @@ def _run_single(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
     if global_rank() == 0:
         directory = Path(cfg.run_dir)
         shown = directory.relative_to(Path.cwd()) if directory.is_relative_to(Path.cwd()) else directory
-        print_table(summarize_run(result), f"{result.experiment or result.name}, seed {result.seed}")
-        print_line(f"Results: {shown}\nCurves: tensorboard --logdir {shown}")
+        title = f"{result.experiment or result.name}, seed {result.seed}, {result.data_kind} data"
+        print_table(summarize_run(result), title)
+        print_line(f"{explain_scores(result)}\nResults: {shown}\nCurves: tensorboard --logdir {shown}".lstrip())
     return result.val_acc
 
 
@@ -198,14 +200,19 @@ def describe(cfg: DictConfig) -> str:
     """Size of the network, or what is wrong with the configuration; for a dry run."""
     try:
         validate(cfg)
+        from sign_cnn.models.classifier import SignClassifier
+
+        _silence_lightning()
+        with _explain_errors():
+            network: Any = OmegaConf.to_container(cfg.model, resolve=True)
+            pixels = None if cfg.data.name in POINTS else cfg.data.image_size
+            model = SignClassifier(network, letters=cfg.data.letters, image_size=pixels)
+            with explain_settings("optimizer"):
+                instantiate(cfg.optimizer, _convert_="all")(model.parameters())
+            with explain_settings("trainer"):
+                instantiate(cfg.trainer, logger=False, _convert_="all")
     except ConfigError as error:
         return f"impossible: {'; '.join(error.problems)}"
-    from sign_cnn.models.classifier import SignClassifier
-
-    with _explain_errors():
-        network: Any = OmegaConf.to_container(cfg.model, resolve=True)
-        size = None if cfg.data.name in POINTS else cfg.data.image_size
-        model = SignClassifier(network, letters=cfg.data.letters, image_size=size)
     done = Path(cfg.run_dir, "result.json")
     status = Result.load(done).status if done.exists() else "to do"
     size = f"{model.count_parameters():,} parameters, {model.count_macs() / 1e6:.2f} M MACs"
@@ -286,10 +293,18 @@ def _silence_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
 
 
-def _print_suggestion(key: str) -> None:
-    with hydra.initialize_config_dir(CONFIG_DIR):
-        found = suggest(key, hydra.compose("train", return_hydra_config=False))
-    if found:
+def _print_suggestion(message: str) -> None:
+    """What somebody may have meant by an unknown key, or by an unknown choice of a group."""
+    if not (problem := re.search("Could not (find|override) '([^']+)'", message)):
+        return
+    key = problem[2]
+    if problem[1] == "find":
+        group, _, choice = key.rpartition("/")
+        found = [f"{group}={name}" for name in get_close_matches(choice, re.findall(r"\t(\w+)\n", message), n=1)]
+    else:
+        with hydra.initialize_config_dir(CONFIG_DIR):
+            found = suggest(key, hydra.compose("train", return_hydra_config=False))
+    if found and key not in found:
         print(f"Did you mean {' or '.join(found[:3])}?", file=sys.stderr)
 
 

@@ -108,7 +108,8 @@ SETTINGS = {
     "model.detph=2": ("Could not override 'model.detph'", "Did you mean model.depth?"),
     "epochs=2": ("Did you mean trainer.max_epochs?",),
     "lr=0.1": ("Did you mean optimizer.lr?",),
-    "model=resnet": ("Could not find 'model/resnet'", "conv_net"),
+    "model=resnet": ("Could not find 'model/resnet'", "Did you mean model=resnet18?"),
+    "experiment=bset": ("Could not find 'experiment/bset'", "Did you mean experiment=best?"),
     "model.depth=two": ("model.depth: Value 'two'", "Integer"),
     "data.val_split=group": ("data.val_split: Invalid value 'group'", "photo"),
     "+model.foo=2": ("model.foo is not a setting; there are", "depth"),
@@ -128,7 +129,10 @@ SETTINGS = {
     f"name={'x' * 300}": ("cannot be a directory's name", "choose a short one"),
     "sweep=design": ("sweep=design is a sweep: add -m",),
     "-m name=a/b seed=0,1": ("name='a/b' cannot be a directory's name",),
-    "-m model.detph=1,2": ("model.detph is not a setting: did you mean model.depth",),
+    "-m model.detph=1,2": ("model.detph is not a setting: did you mean model.depth?",),
+    "-m seed=0,1 hydra.launcher._target_=hydra_plugins.hydra_moon_launcher.Moon": (
+        'hydra/launcher=moon is not installed: pip install -e ".[moon]"',
+    ),
     "-m data.root=gone seed=0,1": ("there is no folder gone", "data=synthetic"),
 }
 
@@ -160,6 +164,21 @@ def test_settings_that_only_the_data_or_a_library_can_refuse_are_a_failed_run(ov
     result = json.loads((RUN / "result.json").read_text())
     assert result["status"] == "failed"
     assert words[0] in result["error"]
+
+
+@pytest.mark.parametrize("overrides", ["model=resnet18 model.width=3", "model.depth=1,2"])
+def test_what_was_typed_is_not_suggested(overrides, command_line, tiny_overrides, capfd):
+    assert command_line(*tiny_overrides, *overrides.split()) == 1
+    said = capfd.readouterr().err
+    assert overrides.split()[-1].partition("=")[0] in said
+    assert "Did you mean" not in said
+
+
+@pytest.mark.parametrize("overrides", ["optimizer.lr=-1", "+trainer.foo=1", "trainer=gpu", "model.kernel_size=2"])
+def test_a_dry_run_asks_the_libraries_too(overrides, command_line, tiny_overrides, capfd, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert command_line(*tiny_overrides, *overrides.split(), "dry_run=true") == 0
+    assert capfd.readouterr().out.startswith("impossible: ")
 
 
 def test_directory_of_another_run_is_left_as_it_is(finished, refused):

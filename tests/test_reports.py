@@ -19,6 +19,7 @@ from sign_cnn.reports.run import (
     NUM_HARDEST,
     calibration_error,
     compare,
+    explain_scores,
     format_report,
     make_report,
     score,
@@ -135,6 +136,14 @@ def test_a_summary_says_that_a_random_split_leaks():
     lines = summarize_run(result).set_index("")["value"]
     assert lines["validation accuracy"] == "99.90% (random split, which leaks; weights of epoch 3 of 4)"
     assert "test accuracy" not in lines
+
+
+def test_a_run_says_which_of_its_scores_to_go_by():
+    both = Result("done", val_split="session", val_acc=0.8, test_acc=0.97)
+    assert explain_scores(both).startswith("Go by the validation")
+    assert "data.val_split=session" in explain_scores(replace(both, val_split="none", val_acc=None))
+    assert "evaluate RUN --images" in explain_scores(Result("done", val_split="none"))
+    assert explain_scores(replace(both, test_acc=None)) == ""
 
 
 def judge(wrong_photos: list[int]) -> Predictions:

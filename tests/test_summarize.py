@@ -57,6 +57,16 @@ def test_a_damaged_file_counts_as_failure_and_breaks_nothing(tmp_path: Path, fil
     assert file in summary.notes[-1]
 
 
+def test_what_weakens_the_table_stands_above_it(folder: Path, tmp_path: Path):
+    assert summarize(folder).caution == ""
+    for depth in (1, 2):
+        write_first_wrong(tmp_path / f"depth={depth}", 3, epochs=1, data_kind="synthetic")
+    caution = summarize(tmp_path).caution
+    assert caution == "Drawn hands, not Sign Language MNIST; one seed each (seed=0,1,2 tells) and one epoch " \
+                      "(trainer.max_epochs=5): the order may be luck"  # fmt: skip
+    assert f"**{caution}.**" in (tmp_path / "results.md").read_text()
+
+
 def test_seeds_of_a_configuration_are_one_line(tmp_path: Path):
     write_first_wrong(tmp_path / "depth=1,seed=0", 10, num_params=5, macs=7, fit_seconds=2.0)
     write_first_wrong(tmp_path / "seed=1,depth=1", 20, num_params=5, macs=7, fit_seconds=4.0)  # in another order

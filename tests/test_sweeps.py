@@ -63,6 +63,7 @@ def test_jobs_go_to_directories_named_by_their_values_in_the_order_of_the_sweep(
     assert not list(FOLDER.glob("*/figures/*.png"))
     assert len({result.num_params for result in results().values()}) == 4
     out = capfd.readouterr().out
+    assert len(re.findall("(?m)^data: ", out)) == 1
     places = [out.index(f"[{number}/4] {name}  val/acc ") for number, name in enumerate(names, 1)]
     assert places == sorted(places)
     ends = [line.rpartition("  ")[2] for line in out.splitlines() if re.match(r"\[\d/4\]", line)]

@@ -52,12 +52,12 @@ class Look(NamedTuple):
     preview: Image.Image  # of close crops square, transparent beside the upright picture; else with the hand
 
 
-def show_cards(pictures: list[Picture], view: View, place: str) -> None:
+def show_cards(pictures: list[Picture], view: View, place: str, word: Any = None) -> None:
     """A card for each picture that can be read, a message for each that cannot, and their word, in the given order.
 
-    `place` tells the widgets from those of other tabs.
+    `place` tells the widgets from those of other tabs; `word` is a container for the word, by default above the cards.
     """
-    errors, word, grid = st.container(), st.container(), st.container(horizontal=True)
+    errors, word, grid = st.container(), word or st.container(), st.container(horizontal=True)
     shown: list[tuple[Picture, Look]] = []
     for picture in pictures:
         try:

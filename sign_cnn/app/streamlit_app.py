@@ -63,7 +63,8 @@ def main() -> None:
         with lessons:
             show_lessons(networks["hands"].read_bytes(), hands.letters, finder, samples)
     with examples:
-        show_cards(choose_samples(hands.letters, samples), View(model, threshold), "samples")
+        word = st.container()  # above the many hands, where a phone shows it
+        show_cards(choose_samples(hands.letters, samples), View(model, threshold), "samples", word)
     with close:
         st.caption(describe_crops(crops.card))
         with st.container(horizontal=True):
@@ -157,13 +158,12 @@ def describe_hands(card: dict[str, Any]) -> str:
 
 def describe_crops(card: dict[str, Any]) -> str:
     """The same of the network of pixels."""
-    kind = {"official": "Sign Language MNIST: grey photos of one hand, closely cropped, 28 pixels wide",
+    kind = {"official": "Sign Language MNIST, close grey crops of 28 pixels",
             "synthetic": "hands drawn by this project"}.get(card["data_kind"], "a private set of pictures")  # fmt: skip
     text = f"The convolutional network, trained on {kind}."
     if card["test_acc"] is not None:
-        text += f" It reads {_percent(card['test_acc'])} of that set's test pictures"
-        text += f"; of the {card['test_photos']} photos behind them it gets {card['test_photos_wrong']} wrong."
-    return f"{text} **Pictures unlike those mostly fail, and a wrong letter can look sure**: use the tab “Photos”."
+        text += f" It reads {_percent(card['test_acc'])} of that set's test pictures."
+    return f"{text} **Others mostly fail, and a wrong letter can look sure**: use “Photos”."
 
 
 def _percent(share: float) -> str:

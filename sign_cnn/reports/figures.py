@@ -5,7 +5,6 @@ import textwrap
 import warnings
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np

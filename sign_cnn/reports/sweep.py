@@ -187,12 +187,15 @@ def format_table(table: pd.DataFrame) -> pd.DataFrame:
 
 def caution(jobs: pd.DataFrame, table: pd.DataFrame) -> str:
     """What to know before the table; empty if nothing."""
-    few = {"one seed each": table["seeds"].max() == 1, "one epoch": jobs["epochs"].max() == 1}
+    ranked, epoch = len(table) > 1, jobs["epochs"].max() == 1
+    few = {"one seed each (seed=0,1,2 tells)": table["seeds"].max() == 1, "one epoch (trainer.max_epochs=5)": epoch}
     cautions = {
-        f"{' and '.join(filter(few.get, few))}: the order may be luck (seed=0,1,2 tells)": any(few.values()),
+        "drawn hands, not Sign Language MNIST": (jobs["data_kind"] == "synthetic").any(),
+        f"{' and '.join(filter(few.get, few))}: the order may be luck": any(few.values()) and ranked,
         f"the best of {len(table)} is partly lucky: expect less of it on other photos": len(table) > 5,
     }
-    return "; ".join(text for text, holds in cautions.items() if holds and len(table) > 1).capitalize()
+    text = "; ".join(text for text, holds in cautions.items() if holds)
+    return text[:1].upper() + text[1:]
 
 
 def take_notes(jobs: pd.DataFrame, table: pd.DataFrame) -> list[str]:
