@@ -30,7 +30,8 @@ MAX_PICTURES = 20  # at once: of 5 MB each, 100 MB
 def main() -> None:
     """Draw the page from top to bottom; Streamlit calls it anew after each click."""
     st.set_page_config(page_title="Sign letters", page_icon="✋", layout="centered")
-    st.html("<style>[data-testid='stMainBlockContainer'] {padding-top: 2.5rem}</style>")  # 6, for a toolbar that is hidden
+    # Streamlit leaves 6 rem for a toolbar that is hidden.
+    st.html("<style>[data-testid='stMainBlockContainer'] {padding-top: 2.5rem}</style>")
     st.title("Sign letters")
     networks = {"hands": HANDS, "crops": CROPS}
     try:
