@@ -3,12 +3,12 @@ from dataclasses import fields, replace
 import pytest
 import torch
 import torch.nn.functional as F
+from drawn_letter import draw_letter
 from torch import Tensor
 from torchvision.transforms.v2 import functional as reference
 
 from sign_cnn.config import AugmentConfig
 from sign_cnn.data.augment import NUM_DRAWS, Augment
-from sign_cnn.data.drawn import draw_letter
 from sign_cnn.letters import LETTERS
 
 EVERYTHING = AugmentConfig(rotation=30, zoom=0.3, shift=0.2, shear=20, brightness=0.3, contrast=0.5, erasing=0.5)

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from drawn_letter import draw_letter
 
 from sign_cnn.config import SyntheticConfig
 from sign_cnn.data import drawn as dataset
 from sign_cnn.data.csv import MARKER
-from sign_cnn.data.drawn import FILES, draw_letter, ensure_drawn
+from sign_cnn.data.drawn import FILES, ensure_drawn
 from sign_cnn.errors import DataError
 from sign_cnn.letters import LETTERS, raw_label
 
@@ -143,7 +144,7 @@ def test_unwritable_folder_and_letters_without_a_pose_are_named(tmp_path: Path) 
         ensure_drawn(tmp_path / "set", TINY, "AJZ")
 
 
-def test_gallery_letters_differ_from_each_other_and_are_repeatable() -> None:
+def test_letters_differ_from_each_other_and_are_repeatable() -> None:
     drawn = {letter: draw_letter(letter).astype(int) for letter in LETTERS}
     for a, b in combinations(LETTERS, 2):
         assert np.abs(drawn[a] - drawn[b]).mean() > 3, a + b

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from drawn_letter import draw_letter
 from fake_finder import SAMPLES, FakeFinder
 from PIL import Image, ImageOps
 
@@ -14,7 +15,6 @@ from sign_cnn import evaluate, export, predict
 from sign_cnn.app import streamlit_app
 from sign_cnn.config import DataConfig
 from sign_cnn.data.dataset import load_dataset
-from sign_cnn.data.drawn import draw_letter
 from sign_cnn.errors import DataError, UserError
 from sign_cnn.hands import finder as finder_module
 from sign_cnn.hands import landmarks

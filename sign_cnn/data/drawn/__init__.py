@@ -1,4 +1,4 @@
-"""Writes the drawn set as the same two CSVs as the real one, and draws single hands for galleries."""
+"""Writes the drawn set as the same two CSVs as the real one."""
 
 import json
 from dataclasses import asdict
@@ -8,18 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from filelock import FileLock
-from numpy.typing import NDArray
 
 from sign_cnn.config import SyntheticConfig
 from sign_cnn.data.csv import MARKER
-from sign_cnn.data.drawn.hands import MARGIN, Draws, Scene, Spread, draw, random_scene, shrink, to_uint8, vary
+from sign_cnn.data.drawn.hands import Draws, Spread, draw, random_scene, vary
 from sign_cnn.errors import DataError
 from sign_cnn.files import atomic_write, remove_temporary, write_text
 from sign_cnn.letters import LETTERS, class_index, raw_label
 
 GENERATOR_VERSION = 2  # raise it with every change that alters a pixel, so that sets made before are made anew
 FILES = tuple(f"sign_mnist_{name}.csv" for name in ("train", "test", "photos"))  # photos: of each row
-GALLERY_SPREAD = Spread(joint=1.2, lean=0.6, length=0.01, thumb=0.01, turn=1.5, roll=2.0, shot=0.0)
 
 
 def ensure_drawn(root: Path, size: SyntheticConfig, letters: str = LETTERS, image_size: int = 28) -> Path:
@@ -51,13 +49,6 @@ def ensure_drawn(root: Path, size: SyntheticConfig, letters: str = LETTERS, imag
         raise DataError(f"cannot write the drawn set to {root} ({error.strerror or error}): "
                         "set data.synthetic_root to a writable folder") from error  # fmt: skip
     return root
-
-
-def draw_letter(letter: str, seed: int = 0, size: int = 28) -> NDArray[np.uint8]:
-    """A clean example of a letter for galleries: uint8 (size, size), 0..255."""
-    draws = Draws(*(_random_stream(seed, key, class_index(letter)) for key in (5, 6, 7)))
-    photo = draw(letter.upper(), draws, GALLERY_SPREAD, Scene(), size)
-    return to_uint8(shrink(photo)[0, MARGIN:-MARGIN, MARGIN:-MARGIN])
 
 
 def _random_stream(seed: int, *key: int) -> np.random.Generator:
