@@ -202,13 +202,20 @@ def explain_settings(key: str) -> Iterator[None]:
 def validate(cfg: DictConfig) -> None:
     """Check types, ranges and contradictions, without torch. Raises ConfigError: with every problem found."""
     config, augment = to_dataclass(Config, cfg), augmentation(cfg)
+    data = config.data
     problems = [*_out_of_range(config), *_out_of_range(augment, "augment.")]
-    problems += [*_split_problems(config.data), *name_problems(config.name)]
-    if not re.fullmatch(r"(?:([A-Z])(?!.*\1)){2,}", letters := config.data.letters):
+    if data.balance and data.name not in POINTS:
+        problems.append("data.balance=true needs data=landmarks: other data have no sources")
+    if data.fold >= data.folds:
+        problems.append(f"data.fold={data.fold} must be below data.folds={data.folds}")
+    if data.val_size is not None and (data.val_split != "random" or data.fold):
+        problems.append(f"data.val_size={data.val_size} needs data.val_split=random and data.fold=0; or set it to null")
+    problems += name_problems(config.name)
+    if not re.fullmatch(r"(?:([A-Z])(?!.*\1)){2,}", letters := data.letters):
         problems.append(f"data.letters={letters} must be two or more different capital letters, such as ABC")
     if missing := [key for key in ("best_checkpoint", "last_checkpoint") if not (cfg.callbacks or {}).get(key)]:
         problems.append(f"callbacks lack {' and '.join(missing)}: choose callbacks=[default,…]")
-    if config.data.val_split == "none" and (cfg.callbacks or {}).get("early_stopping"):
+    if data.val_split == "none" and (cfg.callbacks or {}).get("early_stopping"):
         problems.append("callbacks.early_stopping needs a validation split, and data.val_split=none has none")
     if flags := [flag for flag in ("fast_dev_run", "overfit_batches") if cfg.trainer.get(flag)]:
         problems.append(f"trainer.{flags[0]} is not supported: use trainer=debug")
@@ -267,17 +274,6 @@ def _out_of_range(node: Any, prefix: str = "") -> list[str]:
         if any(not holds(number, bound) for number in numbers for holds, bound in bounds.values()):
             allowed = " and ".join(f"{word} {bound}" for word, (_, bound) in bounds.items())
             problems.append(f"{key}={value} must be {allowed}")
-    return problems
-
-
-def _split_problems(data: DataConfig) -> list[str]:
-    problems = []
-    if data.balance and data.name not in POINTS:
-        problems.append("data.balance=true needs data=landmarks: other data have no sources")
-    if data.fold >= data.folds:
-        problems.append(f"data.fold={data.fold} must be below data.folds={data.folds}")
-    if data.val_size is not None and (data.val_split != "random" or data.fold):
-        problems.append(f"data.val_size={data.val_size} needs data.val_split=random and data.fold=0; or set it to null")
     return problems
 
 

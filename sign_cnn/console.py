@@ -13,11 +13,6 @@ class ConsoleHandler(logging.Handler):
         print_line(self.format(record), "red" if record.levelno >= logging.ERROR else None)
 
 
-def is_narrow() -> bool:
-    """Whether wide tables would be wrapped."""
-    return get_console().is_terminal and get_console().width < 150
-
-
 def print_line(text: str, style: str | None = None) -> None:
     """Print one line as it is, however long."""
     get_console().print(text, style=style, soft_wrap=True, highlight=False, markup=False)

@@ -28,6 +28,13 @@ class RunInUseError(UserError):
     """Another process holds the lock of the run directory."""
 
 
+def error_message(error: BaseException) -> str:
+    """An error in one line: the problems of a configuration, else its first line, or its class if it says nothing."""
+    if isinstance(error, ConfigError):
+        return "; ".join(error.problems)
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 @contextmanager
 def exit_on_user_error() -> Iterator[None]:
     """End the process with the message of a `UserError` (exit code 1), or quietly on Ctrl-C (130)."""

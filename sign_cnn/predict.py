@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sign_cnn.errors import DataError, UserError, exit_on_user_error
+from sign_cnn.errors import DataError, UserError, error_message, exit_on_user_error
 from sign_cnn.files import explain_os_errors
 from sign_cnn.hands.finder import HandFinder
 from sign_cnn.images import Crop, adjust, open_image, prepare
@@ -68,8 +68,8 @@ class OnnxModel:
             self.letters, size = str(self.card["letters"]), self.card["image_size"]
             self.image_size = None if size is None else int(size)  # None: points are read, not images
         except Exception as error:  # those of ONNX Runtime have no common base
-            name, reason = path if isinstance(path, Path) else "the file", str(error).partition("\n")[0]
-            raise DataError(f"{name} is not an exported network ({reason}): export it again") from None
+            name = path if isinstance(path, Path) else "the file"
+            raise DataError(f"{name} is not an exported network ({error_message(error)}): export it again") from None
 
     def predict_proba(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
         """Probabilities float32 (N, classes) of images uint8 (N, S, S), 0..255, or of points float32 (N, 21, 3)."""

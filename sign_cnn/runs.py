@@ -27,7 +27,7 @@ from omegaconf import DictConfig, OmegaConf
 from sign_cnn.config import config_hash, experiment_settings
 from sign_cnn.data.dataset import Rows
 from sign_cnn.data.photos import LOOKALIKE_THRESHOLD
-from sign_cnn.errors import ConfigError, RunInUseError, UserError
+from sign_cnn.errors import RunInUseError, UserError, error_message
 from sign_cnn.files import atomic_write, explain_os_errors, remove_temporary, write_text
 
 log = logging.getLogger(__name__)
@@ -112,12 +112,6 @@ class Predictions:
     def take(self, index: NDArray[Any]) -> "Predictions":
         """Some of the rows, by mask or by number."""
         return Predictions(*(getattr(self, item.name)[index] for item in fields(self)))
-
-    @classmethod
-    def empty(cls, num_classes: int) -> Self:
-        """No rows: of a run that neither validates nor tests."""
-        none = np.zeros(0, np.int64)
-        return cls(none.astype("U4"), none, none, none, np.zeros((0, num_classes), np.float32), none.astype(np.float32))
 
     @classmethod
     def of_rows(cls, split: str, rows: Rows, index: NDArray[np.int64], logits: NDArray[np.float32]) -> Self:
@@ -213,7 +207,7 @@ def load_config(path: Path) -> DictConfig:
     except FileNotFoundError:
         raise UserError(f"{path} holds no config.yaml: it is not the directory of a run") from None
     except Exception as error:  # PyYAML's and OmegaConf's errors have no common base
-        raise UserError(f"{path / 'config.yaml'} cannot be read: {str(error).splitlines()[0]}") from None
+        raise UserError(f"{path / 'config.yaml'} cannot be read: {error_message(error)}") from None
     assert isinstance(config, DictConfig)
     return config
 
@@ -230,7 +224,8 @@ def open_run(cfg: DictConfig, fingerprint: str, data_kind: str, overrides: Seque
         return
     with explain_os_errors(path), lock_directory(path):
         stored = stored_result(cfg, fingerprint)
-        if stored and stored.status == "done" and _covers(stored, cfg):
+        scored = stored and stored.status == "done" and (stored.test_acc is not None or not cfg.test)
+        if stored and scored and cfg.trainer.max_epochs <= load_config(path).trainer.max_epochs:
             yield Run(path, stored)
             return
         for folder in (path, path / "checkpoints", path / "figures"):
@@ -323,13 +318,6 @@ def new_result(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
     )  # fmt: skip
 
 
-def error_message(error: Exception) -> str:
-    """What a result says of an error: the problems of a configuration, else the first line."""
-    if isinstance(error, ConfigError):
-        return "; ".join(error.problems)
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
 def global_rank() -> int:
     """This process's rank in distributed training, known before torch is imported; 0 outside of it."""
     return int(next((os.environ[key] for key in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if key in os.environ), 0))
@@ -360,9 +348,3 @@ def git_commit() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def _covers(stored: Result, cfg: DictConfig) -> bool:
-    """Whether a finished result answers what is asked: the test score too, and as many epochs."""
-    trained = load_config(Path(cfg.run_dir)).trainer.max_epochs
-    return (stored.test_acc is not None or not cfg.test) and cfg.trainer.max_epochs <= trained

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 from filelock import FileLock
+from rich import get_console
 
-from sign_cnn.console import is_narrow, print_line, print_table
+from sign_cnn.console import print_line, print_table
 from sign_cnn.errors import exit_on_user_error
 from sign_cnn.files import explain_os_errors, remove_temporary, write_text
 
@@ -68,8 +69,8 @@ def summarize(folder: Path) -> Summary:
 def show(summary: Summary) -> None:
     """Print the twenty best configurations, what is needed to read the table, and where the rest is."""
     title = ": ".join(filter(None, [summary.folder.resolve().name, summary.caution]))
-    text = summary.text.head(20)
-    if is_narrow():
+    text, console = summary.text.head(20), get_console()
+    if console.is_terminal and console.width < 150:  # it would be wrapped
         text = text.drop(columns=["parameters", "MACs", "training time s"], errors="ignore")
     print_table(text, title)
     if not summary.pooled.empty:

@@ -21,21 +21,10 @@ from hydra.types import RunMode
 from hydra.utils import UNSAFE_DISABLE_EXECUTION_CHECKS, execution_whitelist, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from sign_cnn import sweeps
-from sign_cnn.config import (
-    CONFIG_DIR,
-    POINTS,
-    DataConfig,
-    augmentation,
-    experiment_settings,
-    explain_settings,
-    suggest,
-    to_dataclass,
-    validate,
-)
+from sign_cnn import config, sweeps
 from sign_cnn.console import ConsoleHandler, print_line, print_table
 from sign_cnn.data.dataset import data_fingerprint, describe_source
-from sign_cnn.errors import ConfigError, RunInUseError, UserError, exit_on_user_error
+from sign_cnn.errors import ConfigError, RunInUseError, UserError, error_message, exit_on_user_error
 from sign_cnn.reports.run import explain_scores, summarize_run
 from sign_cnn.runs import Result, global_rank, open_run, record_failure
 
@@ -49,9 +38,14 @@ def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
         UserError: The configuration or the data cannot work, or the directory holds another experiment.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # from Python; Hydra has set up its own before
-    validate(cfg)
-    cfg = _resolve_defaults(cfg)
-    data = to_dataclass(DataConfig, cfg.data)
+    config.validate(cfg)
+    cfg = cfg.copy()
+    cfg.test, cfg.figures = cfg.test is not False, cfg.figures is not False  # a single run is scored and drawn
+    if cfg.data.name in config.POINTS:  # which have no test rows
+        cfg.test = False
+    if cfg.data.val_split == "none" or cfg.trainer.get("limit_val_batches") == 0:
+        cfg.monitor = None  # without validation rows, the last epoch counts
+    data = config.to_dataclass(config.DataConfig, cfg.data)
     fingerprint, kind = data_fingerprint(data)
     with open_run(cfg, fingerprint, kind, overrides) as run, _closing_wandb():
         log.info("data: %s", describe_source(data, kind))
@@ -78,7 +72,7 @@ def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
         with _explain_errors():
-            datamodule = SignMNISTDataModule(data, augmentation(cfg), cfg.seed)
+            datamodule = SignMNISTDataModule(data, config.augmentation(cfg), cfg.seed)
             datamodule.setup()
             network, loss, optimizer, scheduler = (
                 OmegaConf.to_container(node, resolve=True) if node else None
@@ -102,14 +96,14 @@ def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
             epochs = EpochTable()
             callbacks = [epochs, EpochSeed(cfg.seed), *_instantiate_all("callbacks", cfg.callbacks)]
             loggers = _instantiate_all("logger", cfg.logger)
-            with explain_settings("trainer"):
+            with config.explain_settings("trainer"):
                 bar = bool(cfg.callbacks.get("progress_bar")) and cfg.trainer.get("enable_progress_bar", True)
                 more = {"default_root_dir": cfg.run_dir, "enable_progress_bar": bar, "logger": loggers or False}
                 trainer: pl.Trainer = instantiate(cfg.trainer, **more, callbacks=callbacks, _convert_="all")
             if not run.last_checkpoint:
                 for logger in loggers:
                     if not isinstance(logger, TensorBoardLogger):  # which needs the scores too
-                        logger.log_hyperparams(experiment_settings(cfg))
+                        logger.log_hyperparams(config.experiment_settings(cfg))
             trainer.fit(model, datamodule, ckpt_path=run.last_checkpoint, weights_only=True)
         finish(cfg, run, trainer, epochs)
         return run.result
@@ -128,7 +122,7 @@ def main() -> None:
         raise
 
 
-@hydra.main(config_path=CONFIG_DIR, config_name="train", execution_whitelist=UNSAFE_DISABLE_EXECUTION_CHECKS)
+@hydra.main(config_path=config.CONFIG_DIR, config_name="train", execution_whitelist=UNSAFE_DISABLE_EXECUTION_CHECKS)
 def task(cfg: DictConfig) -> float | None:
     """What Hydra calls; returns the validation accuracy, which a search maximises."""
     settings = HydraConfig.get()
@@ -189,7 +183,7 @@ def _run_job(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
     except Exception as error:
         if isinstance(error, UserError):
             record_failure(cfg, overrides, error)
-        print_line(f"{job}  failed: {next(iter(str(error).strip().splitlines()), type(error).__name__)}", "red")
+        print_line(f"{job}  failed: {error_message(error)}", "red")
         raise
     accuracy = "no validation split" if result.val_acc is None else f"val/acc {100 * result.val_acc:.2f} %"
     print_line(f"{job}  {accuracy}, {result.fit_seconds:.1f} s  {sweeps.progress()}".rstrip())
@@ -199,41 +193,30 @@ def _run_job(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
 def describe(cfg: DictConfig) -> str:
     """Size of the network, or what is wrong with the configuration; for a dry run."""
     try:
-        validate(cfg)
+        config.validate(cfg)
         from sign_cnn.models.classifier import SignClassifier
 
         _silence_lightning()
         with _explain_errors():
             network: Any = OmegaConf.to_container(cfg.model, resolve=True)
-            pixels = None if cfg.data.name in POINTS else cfg.data.image_size
+            pixels = None if cfg.data.name in config.POINTS else cfg.data.image_size
             model = SignClassifier(network, letters=cfg.data.letters, image_size=pixels)
-            with explain_settings("optimizer"):
+            with config.explain_settings("optimizer"):
                 instantiate(cfg.optimizer, _convert_="all")(model.parameters())
-            with explain_settings("trainer"):
+            with config.explain_settings("trainer"):
                 instantiate(cfg.trainer, logger=False, _convert_="all")
     except ConfigError as error:
-        return f"impossible: {'; '.join(error.problems)}"
+        return f"impossible: {error_message(error)}"
     done = Path(cfg.run_dir, "result.json")
     status = Result.load(done).status if done.exists() else "to do"
     size = f"{model.count_parameters():,} parameters, {model.count_macs() / 1e6:.2f} M MACs"
     return f"{size}, {cfg.trainer.max_epochs} epochs, {status}"
 
 
-def _resolve_defaults(cfg: DictConfig) -> DictConfig:
-    """Decide what is left open: a single run is scored and drawn; without validation rows, the last epoch counts."""
-    cfg = cfg.copy()
-    cfg.test, cfg.figures = cfg.test is not False, cfg.figures is not False
-    if cfg.data.name in POINTS:  # which have no test rows
-        cfg.test = False
-    if cfg.data.val_split == "none" or cfg.trainer.get("limit_val_batches") == 0:
-        cfg.monitor = None
-    return cfg
-
-
 def _instantiate_all(group: str, nodes: Any) -> list[Any]:
     made = []
     for name, node in (nodes or {}).items():
-        with explain_settings(f"{group}.{name}"):
+        with config.explain_settings(f"{group}.{name}"):
             made += [instantiate(node, _convert_="all")] if node else []
     return made
 
@@ -302,8 +285,8 @@ def _print_suggestion(message: str) -> None:
         group, _, choice = key.rpartition("/")
         found = [f"{group}={name}" for name in get_close_matches(choice, re.findall(r"\t(\w+)\n", message), n=1)]
     else:
-        with hydra.initialize_config_dir(CONFIG_DIR):
-            found = suggest(key, hydra.compose("train", return_hydra_config=False))
+        with hydra.initialize_config_dir(config.CONFIG_DIR):
+            found = config.suggest(key, hydra.compose("train", return_hydra_config=False))
     if found and key not in found:
         print(f"Did you mean {' or '.join(found[:3])}?", file=sys.stderr)
 

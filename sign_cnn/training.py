@@ -21,7 +21,7 @@ from torchvision.utils import make_grid
 
 from sign_cnn.config import experiment_settings
 from sign_cnn.data.datamodule import Batch, SignMNISTDataModule, mix_seed
-from sign_cnn.errors import UserError
+from sign_cnn.errors import UserError, error_message
 from sign_cnn.files import atomic_write, write_text
 from sign_cnn.models.classifier import SignClassifier
 from sign_cnn.reports.run import score
@@ -189,7 +189,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         except FileNotFoundError:
             raise
         except Exception as error:  # a torn archive fails in as many ways as it can be torn
-            raise UserError(f"{path} is damaged ({str(error).splitlines()[0]}): remove it to start again") from error
+            raise UserError(f"{path} is damaged ({error_message(error)}): remove it to start again") from error
 
 
 def finish(cfg: DictConfig, run: Run, trainer: pl.Trainer, epochs: EpochTable) -> None:
@@ -227,7 +227,8 @@ def predict(
     # Given ckpt_path, a trainer would also take its callbacks back to that epoch, and undo the averaging of weights.
     model.load_state_dict(trainer.strategy.load_checkpoint(run.best_checkpoint, weights_only=True)["state_dict"])
     loaders = {"val": datamodule.val_dataloader(), "test": datamodule.test_dataloader() if with_test else []}
-    parts = [Predictions.empty(len(datamodule.data.letters))]
+    no_logits = np.zeros((0, len(datamodule.data.letters)), np.float32)  # of a run that neither validates nor tests
+    parts = [Predictions.of_rows("test", datamodule.dataset.test, np.arange(0), no_logits)]
     for split, loader in loaders.items():
         if not loader:
             continue

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sign_cnn.errors import UserError, exit_on_user_error
+from sign_cnn.errors import UserError, error_message, exit_on_user_error
 from sign_cnn.files import atomic_write, explain_os_errors
 from sign_cnn.images import to_colours
 
@@ -146,8 +146,8 @@ def _load(folder: Path, name: str) -> Any:
     except ImportError as error:
         raise UserError(f'{path.name} needs {error.name}: pip install -e ".[hands]"') from None
     except Exception as error:  # those of both runtimes have no common base
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"{path} is damaged ({reason}): remove it, then python -m sign_cnn.hands.finder") from None
+        way_out = "remove it, then python -m sign_cnn.hands.finder"
+        raise UserError(f"{path} is damaged ({error_message(error)}): {way_out}") from None
 
     def run(picture: Floats) -> list[Any]:
         network.set_tensor(network.get_input_details()[0]["index"], picture[None])

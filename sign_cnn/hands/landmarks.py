@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sign_cnn.errors import DataError, exit_on_user_error
+from sign_cnn.errors import DataError, error_message, exit_on_user_error
 from sign_cnn.files import atomic_write, explain_os_errors
 from sign_cnn.images import open_image
 from sign_cnn.letters import LETTERS
@@ -30,7 +30,7 @@ def read_landmarks(path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise DataError(f"there is no table of landmarks {path}: name a CSV file") from None
     except (ValueError, OSError) as error:
-        raise DataError(f"{path} cannot be read as a table of landmarks ({str(error).splitlines()[0]})") from None
+        raise DataError(f"{path} cannot be read as a table of landmarks ({error_message(error)})") from None
     if missing := [name for name in ("letter", "hand", "found", *COORDINATES) if name not in table]:
         raise DataError(f"{path} is no table of landmarks: it lacks the columns {', '.join(missing[:5])}")
     found = table["found"] == 1

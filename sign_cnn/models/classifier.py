@@ -21,7 +21,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassRecall
 
 from sign_cnn.config import explain_settings
 from sign_cnn.data.datamodule import Batch
-from sign_cnn.errors import UserError
+from sign_cnn.errors import UserError, error_message
 from sign_cnn.letters import LETTERS
 
 NETWORK_PACKAGES = ["sign_cnn.models.*", "torch.nn.*", "torchvision.models.*"]
@@ -87,8 +87,7 @@ class SignClassifier(pl.LightningModule):
         except FileNotFoundError:
             raise UserError(f"{checkpoint} does not exist: train again, or name another checkpoint") from None
         except Exception as error:  # torn archives and other people's pickles fail in any number of ways
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise UserError(f"{checkpoint} cannot be read as a checkpoint ({reason})") from error
+            raise UserError(f"{checkpoint} cannot be read as a checkpoint ({error_message(error)})") from error
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits float (B, classes) of images uint8 or float, (B, S, S) or (B, 1, S, S), 0..255; or of points."""
