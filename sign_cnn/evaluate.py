@@ -58,13 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def evaluate(run: Run, split: str, folder: Path | None = None, find_hand: bool = False) -> dict[str, Any]:
     """Report on a split of a run's data, or on a folder of pictures; also written to `<run>/evaluation`."""
-    from sign_cnn.reports.figures import (
-        plot_confused,
-        plot_confusion_matrix,
-        plot_hardest,
-        plot_reliability,
-        save_figure,
-    )
+    from sign_cnn.reports import figures
 
     rows, letters = None, load_config(run.path).data.letters
     if folder:
@@ -80,28 +74,28 @@ def evaluate(run: Run, split: str, folder: Path | None = None, find_hand: bool =
     context = {key: getattr(run.result, key) for key in ("experiment", "data_kind", "data_fingerprint", "git_commit")}
     report = {"run": str(run.path), "split": split, **context, **make_report(predictions, letters), "notes": notes}
     title = f"{run.path.resolve().name}, {split}: {report['acc']:.2%} right"
-    figures = {"confusion": plot_confusion_matrix(np.array(report["confusion"]), letters, title),
-               "reliability": plot_reliability(predictions, title)}  # fmt: skip
+    drawn = {"confusion": figures.plot_confusion_matrix(np.array(report["confusion"]), letters, title),
+             "reliability": figures.plot_reliability(predictions, title)}  # fmt: skip
     if rows:
         images = rows.images[report["hardest"]["row"]]
-        figures["hardest"] = plot_hardest(report["hardest"], images, title)
-        if confused := plot_confused(report["confused"], rows.images, title):
-            figures["confused"] = confused
+        drawn["hardest"] = figures.plot_hardest(report["hardest"], images, title)
+        if confused := figures.plot_confused(report["confused"], rows.images, title):
+            drawn["confused"] = confused
         try:
-            heat = attend(run, images)
-            figures["attention"] = plot_hardest(report["hardest"], images, f"{title}; bright: what it looks at", heat)
+            heat, heading = attend(run, images), f"{title}; bright: what it looks at"
+            drawn["attention"] = figures.plot_hardest(report["hardest"], images, heading, heat)
         except UserError as error:
             notes.append(f"attention.png is left out: {error}")
     if folder:
         report["hardest"]["photo"] = [files[photo] for photo in report["hardest"]["photo"]]
     facts = [f"{key}: {value}" for key, value in report.items() if isinstance(value, str)]
-    page = [f"# {title}", "- " + "\n- ".join(facts + notes), *(f"![{name}]({name}.png)" for name in figures)]
+    page = [f"# {title}", "- " + "\n- ".join(facts + notes), *(f"![{name}]({name}.png)" for name in drawn)]
     page += [f"## {name}\n\n{table.to_markdown(index=False)}" for name, table in format_report(report).items()]
     directory = run.path / "evaluation" / split
     notes.append(f"written to {directory}")
     with explain_os_errors(directory):
-        for name, figure in figures.items():
-            save_figure(figure, directory / f"{name}.png")
+        for name, figure in drawn.items():
+            figures.save_figure(figure, directory / f"{name}.png")
         write_text(directory / "letters.csv", report["letters"].to_csv(index=False))
         write_text(directory / "report.md", "\n\n".join(page) + "\n")
         write_text(directory / "report.json", to_json(report))
@@ -208,7 +202,7 @@ def load_predictions(run: Run, split: str, pictures: Rows | None = None) -> tupl
 def load_rows(run: Run, split: str) -> Rows:
     """The CSV that holds a split of the run's data, below `data.root` or SIGN_MNIST_DIR; a UserError if it is gone."""
     data, elsewhere = to_dataclass(DataConfig, load_config(run.path).data), os.environ.get("SIGN_MNIST_DIR")
-    if elsewhere and run.result.data_kind != "synthetic" and not find_csvs(Path(data.root)):
+    if elsewhere and run.result.data_kind in ("official", "custom") and not find_csvs(Path(data.root)):
         data = replace(data, root=elsewhere)
     dataset = load_dataset(data)
     if dataset.fingerprint != run.result.data_fingerprint:

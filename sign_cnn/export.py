@@ -16,15 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sign_cnn.config import DataConfig, to_dataclass
 from sign_cnn.console import print_line
-from sign_cnn.data.dataset import load_dataset
 from sign_cnn.errors import DataError, UserError, exit_on_user_error
-from sign_cnn.evaluate import evaluate_landmarks
+from sign_cnn.evaluate import evaluate_landmarks, load_rows
 from sign_cnn.files import atomic_write, explain_os_errors
 from sign_cnn.models.classifier import SignClassifier
-from sign_cnn.predict import CheckpointModel, OnnxModel
-from sign_cnn.runs import Run, load_config, load_run
+from sign_cnn.predict import OnnxModel
+from sign_cnn.runs import Run, load_run
 
 MAX_DIFFERENCE = 1e-5  # of a probability; letters must not change at all
 TAUGHT_MARK = np.random.default_rng(0).random(64, np.float32)  # to find a weight's place in the file
@@ -43,22 +41,19 @@ def export(run: Run, output: Path, scored: Path | None = None) -> dict[str, Any]
         raise UserError(f'the export needs {", ".join(missing)}: pip install -e ".[export]"')
     import onnx
 
-    model = CheckpointModel(run.best_checkpoint)
+    model = SignClassifier.load(run.best_checkpoint)
     card: dict[str, Any] = {"letters": model.letters, "image_size": model.image_size, "run": run.result.name}
     card |= {name: getattr(run.result, name) for name in COPIED}
     size = model.image_size
     try:
-        dataset = load_dataset(to_dataclass(DataConfig, load_config(run.path).data))
-        if dataset.fingerprint != run.result.data_fingerprint:
-            raise DataError("the data have changed since the run")
-        inputs = dataset.test.images if size else dataset.train.images
-        source = f"test pictures of the {dataset.kind} data" if size else "hands that it was trained on"
+        inputs = load_rows(run, "test" if size else "train").images
+        source = f"test pictures of the {run.result.data_kind} data" if size else "hands that it was trained on"
     except DataError as error:
         rng = np.random.default_rng(0)
         inputs = rng.integers(0, 256, (240, size, size), np.uint8) if size else rng.random((240, 21, 3), np.float32)
         source = "random inputs"
         print_line(f"Compared on {source}, not on the run's own data: {error}", "yellow")
-    graph = make_graph(model.classifier)
+    graph = make_graph(model)
     if not size:
         card["taught_at"] = graph.SerializeToString().index(TAUGHT_MARK.tobytes())
         taught = next(part for part in graph.graph.initializer if TAUGHT_MARK.tobytes() in part.raw_data)
@@ -86,7 +81,7 @@ def make_graph(classifier: SignClassifier) -> Any:
 
     `images` to `logits` and `probabilities`, normalisation inside; or `points` to `embedding` and `probabilities`.
     """
-    size = classifier.hparams["image_size"]
+    size = classifier.image_size
     # Of one row, the batch would be a constant.
     example = torch.zeros(2, size, size, dtype=torch.uint8) if size else torch.rand(2, 21, 3)
     name, outputs = ("images", "logits") if size else ("points", "embedding")
@@ -132,7 +127,7 @@ class PointInference(nn.Module):
         self.network: Any = copy.deepcopy(classifier.network)
         if not hasattr(self.network, "embed"):
             raise UserError(f"{type(self.network).__name__} lacks embed() and read(), which the export of points needs")
-        shape = self.network.embed(torch.rand(2, 21, 3)).shape[1], len(classifier.hparams["letters"])
+        shape = self.network.embed(torch.rand(2, 21, 3)).shape[1], len(classifier.letters)
         self.taught = nn.Parameter(torch.from_numpy(np.resize(TAUGHT_MARK, shape)))
 
     def forward(self, points: Tensor) -> tuple[Tensor, Tensor]:

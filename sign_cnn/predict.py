@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,27 +24,13 @@ from sign_cnn.files import explain_os_errors
 from sign_cnn.hands.finder import HandFinder
 from sign_cnn.images import Crop, adjust, open_image, prepare
 
+if TYPE_CHECKING:
+    from sign_cnn.models.classifier import SignClassifier
+
 THRESHOLD = 0.5  # probability below which a letter is unsure: all others together are likelier
 NO_HAND = "no hand found: it takes more light, and the whole hand in the frame"
 TOP = 3  # letters shown of each picture
 BATCH_SIZE = 256  # pictures that ONNX Runtime reads at once, in a few MB
-
-
-class CheckpointModel:
-    """The network of a checkpoint under torch, on the CPU; `UserError` when the file is missing or damaged."""
-
-    def __init__(self, path: Path) -> None:
-        from sign_cnn.models.classifier import SignClassifier  # torch: 3 s
-
-        self.classifier = SignClassifier.load(path)
-        self.letters = str(self.classifier.hparams["letters"])
-        self.image_size: int | None = self.classifier.hparams["image_size"]  # None: points are read, not images
-
-    def predict_proba(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
-        """Probabilities float32 (N, classes) of images uint8 (N, S, S), 0..255, or of points float32 (N, 21, 3)."""
-        import torch
-
-        return np.asarray(torch.from_numpy(self.classifier.predict_logits(inputs)).softmax(1))
 
 
 class OnnxModel:
@@ -93,7 +79,7 @@ class Reading(NamedTuple):
 
 
 def read_inputs(
-    model: CheckpointModel | OnnxModel, inputs: Sequence[NDArray[Any]], threshold: float = THRESHOLD
+    model: "SignClassifier | OnnxModel", inputs: Sequence[NDArray[Any]], threshold: float = THRESHOLD
 ) -> list[Reading]:
     """Read pictures, each uint8 (S, S), 0..255; or hands, each float32 (21, 3)."""
     probabilities = model.predict_proba(np.stack(inputs)).tolist() if inputs else []
@@ -142,7 +128,7 @@ def prepare_input(
     return prepare(image, size=size, **settings)
 
 
-def load_model(path: Path) -> CheckpointModel | OnnxModel:
+def load_model(path: Path) -> "SignClassifier | OnnxModel":
     """A run directory's best checkpoint, a checkpoint, or an exported file, which needs no torch.
 
     Of a run directory the exported file is taken if it is newer, because importing torch takes seconds.
@@ -151,7 +137,11 @@ def load_model(path: Path) -> CheckpointModel | OnnxModel:
         exported, path = path / "model.onnx", path / "checkpoints" / "best.ckpt"
         newer = exported.exists() and path.exists() and exported.stat().st_mtime >= path.stat().st_mtime
         path = exported if newer and find_spec("onnxruntime") else path
-    return OnnxModel(path) if path.suffix.lower() == ".onnx" else CheckpointModel(path)
+    if path.suffix.lower() == ".onnx":
+        return OnnxModel(path)
+    from sign_cnn.models.classifier import SignClassifier  # torch: 3 s
+
+    return SignClassifier.load(path)
 
 
 def find_images(name: str) -> list[Path]:

@@ -13,6 +13,7 @@ from stub_network import noise, picture_of, stub_classifier, write_checkpoint, w
 from sign_cnn import predict
 from sign_cnn.errors import UserError
 from sign_cnn.letters import LETTERS
+from sign_cnn.models.classifier import SignClassifier
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +106,7 @@ def test_of_a_run_its_export_is_read_unless_it_is_older(models: Path, tmp_path: 
     shutil.copy(models / "model.onnx", run)
     assert isinstance(predict.load_model(run), predict.OnnxModel)
     os.utime(run / "model.onnx", (0, 0))
-    assert isinstance(predict.load_model(run), predict.CheckpointModel)
+    assert isinstance(predict.load_model(run), SignClassifier)
 
 
 def test_what_a_network_looks_at_is_where_covering_changes_its_answer(models: Path):

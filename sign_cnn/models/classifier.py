@@ -68,6 +68,7 @@ class SignClassifier(pl.LightningModule):
         with explain_settings("loss"):
             loss = loss or {"_target_": "torch.nn.CrossEntropyLoss"}
             self.loss = instantiate(loss, _convert_="all", _execution_whitelist_=NETWORK_PACKAGES)
+        self.letters, self.image_size = letters, image_size
         self.pixel_scale = 1 / (255 * pixel_std)
         self.pixel_offset = -pixel_mean / pixel_std
         accuracy = MulticlassAccuracy(len(letters), average="micro", validate_args=False)
@@ -96,7 +97,7 @@ class SignClassifier(pl.LightningModule):
 
     def normalize(self, inputs: Tensor) -> Tensor:
         """What the network sees."""
-        if (size := self.hparams["image_size"]) is None:
+        if (size := self.image_size) is None:
             return inputs
         pixels = inputs.reshape(inputs.shape[0], 1, size, size).float()
         if self.hparams["per_image"]:
@@ -111,12 +112,16 @@ class SignClassifier(pl.LightningModule):
             logits: NDArray[np.float32] = torch.cat(parts).float().numpy()
         return logits
 
+    def predict_proba(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
+        """Probabilities float32 (N, classes) of the same."""
+        return np.asarray(torch.from_numpy(self.predict_logits(inputs)).softmax(1))
+
     def count_parameters(self) -> int:
         return sum(p.numel() for p in self.network.parameters() if p.requires_grad)
 
     def count_macs(self) -> int:
         """Multiply-accumulates of one forward pass of one input, in convolutions and dense layers."""
-        size, training = self.hparams["image_size"], self.training
+        size, training = self.image_size, self.training
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             self.eval()(torch.zeros(1, *((size, size) if size else (21, 3)), device=self.device))
         self.train(training)
