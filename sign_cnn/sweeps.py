@@ -13,8 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from contextlib import suppress
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +44,10 @@ class SweepCallback(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Set the directories; refuse a sweep without data once, and not in each of its jobs."""
         with exit_on_user_error():
-            overrides = _merge_overrides(config)
             params = config.hydra.sweeper.get("params") or {}
+            lines = [*(f"{key}={value}" for key, value in params.items()), *config.hydra.overrides.task]
+            parsed = OverridesParser.create().parse_overrides(lines)
+            overrides = list({x.key_or_group: x for x in parsed}.values())  # those of the command line before a study's
             swept = [x.key_or_group for x in overrides if x.is_sweep_override() or x.key_or_group in params]
             _refuse_unknown(config, [x.key_or_group for x in overrides if x.is_sweep_override() and not x.is_add()])
             _set_directories(config, swept, overrides)
@@ -117,13 +118,6 @@ def progress() -> str:
     return f"{'━' * filled}{'╌' * (20 - filled)} {over} of {len(jobs)}" + (f", {time_left}" if left else "")
 
 
-def _merge_overrides(config: DictConfig) -> list[Override]:
-    """Overrides of a study and of the command line, the later in place of the earlier, in the order of the first."""
-    params = config.hydra.sweeper.get("params") or {}
-    lines = [*(f"{key}={value}" for key, value in params.items()), *config.hydra.overrides.task]
-    return list({item.key_or_group: item for item in OverridesParser.create().parse_overrides(lines)}.values())
-
-
 def _set_directories(config: DictConfig, swept: Sequence[str], overrides: Sequence[Override]) -> None:
     """Set `hydra.sweep.dir` and `hydra.sweep.subdir` unless they were given.
 
@@ -165,16 +159,12 @@ def _refuse_unknown(config: DictConfig, keys: Sequence[str]) -> None:
 def _refuse_missing_plugins(config: DictConfig) -> None:
     """Hydra would answer with a traceback."""
     for part in ("launcher", "sweeper"):
-        package = config.hydra[part]._target_.split(".")[1]  # hydra_plugins.hydra_ray_launcher.…
-        if config.hydra[part]._target_.startswith("hydra_plugins.") and not _is_installed(f"hydra_plugins.{package}"):
+        root, package, *_ = config.hydra[part]._target_.split(".")  # hydra_plugins.hydra_ray_launcher.…
+        try:
+            import_module(f"{root}.{package}")
+        except ModuleNotFoundError:
             extra = {"optuna": "search"}.get(name := package.split("_")[1], name)
-            raise ConfigError([f'hydra/{part}={name} is not installed: pip install -e ".[{extra}]"'])
-
-
-def _is_installed(package: str) -> bool:
-    with suppress(ModuleNotFoundError):  # not even its parent is
-        return find_spec(package) is not None
-    return False
+            raise ConfigError([f'hydra/{part}={name} is not installed: pip install -e ".[{extra}]"']) from None
 
 
 def _save_plan(folder: Path, swept: Sequence[str], overrides: Sequence[Override]) -> None:

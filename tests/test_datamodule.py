@@ -6,7 +6,7 @@ import torch
 
 from sign_cnn.config import AugmentConfig, DataConfig, SyntheticConfig
 from sign_cnn.data.augment import NUM_DRAWS
-from sign_cnn.data.datamodule import EvalSampler, SignMNISTDataModule, TrainSampler
+from sign_cnn.data.datamodule import SignMNISTDataModule, TrainSampler, eval_batches
 
 
 def batches(sampler):
@@ -85,7 +85,7 @@ def test_ranks_divide_the_training_rows_and_make_the_same_number_of_steps(ranks)
 
 @pytest.mark.parametrize(("rows", "ranks", "batch_size"), [(50, 2, 8), (49, 3, 16), (17, 2, 8), (5, 4, 100)])
 def test_ranks_divide_the_evaluation_rows_and_repeat_none(rows, ranks, batch_size):
-    seen = [batches(EvalSampler(torch.arange(rows), batch_size, rank=rank, num_ranks=ranks)) for rank in range(ranks)]
+    seen = [batches(eval_batches(torch.arange(rows), batch_size, rank=rank, num_ranks=ranks)) for rank in range(ranks)]
     assert sorted(flat(flat(seen))) == list(range(rows))
     assert len({len(part) for part in seen}) == 1
     assert all(0 < len(batch) <= batch_size for batch in flat(seen))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageOps
 
 from sign_cnn.errors import DataError
-from sign_cnn.hands.finder import Hand, HandFinder
+from sign_cnn.hands.finder import HandFinder
 from sign_cnn.images import open_image, to_colours
 from sign_cnn.predict import NO_HAND, OnnxModel, Reading, attend, prepare_input, read_inputs, spell
 
@@ -93,16 +93,12 @@ def look_at(picture: Picture, size: int | None, finder: HandFinder | None = None
         assert finder
         if not (hand := finder(image)):
             raise DataError(f"{picture.name}: {NO_HAND}")
-        draw_hand(small, hand, small.width / image.width)
+        scale = small.width / image.width
+        ImageDraw.Draw(small).polygon([tuple(corner) for corner in (hand.box * scale).tolist()], outline="gold")
+        _draw_skeleton(small, hand.points[:, :2] * scale)
         inputs = hand.as_left()
     square = ImageOps.pad(small.convert("RGBA"), (PREVIEW_SIZE, PREVIEW_SIZE), color=(0, 0, 0, 0))
     return Look(inputs, square if size else small)
-
-
-def draw_hand(image: Image.Image, hand: Hand, scale: float) -> None:
-    """Draw box and skeleton of a hand onto its picture, which `image` shows at another scale."""
-    ImageDraw.Draw(image).polygon([(float(x) * scale, float(y) * scale) for x, y in hand.box], outline="gold")
-    _draw_skeleton(image, hand.points[:, :2] * scale)
 
 
 def draw_points(points: NDArray[np.float32], size: int = PREVIEW_SIZE) -> Image.Image:

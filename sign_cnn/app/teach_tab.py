@@ -33,10 +33,8 @@ def show_lessons(content: bytes, letters: str, finder: HandFinder, samples: NDAr
             shot = st.camera_input(f"Show {letter}", key=f"lesson-{letter}-{len(got)}")
             files = [shot] if shot else []
         else:
-            label = f"Pictures of {letter}"
-            files = st.file_uploader(
-                label, type="image", accept_multiple_files=True, key=f"lesson-files-{letter}-{again}"
-            )
+            label, key = f"Pictures of {letter}", f"lesson-files-{letter}-{again}"
+            files = st.file_uploader(label, type="image", accept_multiple_files=True, key=key)
     before = len(got)
     for file in files:
         if file.file_id not in got:

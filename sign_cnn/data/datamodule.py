@@ -3,7 +3,7 @@
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -102,19 +102,10 @@ class TrainSampler(Sampler[Indices]):
             yield Indices(rows[part], None if draws is None else draws[part])
 
 
-class EvalSampler(Sampler[Indices]):
+def eval_batches(rows: Tensor, batch_size: int, *, rank: int = 0, num_ranks: int = 1) -> list[Indices]:
     """Every row once, in order; ranks differ by at most one row and make the same number of steps."""
-
-    def __init__(self, rows: Tensor, batch_size: int, *, rank: int = 0, num_ranks: int = 1) -> None:
-        self.rows = rows[rank::num_ranks]
-        self.num_steps = math.ceil(math.ceil(len(rows) / num_ranks) / batch_size)
-
-    def __len__(self) -> int:
-        return self.num_steps
-
-    def __iter__(self) -> Iterator[Indices]:
-        for rows in torch.tensor_split(self.rows, self.num_steps):
-            yield Indices(rows, None)
+    num_steps = math.ceil(math.ceil(len(rows) / num_ranks) / batch_size)
+    return [Indices(part, None) for part in torch.tensor_split(rows[rank::num_ranks], num_steps)]
 
 
 class Split(NamedTuple):
@@ -213,10 +204,10 @@ class SignMNISTDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         rows = self.split.val
-        return self._loader(EvalSampler, "train", rows, self.data.eval_batch_size) if len(rows) else []
+        return self._loader(eval_batches, "train", rows, self.data.eval_batch_size) if len(rows) else []
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        return self._loader(EvalSampler, "test", np.arange(len(self.dataset.test.labels)), self.data.eval_batch_size)
+        return self._loader(eval_batches, "test", np.arange(len(self.dataset.test.labels)), self.data.eval_batch_size)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augment on the device of the training."""
@@ -225,7 +216,7 @@ class SignMNISTDataModule(pl.LightningDataModule):
         return batch._replace(images=self.augment(batch.images, batch.draws), draws=None)
 
     def _loader(
-        self, sampler: Callable[..., Sampler[Indices]], half: str, rows: NDArray[np.int64], size: int, **options: Any
+        self, sampler: Callable[..., Iterable[Indices]], half: str, rows: NDArray[np.int64], size: int, **options: Any
     ) -> DataLoader[Batch]:
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         if self.trainer:

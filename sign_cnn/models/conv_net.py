@@ -8,11 +8,8 @@ from torch import Tensor, nn
 from sign_cnn.config import ConvNetConfig
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "relu": nn.ReLU,
-    "leaky_relu": nn.LeakyReLU,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-}
+    "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "gelu": nn.GELU, "silu": nn.SiLU,
+}  # fmt: skip
 
 
 class ConvNet(nn.Module):

@@ -118,9 +118,8 @@ def plot_confused(confused: pd.DataFrame, images: NDArray[np.uint8], title: str)
         return None
     figure = Figure(figsize=(1.45 * SHEET_COLUMNS, 1.5 * len(pairs) + 0.6), layout="constrained")
     figure.suptitle(f"{title}\npairs confused most, true → predicted letter", fontsize=10)
-    for line, pair in zip(
-        figure.subplots(len(pairs), SHEET_COLUMNS, squeeze=False, subplot_kw=BARE), pairs, strict=True
-    ):
+    grid = figure.subplots(len(pairs), SHEET_COLUMNS, squeeze=False, subplot_kw=BARE)
+    for line, pair in zip(grid, pairs, strict=True):
         name = f"{pair['letter']} → {pair['predicted']}\n{pair['rows']} rows\n{pair['photos']} photos"
         line[0].set_ylabel(name, rotation=0, ha="right", va="center")
         for axes, row in zip(line, pair["examples"], strict=False):
@@ -212,9 +211,8 @@ def plot_accuracy_against_cost(table: pd.DataFrame) -> Figure | None:
 
 def plot_curves(curves: dict[str, pd.DataFrame]) -> Figure | None:
     """Loss and accuracy by epoch of the eight best configurations: lines means, shades from seed to seed."""
-    figure, (loss, accuracy) = _make_panels(
-        2, 5.4, 3.9, "means over runs; shades: from the least to the most", columns=2
-    )
+    caption = "means over runs; shades: from the least to the most"
+    figure, (loss, accuracy) = _make_panels(2, 5.4, 3.9, caption, columns=2)
     for name, table in itertools.islice(curves.items(), 8):
         split = "val" if "val/acc" in table else "train"
         for axes, key, scale in ((loss, f"{split}/loss", 1), (accuracy, f"{split}/acc", 100)):

@@ -131,9 +131,8 @@ def summarize_run(result: Result) -> pd.DataFrame:
     lines = {}
     if result.val_acc is not None:
         split = f"{result.val_split} split{', which leaks' if result.val_split == 'random' else ''}"
-        lines["validation accuracy"] = (
-            f"{result.val_acc:.2%} ({split}; weights of epoch {result.best_epoch} of {result.epochs})"
-        )
+        weights = f"weights of epoch {result.best_epoch} of {result.epochs}"
+        lines["validation accuracy"] = f"{result.val_acc:.2%} ({split}; {weights})"
     if result.test_acc is not None and result.test_acc_ci95:
         interval = "{:.2%} to {:.2%}".format(*result.test_acc_ci95)
         lines["test accuracy"] = f"{result.test_acc:.2%} (95% by photo: {interval})"

@@ -237,10 +237,9 @@ def write_pooled(folder: Path, jobs: pd.DataFrame, photos: pd.DataFrame) -> tupl
     records = {"scores": json.loads(scores.to_json(orient="records")), "photos_wrong": wrong.to_dict("records")}
     write_text(folder / "pooled.json", json.dumps(records, indent=2) + "\n")
     markdown = [table.to_markdown(index=False, disable_numparse=True) for table in (text, wrong)]
-    heading = (
-        "# Out-of-fold scores\n\n95 % intervals by photo, and by fold (Student); ±: standard deviation between seeds"
-    )
-    write_text(folder / "pooled.md", "\n\n".join([heading, markdown[0], "## Photos wrong", markdown[1]]) + "\n")
+    legend = "95 % intervals by photo, and by fold (Student); ±: standard deviation between seeds"
+    parts = ["# Out-of-fold scores", legend, markdown[0], "## Photos wrong", markdown[1]]
+    write_text(folder / "pooled.md", "\n\n".join(parts) + "\n")
     return text, refused
 
 
