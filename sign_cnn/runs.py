@@ -26,7 +26,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from sign_cnn.config import config_hash, experiment_settings
 from sign_cnn.data.dataset import Rows
-from sign_cnn.data.photos import LOOKALIKE_THRESHOLD
 from sign_cnn.errors import RunInUseError, UserError, error_message
 from sign_cnn.files import atomic_write, explain_os_errors, remove_temporary, write_text
 
@@ -123,11 +122,6 @@ class Predictions:
     def concat(cls, parts: Sequence[Self]) -> Self:
         """Several of them as one."""
         return cls(*(np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(cls)))
-
-    @property
-    def is_clean(self) -> NDArray[np.bool_]:
-        """Which rows show a photo that has no look-alike among the training photos."""
-        return np.less_equal(self.similarity, LOOKALIKE_THRESHOLD)
 
     @property
     def predicted(self) -> NDArray[np.int64]:

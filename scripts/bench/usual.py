@@ -51,9 +51,7 @@ def _training_step(model: SignClassifier, batch: tuple[torch.Tensor, torch.Tenso
     """As in tutorials: loss and accuracy of each batch are computed and logged."""
     logits, labels = model.network(batch[0]), batch[1]
     loss: torch.Tensor = model.loss(logits, labels)
-    model.train_loss(loss)
-    model.train_metrics(logits, labels)
-    model.log("train/loss", model.train_loss, on_step=False, on_epoch=True)
+    model.train_metrics(preds=logits, target=labels, value=loss)
     model.log_dict(model.train_metrics, on_step=False, on_epoch=True)
     return loss
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.flop_counter import FlopCounterMode
-from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics import MeanMetric, Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassRecall
 
 from sign_cnn.config import explain_settings
@@ -36,18 +36,11 @@ class SignClassifier(pl.LightningModule):
     """
 
     def __init__(
-        self,
-        network: dict[str, Any],
-        loss: dict[str, Any] | None = None,
-        optimizer: dict[str, Any] | None = None,
-        scheduler: dict[str, Any] | None = None,
-        *,
-        pixel_mean: float = 0.0,
-        pixel_std: float = 1.0,
-        per_image: bool = False,
-        letters: str = LETTERS,
-        image_size: int | None = 28,
-    ) -> None:
+        self, network: dict[str, Any], loss: dict[str, Any] | None = None,
+        optimizer: dict[str, Any] | None = None, scheduler: dict[str, Any] | None = None, *,
+        pixel_mean: float = 0.0, pixel_std: float = 1.0, per_image: bool = False,
+        letters: str = LETTERS, image_size: int | None = 28,
+    ) -> None:  # fmt: skip
         """Build the network.
 
         Args:
@@ -73,10 +66,10 @@ class SignClassifier(pl.LightningModule):
         self.pixel_offset = -pixel_mean / pixel_std
         accuracy = MulticlassAccuracy(len(letters), average="micro", validate_args=False)
         recall = MulticlassRecall(len(letters), average="macro", validate_args=False)
-        self.train_metrics = MetricCollection({"acc": accuracy.clone()}, prefix="train/")
-        self.val_metrics = MetricCollection({"acc": accuracy, "macro_recall": recall}, prefix="val/")
         # Weights are ignored with nan_strategy="disable" (torchmetrics 1.9), so a loss is given once per row.
-        self.train_loss, self.val_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
+        metrics: dict[str, Metric | MetricCollection] = {"loss": MeanMetric(nan_strategy="disable"), "acc": accuracy}
+        self.train_metrics = MetricCollection(metrics, prefix="train/").clone()
+        self.val_metrics = MetricCollection({**metrics, "macro_recall": recall}, prefix="val/")
         self._bad_step = torch.tensor(-1)  # the first step of the epoch, from 0, with a loss of NaN or inf; -1: none
 
     @classmethod
@@ -131,8 +124,8 @@ class SignClassifier(pl.LightningModule):
         logits = self(batch.images)
         loss: Tensor = self.loss(logits, batch.labels)
         with torch.no_grad():
-            self.train_loss.update(loss.expand(len(batch.labels)))
-            self.train_metrics.update(logits.detach(), batch.labels)
+            losses = loss.expand(len(batch.labels))
+            self.train_metrics.update(preds=logits.detach(), target=batch.labels, value=losses)
             self._bad_step = torch.where((self._bad_step < 0) & ~loss.isfinite(), batch_idx, self._bad_step)
         return loss
 
@@ -140,7 +133,7 @@ class SignClassifier(pl.LightningModule):
         """Log loss, accuracy and learning rate. Raises UserError: the loss is NaN or inf; no checkpoint is written."""
         optimizer = self.optimizers()
         self.log("train/lr", optimizer.param_groups[0]["lr"])  # type: ignore[union-attr]
-        self._log_metrics("train", self.train_loss, self.train_metrics)
+        self._log_metrics("train", self.train_metrics)
         if isinstance(scheduler := self.lr_schedulers(), ReduceLROnPlateau):
             seen = self.trainer.callback_metrics
             scheduler.step(seen.get("val/loss", seen["train/loss"]))
@@ -150,12 +143,12 @@ class SignClassifier(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         logits = self(batch.images)
-        self.val_loss.update(F.cross_entropy(logits, batch.labels).expand(len(batch.labels)))
-        self.val_metrics.update(logits, batch.labels)
+        losses = F.cross_entropy(logits, batch.labels).expand(len(batch.labels))
+        self.val_metrics.update(preds=logits, target=batch.labels, value=losses)
 
     def on_validation_epoch_end(self) -> None:
         """Log validation loss and accuracy. Raises UserError: the loss is NaN or inf."""
-        self._log_metrics("val", self.val_loss, self.val_metrics)
+        self._log_metrics("val", self.val_metrics)
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> tuple[Tensor, Tensor]:
         """Row numbers int64 (B,) and logits float32 (B, classes), on the CPU."""
@@ -183,15 +176,14 @@ class SignClassifier(pl.LightningModule):
             config |= {"monitor": "val/loss", "frequency": sys.maxsize}
         return {"optimizer": optimizer, "lr_scheduler": config}  # type: ignore[return-value]
 
-    def _log_metrics(self, stage: str, loss: MeanMetric, metrics: MetricCollection) -> None:
+    def _log_metrics(self, stage: str, metrics: MetricCollection) -> None:
         """Log an epoch's metrics, and begin the next."""
-        mean_loss = loss.compute()
-        if not mean_loss.isfinite():
+        values = metrics.compute()
+        if not values[f"{stage}/loss"].isfinite():
             place = f"{stage}/loss is NaN or inf in epoch {self.current_epoch + 1}"
             if self._bad_step >= 0:  # what validation sees, which comes before the end of the epoch, follows from it
                 place = f"train/loss is NaN or inf in epoch {self.current_epoch + 1} at step {int(self._bad_step) + 1}"
             raise UserError(f"{place}: try a smaller optimizer.lr or trainer.gradient_clip_val=1")
         epoch = float(self.current_epoch + 1)  # Lightning takes "step" for the x axis of all loggers
-        self.log_dict({f"{stage}/loss": mean_loss, **metrics.compute(), "step": epoch})
-        loss.reset()
+        self.log_dict({**values, "step": epoch})
         metrics.reset()

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
+from sign_cnn.data.photos import LOOKALIKE_THRESHOLD
 from sign_cnn.errors import UserError
 from sign_cnn.runs import Predictions, Result
 
@@ -32,7 +33,7 @@ def score(predictions: Predictions, split: str) -> dict[str, Any]:
 
 def count_clean(predictions: Predictions) -> dict[str, Any]:
     """What is left of the score on photos that have no look-alike among the training photos; None without any."""
-    clean = predictions.take(predictions.is_clean)
+    clean = predictions.take(predictions.similarity <= LOOKALIKE_THRESHOLD)
     counts = count_errors(clean) if len(clean.row) else {}
     return {f"clean_{key}": counts.get(key) for key in ("acc", "acc_ci95", "photos", "photos_wrong")}
 
