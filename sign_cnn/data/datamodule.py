@@ -72,9 +72,8 @@ class TrainSampler(Sampler[Indices]):
     epoch: int = 0
 
     def __post_init__(self) -> None:
-        if self.weights is None:
-            self.epoch_rows = min(self.epoch_rows or len(self.rows), len(self.rows))
-        self.epoch_rows = self.epoch_rows or len(self.rows)
+        wanted = self.epoch_rows or len(self.rows)
+        self.epoch_rows = min(wanted, len(self.rows)) if self.weights is None else wanted
         self.rows_per_rank = math.ceil(self.epoch_rows / self.num_ranks)
 
     def set_epoch(self, epoch: int) -> None:

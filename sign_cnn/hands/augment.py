@@ -21,9 +21,7 @@ class PointAugment:
 
     def __call__(self, points: Tensor, draws: Tensor) -> Tensor:
         """Points (B, 21, 3) changed by uniform draws (B, num_draws), 0..1; in units of the palm, the wrist at 0."""
-        for step in self.steps:
-            points = step(points, draws)
-        return points
+        return self._move(points, draws) if self.steps else points
 
     def _move(self, points: Tensor, draws: Tensor) -> Tensor:
         config, signed = self.config, draws * 2 - 1
