@@ -47,7 +47,7 @@ class SweepCallback(Callback):
             params = config.hydra.sweeper.get("params") or {}
             lines = [*(f"{key}={value}" for key, value in params.items()), *config.hydra.overrides.task]
             parsed = OverridesParser.create().parse_overrides(lines)
-            overrides = list({x.key_or_group: x for x in parsed}.values())  # those of the command line before a study's
+            overrides = list({x.key_or_group: x for x in parsed}.values())  # a later one stands in for an earlier
             swept = [x.key_or_group for x in overrides if x.is_sweep_override() or x.key_or_group in params]
             _refuse_unknown(config, [x.key_or_group for x in overrides if x.is_sweep_override() and not x.is_add()])
             _set_directories(config, swept, overrides)
@@ -160,6 +160,8 @@ def _refuse_missing_plugins(config: DictConfig) -> None:
     """Hydra would answer with a traceback."""
     for part in ("launcher", "sweeper"):
         root, package, *_ = config.hydra[part]._target_.split(".")  # hydra_plugins.hydra_ray_launcher.…
+        if root != "hydra_plugins":  # Hydra's own
+            continue
         try:
             import_module(f"{root}.{package}")
         except ModuleNotFoundError:

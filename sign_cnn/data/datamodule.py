@@ -104,7 +104,8 @@ class TrainSampler(Sampler[Indices]):
 def eval_batches(rows: Tensor, batch_size: int, *, rank: int = 0, num_ranks: int = 1) -> list[Indices]:
     """Every row once, in order; ranks differ by at most one row and make the same number of steps."""
     num_steps = math.ceil(math.ceil(len(rows) / num_ranks) / batch_size)
-    return [Indices(part, None) for part in torch.tensor_split(rows[rank::num_ranks], num_steps)]
+    parts = torch.tensor_split(rows[rank::num_ranks], num_steps) if num_steps else ()
+    return [Indices(part, None) for part in parts]
 
 
 class Split(NamedTuple):
