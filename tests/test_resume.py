@@ -163,7 +163,12 @@ def test_an_interrupted_sweep_keeps_what_is_done(number, tiny_overrides, command
     assert done == ["epoch 1/2", "epoch 2/2"]
 
 
-def test_the_script_that_kills_and_compares_still_runs(monkeypatch: pytest.MonkeyPatch, capfd):
+def test_the_script_that_kills_and_compares_still_runs(monkeypatch: pytest.MonkeyPatch, command_line, capfd):
+    def finish_training(arguments: list[str], folder: Path) -> None:
+        monkeypatch.chdir(folder)
+        assert command_line(*arguments) == 0
+
+    monkeypatch.setattr(kill_and_resume, "finish_training", finish_training)
     monkeypatch.setattr(sys, "argv", ["kill_and_resume", "run", "--kills", "0", "trainer.max_epochs=1"])
     with pytest.raises(SystemExit) as stopped:
         kill_and_resume.main()
