@@ -31,7 +31,7 @@ $(BIN)/uv:
 
 train: $(READY) ## train the recipe to start from; ARGS="key=value …"
 	$(BIN)/python -m sign_cnn.train data=auto $(ARGS)
-	@echo "Next: make tensorboard (its curves), make app (a page that reads your hand), make sweep (compares 24 configurations)"
+	@echo "Next: make tensorboard (its curves), make app (a page that reads your hand), make sweep (compares 24 configurations, three seeds each)"
 
 sweep: $(READY) ## run the main study, or go on; ARGS="sweep=…": another
 	$(BIN)/python -m sign_cnn.train -m data=auto hydra/launcher=joblib $(or $(ARGS),sweep=design)

@@ -50,7 +50,7 @@ def plot_learning_curves(metrics: pd.DataFrame, title: str, best_epoch: int) -> 
     loss.set_yscale("log")
     _tick_log_axis(loss.yaxis)
     accuracy.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-    accuracy.legend(loc="lower right", fontsize=8)
+    accuracy.legend(loc="best", fontsize=8)
     return figure
 
 
