@@ -224,7 +224,7 @@ def read_folder(folder: Path, run: Run, find_hand: bool) -> tuple[Rows, list[str
             notes.append(f"left out: {error}")
     if not found:
         raise DataError(f"{folder} holds no picture that can be read: put those of each letter in a sub-folder, such "
-                        f"as {folder / data.letters[0]}{(notes and f' ({notes[0]})') or ''}")  # fmt: skip
+                        f"as {folder / data.letters[0]}{f' ({notes[0]})' if notes else ''}")  # fmt: skip
     files, labels, images = zip(*found, strict=True)
     photos = np.arange(len(files))
     unknown = np.full(len(files), np.nan, np.float32)

@@ -139,8 +139,10 @@ def test_a_summary_says_that_a_random_split_leaks():
 
 
 def test_a_run_says_which_of_its_scores_to_go_by():
-    both = Result("done", val_split="session", val_acc=0.8, test_acc=0.97)
+    both = Result("done", val_split="session", val_acc=0.8, test_acc=0.97, data_kind="official")
     assert explain_scores(both).startswith("Go by the validation")
+    assert "Most test photos" in explain_scores(replace(both, data_kind="synthetic"))
+    assert explain_scores(replace(both, data_kind="custom")) == ""
     assert "data.val_split=session" in explain_scores(replace(both, val_split="none", val_acc=None))
     assert "evaluate RUN --images" in explain_scores(Result("done", val_split="none"))
     assert explain_scores(replace(both, test_acc=None)) == ""

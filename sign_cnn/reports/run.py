@@ -152,9 +152,10 @@ def explain_scores(result: Result) -> str:
     """What the accuracies of a run are worth, in a sentence; empty where the table says it."""
     if result.val_acc is None and result.test_acc is None:
         return "Nothing was held out: python -m sign_cnn.evaluate RUN --images DIR tells how it reads your pictures."
-    if result.test_acc is None or result.val_split not in ("session", "none"):
+    share = {"official": "All", "synthetic": "Most"}.get(result.data_kind)
+    if result.test_acc is None or result.val_split not in ("session", "none") or not share:
         return ""
-    seen = "of bursts of shots that training knows others of"
+    seen = f"{share} test photos are of bursts of shots that training knows others of"
     if result.val_split == "none":
-        return f"Test photos are {seen}: data.val_split=session tells how it reads sessions that it has not seen."
-    return f"Go by the validation: its photos are of a session that training has not seen, the test's {seen}."
+        return f"{seen}: data.val_split=session tells how it reads sessions that it has not seen."
+    return f"Go by the validation, photos of a session that training has not seen. {seen}."
