@@ -19,7 +19,9 @@ def main() -> None:
     """Print one figure a line."""
     parser = argparse.ArgumentParser(description="Time the path of the web page, without a server.")
     parser.add_argument("folder", type=Path, help="photographs of hands, at any depth")
-    parser.add_argument("model", type=Path, nargs="?", default=HANDS, help="exported network of points")
+    parser.add_argument(
+        "model", type=Path, nargs="?", default=HANDS, help="exported network of points"
+    )
     options = parser.parse_args()
     model, finder = OnnxModel(options.model), HandFinder()
     pictures = [open_image(path) for path in sorted(options.folder.rglob("*.*"))]
@@ -37,7 +39,9 @@ def main() -> None:
     print(f"a hand in {found} of {len(pictures)} pictures, the first of them {pictures[0].size}")
     for name, seconds in (("finder", finding), ("network", reading)):
         print(f"{name}: median {1000 * statistics.median(seconds):.2f} ms a picture")
-    print(f"largest resident memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+    print(
+        f"largest resident memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"
+    )
 
 
 if __name__ == "__main__":

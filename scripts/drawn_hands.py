@@ -20,7 +20,9 @@ def main() -> None:
     for index, axes in enumerate(figure.subplots(6, 4).flat):
         rows = np.flatnonzero(train.labels == index)
         _, first = np.unique(train.photos[rows], return_index=True)
-        tiles = np.pad(train.images[rows[first[:PHOTOS]]], ((0, 0), (0, 0), (0, 1)), constant_values=255)
+        tiles = np.pad(
+            train.images[rows[first[:PHOTOS]]], ((0, 0), (0, 0), (0, 1)), constant_values=255
+        )
         axes.imshow(np.hstack(list(tiles))[:, :-1], cmap="gray", vmin=0, vmax=255)
         axes.set_ylabel(data.letters[index], rotation=0, ha="right", va="center", fontsize=13)
         axes.set(xticks=[], yticks=[])

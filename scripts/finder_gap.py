@@ -16,13 +16,20 @@ def ask_mediapipe(files: list[Path], answers: Path) -> None:
     import mediapipe
 
     found = {}
-    with mediapipe.solutions.hands.Hands(static_image_mode=True, max_num_hands=1, model_complexity=1) as hands:
+    with mediapipe.solutions.hands.Hands(
+        static_image_mode=True, max_num_hands=1, model_complexity=1
+    ) as hands:
         for file in files:
             picture = cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB)
             (height, width), result = picture.shape[:2], hands.process(picture)
             if result.multi_hand_landmarks:
-                points = [[p.x * width, p.y * height] for p in result.multi_hand_landmarks[0].landmark]
-                found[str(file)] = [points, result.multi_handedness[0].classification[0].label.lower()]
+                points = [
+                    [p.x * width, p.y * height] for p in result.multi_hand_landmarks[0].landmark
+                ]
+                found[str(file)] = [
+                    points,
+                    result.multi_handedness[0].classification[0].label.lower(),
+                ]
     answers.write_text(json.dumps({str(file): found.get(str(file)) for file in files}))
 
 
@@ -45,9 +52,13 @@ def compare(files: list[Path], answers: Path) -> None:
             size = np.linalg.norm(np.ptp(points, axis=0))
             gaps.append(np.median(np.linalg.norm(points - hand.points[:, :2], axis=1)) / size)
             same += name == hand.hand
-    print(f"{len(files)} pictures, a hand in {ours}; MediaPipe: in {sum(map(bool, theirs.values()))}")
+    print(
+        f"{len(files)} pictures, a hand in {ours}; MediaPipe: in {sum(map(bool, theirs.values()))}"
+    )
     middle, high = 100 * np.quantile(gaps, [0.5, 0.9])
-    print(f"of {len(gaps)} in both: median gap {middle:.2f} % of the hand's size, 90th percentile {high:.2f} %")
+    print(
+        f"of {len(gaps)} in both: median gap {middle:.2f} % of the hand's size, 90th percentile {high:.2f} %"
+    )
     print(f"the same side in {same}; {1000 * np.median(seconds):.1f} ms a picture (median)")
 
 
@@ -56,4 +67,6 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path, help="photographs of hands, at any depth")
     parser.add_argument("answers", type=Path, help="MediaPipe's answers, written first")
     options = parser.parse_args()
-    (compare if options.answers.exists() else ask_mediapipe)(sorted(options.folder.rglob("*.jp*g")), options.answers)
+    (compare if options.answers.exists() else ask_mediapipe)(
+        sorted(options.folder.rglob("*.jp*g")), options.answers
+    )

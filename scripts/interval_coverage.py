@@ -19,16 +19,27 @@ Counts = NDArray[np.int64]
 Rates = Callable[[np.random.Generator, float, tuple[int, int]], Floats]
 Tables = dict[Callable[..., Floats], tuple[object, ...]]
 
-PHOTOS, CHUNK = 354, 1_000  # simulations at once: bounds memory, and gives every chunk resamples of its own
+PHOTOS, CHUNK = (
+    354,
+    1_000,
+)  # simulations at once: bounds memory, and gives every chunk resamples of its own
 ACCURACIES = (0.90, 0.95, 0.98, 0.99, 0.995)
-DIFFERENCES = ((0.05, 0.05), (0.03, 0.01), (0.02, 0.0), (0.01, 0.01), (0.01, 0.0))  # A alone right, B alone right
+DIFFERENCES = (
+    (0.05, 0.05),
+    (0.03, 0.01),
+    (0.02, 0.0),
+    (0.01, 0.01),
+    (0.01, 0.0),
+)  # A alone right, B alone right
 VARIANTS = {"20": (20, 20), "3 to 60": (3, 60)}
 
 
 def beta(correlation: float) -> Rates:
     """Error rates from a beta distribution with this intra-class correlation."""
     concentration = 1 / correlation - 1
-    return lambda rng, error, shape: rng.beta(error * concentration, (1 - error) * concentration, shape)
+    return lambda rng, error, shape: rng.beta(
+        error * concentration, (1 - error) * concentration, shape
+    )
 
 
 def mixture(slight: float, share: float) -> Rates:
@@ -47,7 +58,9 @@ MIXTURES: dict[str, Rates] = {
     "beta, correlation .7": beta(0.7),
     "beta, correlation .5": beta(0.5),
     "some slightly wrong": mixture(0.15, 0.4),
-    "many slightly wrong": lambda rng, error, shape: mixture(5 * error, 0.5)(rng, error, shape),  # in a tenth of them
+    "many slightly wrong": lambda rng, error, shape: mixture(5 * error, 0.5)(
+        rng, error, shape
+    ),  # in a tenth of them
     "only slightly wrong": mixture(0.15, 1.0),
 }
 
@@ -69,7 +82,11 @@ def bootstrap(rng: np.random.Generator, right: Counts, rows: Counts) -> tuple[Fl
 
 
 def accuracy_coverage(
-    rng: np.random.Generator, rates: Rates, variants: tuple[int, int], accuracy: float, simulations: int
+    rng: np.random.Generator,
+    rates: Rates,
+    variants: tuple[int, int],
+    accuracy: float,
+    simulations: int,
 ) -> Floats:
     """Share of intervals that hold the accuracy: by photo, by row, bootstrap."""
     held = np.zeros(3)
@@ -81,19 +98,27 @@ def accuracy_coverage(
 
 
 def difference_coverage(
-    rng: np.random.Generator, rates: Rates, variants: tuple[int, int], shares: tuple[float, float], simulations: int
+    rng: np.random.Generator,
+    rates: Rates,
+    variants: tuple[int, int],
+    shares: tuple[float, float],
+    simulations: int,
 ) -> Floats:
     """Share of intervals by photo that hold the difference."""
     held = np.zeros(1)
     for rows in simulate_sizes(rng, variants, simulations):
-        uneven = rng.binomial(rows, rates(rng, sum(shares), rows.shape))  # rows that one model alone has right
+        uneven = rng.binomial(
+            rows, rates(rng, sum(shares), rows.shape)
+        )  # rows that one model alone has right
         gained = np.where(rng.random(rows.shape) < shares[0] / sum(shares), uneven, -uneven)
         low, high = difference_bounds(gained, rows)
         held += ((low <= shares[0] - shares[1]) & (shares[0] - shares[1] <= high)).sum()
     return held / simulations
 
 
-def simulate_sizes(rng: np.random.Generator, variants: tuple[int, int], simulations: int) -> Iterator[Counts]:
+def simulate_sizes(
+    rng: np.random.Generator, variants: tuple[int, int], simulations: int
+) -> Iterator[Counts]:
     """Rows of each photo, int64 (simulations, 354) in chunks."""
     for start in range(0, simulations, CHUNK):
         yield rng.integers(*variants, (min(CHUNK, simulations - start), PHOTOS), endpoint=True)
@@ -101,14 +126,23 @@ def simulate_sizes(rng: np.random.Generator, variants: tuple[int, int], simulati
 
 def main() -> None:
     """Print a Markdown table of accuracies, by photo / by row / bootstrap, and one of differences, by photo."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--simulations", type=int, default=4_000, help="simulated test sets per cell")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--simulations", type=int, default=4_000, help="simulated test sets per cell"
+    )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    rng, parts = np.random.default_rng(options.seed), [(m, v) for m in MIXTURES.items() for v in VARIANTS.items()]
+    rng, parts = (
+        np.random.default_rng(options.seed),
+        [(m, v) for m in MIXTURES.items() for v in VARIANTS.items()],
+    )
     tables: Tables = {accuracy_coverage: ACCURACIES, difference_coverage: DIFFERENCES}
     for measure, truths in tables.items():
-        print(f"\n| error rates | variants | {' | '.join(map(str, truths))} |\n|{'---|' * (len(truths) + 2)}")
+        print(
+            f"\n| error rates | variants | {' | '.join(map(str, truths))} |\n|{'---|' * (len(truths) + 2)}"
+        )
         for (name, rates), (size, variants) in parts:
             cells = [measure(rng, rates, variants, truth, options.simulations) for truth in truths]
             texts = [" / ".join(f"{100 * share:.1f}" for share in cell) for cell in cells]

@@ -34,19 +34,36 @@ from sign_cnn.data.dataset import load_dataset
 ROOT = Path(__file__).resolve().parent.parent
 DRAWN = SyntheticConfig(train_photos=4, test_photos=2, variants=5)
 SMALL = [
-    "model.width=8", "model.depth=2", "model.kernel_size=3", "model.dropout=0.2", "augment=full", "data.batch_size=32",
-    "callbacks=[default,ema]", "data.folds=2", "figures=false", "threads=1",
-]  # fmt: skip
+    "model.width=8",
+    "model.depth=2",
+    "model.kernel_size=3",
+    "model.dropout=0.2",
+    "augment=full",
+    "data.batch_size=32",
+    "callbacks=[default,ema]",
+    "data.folds=2",
+    "figures=false",
+    "threads=1",
+]
 TRAININGS = {
     "run": ["name=r", "trainer.max_epochs=200"],
-    "sweep": ["-m", "name=s", "model.depth=1,2", "model.batch_norm=false,true", "seed=0,1", "trainer.max_epochs=20"],
+    "sweep": [
+        "-m",
+        "name=s",
+        "model.depth=1,2",
+        "model.batch_norm=false,true",
+        "seed=0,1",
+        "trainer.max_epochs=20",
+    ],
 }
 KILLS = {"run": 3, "sweep": 5}
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.kill_and_resume", description="Kill, resume, compare.")
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.kill_and_resume", description="Kill, resume, compare."
+    )
     parser.add_argument("kind", choices=list(TRAININGS))
     parser.add_argument("--kills", type=int, help="default: 3 of a run, 5 of a sweep")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
@@ -59,11 +76,20 @@ def main() -> None:
         alone, killed = Path(folder, "alone"), Path(folder, "killed")
         alone.mkdir()
         killed.mkdir()
-        name, root = ("sign_mnist", os.environ["SIGN_MNIST_DIR"]) if options.real else ("synthetic", "")
-        folders = {"root": root, "synthetic_root": f"{folder}/drawn", "cache_dir": f"{folder}/cache"}
+        name, root = (
+            ("sign_mnist", os.environ["SIGN_MNIST_DIR"]) if options.real else ("synthetic", "")
+        )
+        folders = {
+            "root": root,
+            "synthetic_root": f"{folder}/drawn",
+            "cache_dir": f"{folder}/cache",
+        }
         data = DataConfig(name, **folders, synthetic=DRAWN)  # type: ignore[arg-type]
         load_dataset(data)
-        places = [f"data.{key}={getattr(data, key)}" for key in ("name", "root", "synthetic_root", "cache_dir")]
+        places = [
+            f"data.{key}={getattr(data, key)}"
+            for key in ("name", "root", "synthetic_root", "cache_dir")
+        ]
         sizes = [f"data.synthetic.{key}={value}" for key, value in vars(DRAWN).items()]
         arguments = [*places, *sizes, *SMALL, *TRAININGS[options.kind], *options.overrides]
         print_line(f"python -m sign_cnn.train {' '.join(arguments)}")
@@ -72,13 +98,19 @@ def main() -> None:
         seconds = time.monotonic() - start
         print_line(f"left alone: {seconds:.0f} s")
         moments = random.Random(options.seed)
-        rows, done = kill_repeatedly(arguments, killed, options.kills or KILLS[options.kind], seconds, moments)
+        rows, done = kill_repeatedly(
+            arguments, killed, options.kills or KILLS[options.kind], seconds, moments
+        )
         print_table(pd.DataFrame(rows), "kill -9")
         finish_training(arguments, killed)
         checks = compare(alone / "outputs", killed / "outputs")
-        checks["no files of a killed process left behind"] = [not [*(killed / "outputs").rglob("*.tmp")]]
+        checks["no files of a killed process left behind"] = [
+            not [*(killed / "outputs").rglob("*.tmp")]
+        ]
         checks["finished jobs left as they were"] = [done.items() <= find_done(killed).items()]
-    table = [{"what": what, "holds": f"{sum(same)} of {len(same)}"} for what, same in checks.items()]
+    table = [
+        {"what": what, "holds": f"{sum(same)} of {len(same)}"} for what, same in checks.items()
+    ]
     print_table(pd.DataFrame(table), "killed and resumed, against left alone")
     sys.exit(not all(all(same) for same in checks.values()))
 
@@ -88,9 +120,13 @@ def start_training(arguments: list[str], folder: Path) -> "subprocess.Popen[byte
     paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     with (folder / "log.txt").open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "sign_cnn.train", *arguments], cwd=folder, env={**os.environ, "PYTHONPATH": paths},
-            stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+            [sys.executable, "-m", "sign_cnn.train", *arguments],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": paths},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def finish_training(arguments: list[str], folder: Path) -> None:
@@ -122,7 +158,9 @@ def kill_repeatedly(
             process.wait()
         done = find_done(folder) | done
         epochs = sum(len(pd.read_csv(path)) for path in folder.rglob("metrics.csv"))
-        rows.append({"after": f"{delay:.1f} s", "runs done": f"{len(done)}", "epochs done": f"{epochs}"})
+        rows.append(
+            {"after": f"{delay:.1f} s", "runs done": f"{len(done)}", "epochs done": f"{epochs}"}
+        )
     return rows, done
 
 
@@ -134,7 +172,10 @@ def find_done(folder: Path) -> dict[Path, int]:
 
 def compare(one: Path, other: Path) -> dict[str, list[bool]]:
     """What of two folders of runs is the same: an entry for each run, by file."""
-    runs, others = (sorted(path.parent.relative_to(top) for path in top.rglob("result.json")) for top in (one, other))
+    runs, others = (
+        sorted(path.parent.relative_to(top) for path in top.rglob("result.json"))
+        for top in (one, other)
+    )
     checks = {"the same runs": [runs == others]}
     for run in runs:
         different = differences(one / run, other / run)
@@ -162,7 +203,9 @@ def read_run(path: Path) -> dict[str, Any]:
         contents["predictions.npz"] = {name: arrays[name].tobytes() for name in arrays.files}
     result = json.loads((path / "result.json").read_text())
     left_out = ("name", "overrides", "git_commit")
-    contents["result.json"] = {k: v for k, v in result.items() if "second" not in k and k not in left_out}
+    contents["result.json"] = {
+        k: v for k, v in result.items() if "second" not in k and k not in left_out
+    }
     return contents
 
 

@@ -29,11 +29,15 @@ def read_photos(folder: Path) -> pd.DataFrame:
     tables = []
     for path in sorted(folder.glob("*/predictions.npz")):
         test = Predictions.load(path).of("test")
-        rows = pd.DataFrame({"photo": test.photo, "right": test.correct, "rows": 1, "similarity": test.similarity})
+        rows = pd.DataFrame(
+            {"photo": test.photo, "right": test.correct, "rows": 1, "similarity": test.similarity}
+        )
         photos = rows.groupby("photo").agg({"right": "sum", "rows": "sum", "similarity": "first"})
         tables.append(photos.assign(wrong=2 * photos["right"] < photos["rows"]))
     totals = pd.concat(tables).groupby("photo")
-    return totals.agg({"right": "sum", "rows": "sum", "similarity": "first", "wrong": "sum"}).assign(runs=len(tables))
+    return totals.agg(
+        {"right": "sum", "rows": "sum", "similarity": "first", "wrong": "sum"}
+    ).assign(runs=len(tables))
 
 
 def describe(photos: pd.DataFrame) -> dict[str, object]:
@@ -41,7 +45,13 @@ def describe(photos: pd.DataFrame) -> dict[str, object]:
     low, high = accuracy_bounds(photos["right"].to_numpy(), photos["rows"].to_numpy())
     share = photos["right"].sum() / photos["rows"].sum()
     wrong = photos["wrong"].sum() / photos["runs"].iloc[0]
-    return {"photos": len(photos), "share": share, "low": float(low), "high": float(high), "wrong": wrong}
+    return {
+        "photos": len(photos),
+        "share": share,
+        "low": float(low),
+        "high": float(high),
+        "wrong": wrong,
+    }
 
 
 def main() -> None:
@@ -58,22 +68,40 @@ def main() -> None:
         clean = photos["similarity"] <= LOOKALIKE_THRESHOLD
         parts = {"all": photos, "no look-alike": photos[clean], "look-alike": photos[~clean]}
         parts |= {str(name): part for name, part in photos.groupby(bins, observed=True)}
-        lines += [{"recipe": title, "test photos": name, **describe(part)} for name, part in parts.items()]
+        lines += [
+            {"recipe": title, "test photos": name, **describe(part)} for name, part in parts.items()
+        ]
         shown = pd.DataFrame([describe(parts[name]) for name in NAMES if name in parts])
         place = np.arange(len(shown)) + 0.12 * (index - 0.5)
         errors = [shown["share"] - shown["low"], shown["high"] - shown["share"]]
         colour = (TRAIN_COLOUR, VAL_COLOUR, TEST_COLOUR)[index % 3]
-        axes.errorbar(place, shown["share"], errors, fmt="os^"[index % 3] + "-", color=colour, capsize=3, label=title)
-        axes.set_xticks(range(len(shown)), [f"{n}\n{c} photos" for n, c in zip(NAMES, shown["photos"], strict=True)])
+        axes.errorbar(
+            place,
+            shown["share"],
+            errors,
+            fmt="os^"[index % 3] + "-",
+            color=colour,
+            capsize=3,
+            label=title,
+        )
+        axes.set_xticks(
+            range(len(shown)),
+            [f"{n}\n{c} photos" for n, c in zip(NAMES, shown["photos"], strict=True)],
+        )
     axes.axvline(3.5, color="0.6", linewidth=1, linestyle=":")
-    axes.set(xlabel="similarity of a test photo to the nearest training photo of its letter", ylabel="test rows right")
+    axes.set(
+        xlabel="similarity of a test photo to the nearest training photo of its letter",
+        ylabel="test rows right",
+    )
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", fontsize=8)
     save_figure(figure, PICTURE)
     table = pd.DataFrame(lines)
     shares = 100 * table[["share", "low", "high"]].to_numpy()
-    table["rows right % (95 % by photo)"] = ["{:.2f} ({:.2f} to {:.2f})".format(*row) for row in shares]
+    table["rows right % (95 % by photo)"] = [
+        "{:.2f} ({:.2f} to {:.2f})".format(*row) for row in shares
+    ]
     table["photos wrong a run"] = table.pop("wrong").map("{:.1f}".format)
     print(table.drop(columns=["share", "low", "high"]).to_markdown(index=False))
 

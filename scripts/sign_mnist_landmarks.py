@@ -36,7 +36,9 @@ def find_hand(finder: HandFinder, image: NDArray[np.uint8]) -> Hand | None:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.sign_mnist_landmarks", description="Points of its hands.")
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.sign_mnist_landmarks", description="Points of its hands."
+    )
     parser.add_argument("csv", type=Path, metavar="CSV", help="table to write, .csv.gz")
     parser.add_argument("--root", default=DataConfig.root, help="folder of the CSVs")
     options = parser.parse_args()
@@ -48,12 +50,19 @@ def main() -> None:
         hand = find_hand(finder, rows.images[row])
         points = hand.points.round(2).ravel() if hand else np.full(63, np.nan)
         found = [hand.hand if hand else "", int(hand is not None)]
-        table.append(["sign_mnist", rows.groups["session"][row], LETTERS[rows.labels[row]], *found, *points])
-    frame = pd.DataFrame(table, columns=["source", "person", "letter", "hand", "found", *COORDINATES])
+        table.append(
+            ["sign_mnist", rows.groups["session"][row], LETTERS[rows.labels[row]], *found, *points]
+        )
+    frame = pd.DataFrame(
+        table, columns=["source", "person", "letter", "hand", "found", *COORDINATES]
+    )
     with atomic_write(options.csv) as temporary:
         frame.to_csv(temporary, index=False, compression="gzip")
     print(f"a hand in {frame['found'].sum():,} of {len(frame):,} photos")
-    print(frame.groupby("letter")["found"].mean().round(2).to_dict(), frame["hand"].value_counts().to_dict())
+    print(
+        frame.groupby("letter")["found"].mean().round(2).to_dict(),
+        frame["hand"].value_counts().to_dict(),
+    )
 
 
 if __name__ == "__main__":

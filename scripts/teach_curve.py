@@ -29,23 +29,40 @@ def score(content: bytes, hands: pd.DataFrame, shots: int, draw: int) -> dict[st
     shown, rest = order[rank < shots], order[rank >= most]
     letters, start = list(OnnxModel(content).letters), time.perf_counter()
     if shots:
-        content = teach(content, to_points(shown), shown["letter"].map(letters.index).to_numpy(np.int64), draw)
+        content = teach(
+            content, to_points(shown), shown["letter"].map(letters.index).to_numpy(np.int64), draw
+        )
     seconds = time.perf_counter() - start
     read = OnnxModel(content).predict_proba(to_points(rest)).argmax(1)
-    return {"rows": len(rest), "right": (read == rest["letter"].map(letters.index)).mean(), "seconds": seconds}
+    return {
+        "rows": len(rest),
+        "right": (read == rest["letter"].map(letters.index)).mean(),
+        "seconds": seconds,
+    }
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.teach_curve", description="Own pictures against accuracy.")
-    parser.add_argument("tables", type=Path, nargs="+", metavar="CSV", help="hands that the network was not trained on")
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.teach_curve", description="Own pictures against accuracy."
+    )
+    parser.add_argument(
+        "tables",
+        type=Path,
+        nargs="+",
+        metavar="CSV",
+        help="hands that the network was not trained on",
+    )
     parser.add_argument("--model", type=Path, default=HANDS, help="exported network of points")
     options = parser.parse_args()
     content, rows = options.model.read_bytes(), []
     table = pd.concat([read_landmarks(path) for path in options.tables]).query("found == 1")
     for person, hands in table.groupby(table["source"] + " " + table["person"]):
         tries = [(shots, draw) for shots in SHOTS for draw in range(DRAWS)]
-        rows += [{"person": person, "shots": shots, **score(content, hands, shots, draw)} for shots, draw in tries]
+        rows += [
+            {"person": person, "shots": shots, **score(content, hands, shots, draw)}
+            for shots, draw in tries
+        ]
     scores = pd.DataFrame(rows)
     means = scores.pivot_table("right", "person", "shots").mul(100).round(1)
     print(means.assign(rows=scores.groupby("person")["rows"].first()).to_markdown())

@@ -20,6 +20,10 @@ def print_line(text: str, style: str | None = None) -> None:
 
 def print_table(df: pd.DataFrame, title: str = "") -> None:
     """Print a DataFrame without its index; numbers to the right, as they are."""
-    sides = ["right" if df[name].astype(str).str.match(r"[-−–]?\d|–?$").all() else "left" for name in df]
-    table = df.astype(str).to_markdown(tablefmt="rounded_outline", index=False, disable_numparse=True, colalign=sides)
+    sides = [
+        "right" if df[name].astype(str).str.match(r"[-−–]?\d|–?$").all() else "left" for name in df
+    ]
+    table = df.astype(str).to_markdown(
+        tablefmt="rounded_outline", index=False, disable_numparse=True, colalign=sides
+    )
     print_line(f"{title}\n{table}".lstrip())

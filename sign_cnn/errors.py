@@ -17,7 +17,11 @@ class ConfigError(UserError):
         self.problems = problems
 
     def __str__(self) -> str:
-        return self.problems[0] if len(self.problems) == 1 else "\n".join(["", *(f"  - {p}" for p in self.problems)])
+        return (
+            self.problems[0]
+            if len(self.problems) == 1
+            else "\n".join(["", *(f"  - {p}" for p in self.problems)])
+        )
 
 
 class DataError(UserError):

@@ -29,12 +29,26 @@ from sign_cnn.runs import Predictions, Run, load_config, load_run
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m sign_cnn.evaluate", description=(__doc__ or "").partition(":")[0])
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="directory of a finished run; two: compare")
+    parser = argparse.ArgumentParser(
+        prog="python -m sign_cnn.evaluate", description=(__doc__ or "").partition(":")[0]
+    )
+    parser.add_argument(
+        "runs",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="directory of a finished run; two: compare",
+    )
     choice = parser.add_mutually_exclusive_group()
-    choice.add_argument("--split", choices=("test", "val"), default="test", help="rows of its data (default: test)")
-    choice.add_argument("--images", type=Path, metavar="DIR", help="pictures instead, in one sub-folder per letter")
-    choice.add_argument("--landmarks", type=Path, metavar="CSV", help="a table of points of hands instead")
+    choice.add_argument(
+        "--split", choices=("test", "val"), default="test", help="rows of its data (default: test)"
+    )
+    choice.add_argument(
+        "--images", type=Path, metavar="DIR", help="pictures instead, in one sub-folder per letter"
+    )
+    choice.add_argument(
+        "--landmarks", type=Path, metavar="CSV", help="a table of points of hands instead"
+    )
     text = "with --images, of a run on images: cut the hand out of photographs, in place of reading close crops"
     parser.add_argument("--find-hand", action="store_true", help=text)
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
@@ -47,7 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             report = evaluate_landmarks(run, options.landmarks or options.images)
         else:
             split, images = options.split, (options.images, options.find_hand)
-            report = compare_runs(run, others[0], split) if others else evaluate(run, split, *images)
+            report = (
+                compare_runs(run, others[0], split) if others else evaluate(run, split, *images)
+            )
     if options.json:
         print(to_json(report))
         return
@@ -56,7 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print_line("\n".join(report["notes"]))
 
 
-def evaluate(run: Run, split: str, folder: Path | None = None, find_hand: bool = False) -> dict[str, Any]:
+def evaluate(
+    run: Run, split: str, folder: Path | None = None, find_hand: bool = False
+) -> dict[str, Any]:
     """Report on a split of a run's data, or on a folder of pictures; also written to `<run>/evaluation`."""
     from sign_cnn.reports import figures
 
@@ -71,11 +89,22 @@ def evaluate(run: Run, split: str, folder: Path | None = None, find_hand: bool =
             rows = load_rows(run, split)
         except UserError as error:
             notes.append(f"hardest.png is left out: {error}")
-    context = {key: getattr(run.result, key) for key in ("experiment", "data_kind", "data_fingerprint", "git_commit")}
-    report = {"run": str(run.path), "split": split, **context, **make_report(predictions, letters), "notes": notes}
+    context = {
+        key: getattr(run.result, key)
+        for key in ("experiment", "data_kind", "data_fingerprint", "git_commit")
+    }
+    report = {
+        "run": str(run.path),
+        "split": split,
+        **context,
+        **make_report(predictions, letters),
+        "notes": notes,
+    }
     title = f"{run.path.resolve().name}, {split}: {report['acc']:.2%} right"
-    drawn = {"confusion": figures.plot_confusion_matrix(np.array(report["confusion"]), letters, title),
-             "reliability": figures.plot_reliability(predictions, title)}  # fmt: skip
+    drawn = {
+        "confusion": figures.plot_confusion_matrix(np.array(report["confusion"]), letters, title),
+        "reliability": figures.plot_reliability(predictions, title),
+    }
     if rows:
         images = rows.images[report["hardest"]["row"]]
         drawn["hardest"] = figures.plot_hardest(report["hardest"], images, title)
@@ -89,8 +118,15 @@ def evaluate(run: Run, split: str, folder: Path | None = None, find_hand: bool =
     if folder:
         report["hardest"]["photo"] = [files[photo] for photo in report["hardest"]["photo"]]
     facts = [f"{key}: {value}" for key, value in report.items() if isinstance(value, str)]
-    page = [f"# {title}", "- " + "\n- ".join(facts + notes), *(f"![{name}]({name}.png)" for name in drawn)]
-    page += [f"## {name}\n\n{table.to_markdown(index=False)}" for name, table in format_report(report).items()]
+    page = [
+        f"# {title}",
+        "- " + "\n- ".join(facts + notes),
+        *(f"![{name}]({name}.png)" for name in drawn),
+    ]
+    page += [
+        f"## {name}\n\n{table.to_markdown(index=False)}"
+        for name, table in format_report(report).items()
+    ]
     directory = run.path / "evaluation" / split
     notes.append(f"written to {directory}")
     with explain_os_errors(directory):
@@ -121,7 +157,10 @@ def evaluate_landmarks(run: Run, path: Path) -> dict[str, Any]:
     found = (table["found"] == 1).to_numpy()
     logits = SignClassifier.load(run.best_checkpoint).predict_logits(to_points(table[found]))
     read, sure = np.full(len(table), "", dtype=object), np.full(len(table), False)
-    read[found], sure[found] = np.array(list(letters))[logits.argmax(1)], softmax(logits, 1).max(1) >= THRESHOLD
+    read[found], sure[found] = (
+        np.array(list(letters))[logits.argmax(1)],
+        softmax(logits, 1).max(1) >= THRESHOLD,
+    )
     table = table[["source", "person", "letter"]].assign(found=found, read=read, sure=sure)
     table["right"] = table["read"] == table["letter"]
     table["sure_right"] = table["right"] & sure
@@ -129,20 +168,30 @@ def evaluate_landmarks(run: Run, path: Path) -> dict[str, Any]:
     def summarize(group: str) -> pd.DataFrame:
         sums = table.groupby(group)[["found", "right", "sure", "sure_right"]].sum()
         rows = table.groupby(group).size()
-        shares = {"accuracy": sums["right"] / rows, "accuracy_if_sure": sums.pop("sure_right") / sums["sure"]}
+        shares = {
+            "accuracy": sums["right"] / rows,
+            "accuracy_if_sure": sums.pop("sure_right") / sums["sure"],
+        }
         return sums.assign(rows=rows, **shares).reset_index()
 
     confused = table[found & ~table["right"]].groupby(["letter", "read"], as_index=False).size()
     rows, right = len(table), int(table["right"].sum())
     wrong_low, wrong_high = photo_interval(rows - right, rows)
     return {
-        "run": str(run.path), "landmarks": str(path), "accuracy": right / rows,
-        "accuracy_ci95": [1 - wrong_high, 1 - wrong_low], "rows": rows, "found": int(found.sum()), "right": right,
-        "sure": int(sure.sum()), "accuracy_if_sure": table["sure_right"].sum() / max(sure.sum(), 1),
-        "sources": summarize("source"), "letters": summarize("letter").sort_values("accuracy"),
+        "run": str(run.path),
+        "landmarks": str(path),
+        "accuracy": right / rows,
+        "accuracy_ci95": [1 - wrong_high, 1 - wrong_low],
+        "rows": rows,
+        "found": int(found.sum()),
+        "right": right,
+        "sure": int(sure.sum()),
+        "accuracy_if_sure": table["sure_right"].sum() / max(sure.sum(), 1),
+        "sources": summarize("source"),
+        "letters": summarize("letter").sort_values("accuracy"),
         "confused": confused.sort_values("size", ascending=False),
         "notes": [*notes, "the interval takes rows for independent; those of one person are not"],
-    }  # fmt: skip
+    }
 
 
 def attend(run: Run, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -164,7 +213,9 @@ def attend(run: Run, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     if not layers:
         raise UserError("the network has no convolution")
     heat = LayerGradientXActivation(model, layers[-1]).attribute(inputs, model(inputs).argmax(1))
-    heat = LayerAttribution.interpolate(heat.sum(1, keepdim=True).relu(), images.shape[1:], "bilinear")
+    heat = LayerAttribution.interpolate(
+        heat.sum(1, keepdim=True).relu(), images.shape[1:], "bilinear"
+    )
     heat = heat.detach().squeeze(1)
     return np.asarray(heat / heat.amax((1, 2), keepdim=True).clamp_min(1e-12))
 
@@ -172,7 +223,9 @@ def attend(run: Run, images: NDArray[np.uint8]) -> NDArray[np.float32]:
 def compare_runs(a: Run, b: Run, split: str) -> dict[str, Any]:
     """Paired comparison of two runs on one split; a UserError unless it is the same for both."""
     if a.result.data_fingerprint != b.result.data_fingerprint:
-        raise UserError(f"{a.path} and {b.path} were trained on different data, and cannot be compared")
+        raise UserError(
+            f"{a.path} and {b.path} were trained on different data, and cannot be compared"
+        )
     comparison = compare(*(load_predictions(run, split)[0] for run in (a, b)))
     comparison["notes"].insert(0, f"{split} rows, A: {a.path}, B: {b.path}")
     return {"run_A": str(a.path), "run_B": str(b.path), "split": split, **comparison}
@@ -183,12 +236,21 @@ def load_predictions(run: Run, split: str, pictures: Rows | None = None) -> tupl
     if split == "test" and run.result.data_kind == "landmarks":
         raise UserError(f"{run.path} has no test rows: use --split val, or --landmarks CSV")
     if split == "val" and run.result.val_split == "none":
-        raise UserError(f"{run.path} has no validation rows (data.val_split=none): use --split test")
-    if not pictures and run.predictions.exists() and len((stored := Predictions.load(run.predictions).of(split)).row):
+        raise UserError(
+            f"{run.path} has no validation rows (data.val_split=none): use --split test"
+        )
+    if (
+        not pictures
+        and run.predictions.exists()
+        and len((stored := Predictions.load(run.predictions).of(split)).row)
+    ):
         return stored, f"{split} rows: logits stored in {run.predictions.name}"
     from sign_cnn.models.classifier import SignClassifier  # torch, which stored logits do without
 
-    rows, data = pictures or load_rows(run, split), to_dataclass(DataConfig, load_config(run.path).data)
+    rows, data = (
+        pictures or load_rows(run, split),
+        to_dataclass(DataConfig, load_config(run.path).data),
+    )
     index = np.arange(len(rows.labels))
     if split == "val":
         from sign_cnn.data.datamodule import split_rows  # torch
@@ -201,13 +263,22 @@ def load_predictions(run: Run, split: str, pictures: Rows | None = None) -> tupl
 
 def load_rows(run: Run, split: str) -> Rows:
     """The CSV that holds a split of the run's data, below `data.root` or SIGN_MNIST_DIR; a UserError if it is gone."""
-    data, elsewhere = to_dataclass(DataConfig, load_config(run.path).data), os.environ.get("SIGN_MNIST_DIR")
-    if elsewhere and run.result.data_kind in ("official", "custom") and not find_csvs(Path(data.root)):
+    data, elsewhere = (
+        to_dataclass(DataConfig, load_config(run.path).data),
+        os.environ.get("SIGN_MNIST_DIR"),
+    )
+    if (
+        elsewhere
+        and run.result.data_kind in ("official", "custom")
+        and not find_csvs(Path(data.root))
+    ):
         data = replace(data, root=elsewhere)
     dataset = load_dataset(data)
     if dataset.fingerprint != run.result.data_fingerprint:
-        raise DataError(f"the data found ({dataset.fingerprint[:12]}) are not those of {run.path} "
-                        f"({run.result.data_fingerprint[:12]}): point SIGN_MNIST_DIR at those")  # fmt: skip
+        raise DataError(
+            f"the data found ({dataset.fingerprint[:12]}) are not those of {run.path} "
+            f"({run.result.data_fingerprint[:12]}): point SIGN_MNIST_DIR at those"
+        )
     return dataset.test if split == "test" else dataset.train
 
 
@@ -220,20 +291,34 @@ def read_folder(folder: Path, run: Run, find_hand: bool) -> tuple[Rows, list[str
             label = class_index(file.parent.name, data.letters)
             image = prepare_input(open_image(file), str(file), data.image_size, finder, {})
             found.append((file.relative_to(folder).as_posix(), label, image))
-        except (ValueError, DataError) as error:  # ValueError: the folder is no letter, for each of its files
+        except (
+            ValueError,
+            DataError,
+        ) as error:  # ValueError: the folder is no letter, for each of its files
             notes.append(f"left out: {error}")
     if not found:
-        raise DataError(f"{folder} holds no picture that can be read: put those of each letter in a sub-folder, such "
-                        f"as {folder / data.letters[0]}{f' ({notes[0]})' if notes else ''}")  # fmt: skip
+        raise DataError(
+            f"{folder} holds no picture that can be read: put those of each letter in a sub-folder, such "
+            f"as {folder / data.letters[0]}{f' ({notes[0]})' if notes else ''}"
+        )
     files, labels, images = zip(*found, strict=True)
     photos = np.arange(len(files))
     unknown = np.full(len(files), np.nan, np.float32)
-    return Rows(np.stack(images), np.array(labels), photos, {}, unknown), list(files), list(dict.fromkeys(notes))
+    return (
+        Rows(np.stack(images), np.array(labels), photos, {}, unknown),
+        list(files),
+        list(dict.fromkeys(notes)),
+    )
 
 
 def to_json(report: dict[str, Any]) -> str:
     """A JSON object; tables are lists of objects, NaN is null."""
-    return json.dumps(report, indent=2, ensure_ascii=False, default=lambda t: json.loads(t.to_json(orient="records")))
+    return json.dumps(
+        report,
+        indent=2,
+        ensure_ascii=False,
+        default=lambda t: json.loads(t.to_json(orient="records")),
+    )
 
 
 if __name__ == "__main__":

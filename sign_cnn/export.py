@@ -25,11 +25,23 @@ from sign_cnn.predict import OnnxModel
 from sign_cnn.runs import Run, load_run
 
 MAX_DIFFERENCE = 1e-5  # of a probability; letters must not change at all
-TAUGHT_MARK = np.random.default_rng(0).random(64, np.float32)  # to find a weight's place in the file
+TAUGHT_MARK = np.random.default_rng(0).random(
+    64, np.float32
+)  # to find a weight's place in the file
 COPIED = (
-    "experiment", "seed", "data_kind", "data_fingerprint", "num_params", "val_acc", "val_split", "test_acc",
-    "test_photos", "test_photos_wrong", "git_commit", "versions",
-)  # fmt: skip
+    "experiment",
+    "seed",
+    "data_kind",
+    "data_fingerprint",
+    "num_params",
+    "val_acc",
+    "val_split",
+    "test_acc",
+    "test_photos",
+    "test_photos_wrong",
+    "git_commit",
+    "versions",
+)
 
 
 def export(run: Run, output: Path, scored: Path | None = None) -> dict[str, Any]:
@@ -37,37 +49,62 @@ def export(run: Run, output: Path, scored: Path | None = None) -> dict[str, Any]
 
     Of a network of points, rows and rows right of a table that it was not trained on (`scored`) go into the card.
     """
-    if missing := [name for name in ("onnx", "onnxruntime", "onnxscript") if not importlib.util.find_spec(name)]:
+    if missing := [
+        name for name in ("onnx", "onnxruntime", "onnxscript") if not importlib.util.find_spec(name)
+    ]:
         raise UserError(f'the export needs {", ".join(missing)}: pip install -e ".[export]"')
     import onnx
 
     model = SignClassifier.load(run.best_checkpoint)
-    card: dict[str, Any] = {"letters": model.letters, "image_size": model.image_size, "run": run.result.name}
+    card: dict[str, Any] = {
+        "letters": model.letters,
+        "image_size": model.image_size,
+        "run": run.result.name,
+    }
     card |= {name: getattr(run.result, name) for name in COPIED}
     size = model.image_size
     try:
         inputs = load_rows(run, "test" if size else "train").images
-        source = f"test pictures of the {run.result.data_kind} data" if size else "hands that it was trained on"
+        source = (
+            f"test pictures of the {run.result.data_kind} data"
+            if size
+            else "hands that it was trained on"
+        )
     except DataError as error:
         rng = np.random.default_rng(0)
-        inputs = rng.integers(0, 256, (240, size, size), np.uint8) if size else rng.random((240, 21, 3), np.float32)
+        inputs = (
+            rng.integers(0, 256, (240, size, size), np.uint8)
+            if size
+            else rng.random((240, 21, 3), np.float32)
+        )
         source = "random inputs"
         print_line(f"Compared on {source}, not on the run's own data: {error}", "yellow")
     graph = make_graph(model)
     if not size:
         card["taught_at"] = graph.SerializeToString().index(TAUGHT_MARK.tobytes())
-        taught = next(part for part in graph.graph.initializer if TAUGHT_MARK.tobytes() in part.raw_data)
+        taught = next(
+            part for part in graph.graph.initializer if TAUGHT_MARK.tobytes() in part.raw_data
+        )
         taught.raw_data = bytes(len(taught.raw_data))
     with atomic_write(output) as temporary:
         onnx.helper.set_model_props(graph, {"card": json.dumps(card)})
         temporary.write_bytes(graph.SerializeToString())
         exported = OnnxModel(temporary)
         expected, answers = model.predict_proba(inputs), exported.predict_proba(inputs)
-        changed, difference = int((answers.argmax(1) != expected.argmax(1)).sum()), np.abs(answers - expected).max()
+        changed, difference = (
+            int((answers.argmax(1) != expected.argmax(1)).sum()),
+            np.abs(answers - expected).max(),
+        )
         if changed or not difference <= MAX_DIFFERENCE:
-            raise UserError(f"nothing was written: of {len(inputs):,} {source}, the file reads {changed:,} otherwise "
-                            f"than the checkpoint, with probabilities up to {difference:.1e} apart")  # fmt: skip
-        card |= {"compared": len(inputs), "compared_with": source, "max_difference": float(difference)}
+            raise UserError(
+                f"nothing was written: of {len(inputs):,} {source}, the file reads {changed:,} otherwise "
+                f"than the checkpoint, with probabilities up to {difference:.1e} apart"
+            )
+        card |= {
+            "compared": len(inputs),
+            "compared_with": source,
+            "max_difference": float(difference),
+        }
         if scored:
             sources = evaluate_landmarks(run, scored)["sources"]
             card["strangers"] = sources[["source", "rows", "right"]].to_dict("records")
@@ -86,15 +123,31 @@ def make_graph(classifier: SignClassifier) -> Any:
     example = torch.zeros(2, size, size, dtype=torch.uint8) if size else torch.rand(2, 21, 3)
     name, outputs = ("images", "logits") if size else ("points", "embedding")
     inference = Inference(classifier) if size else PointInference(classifier)
-    with warnings.catch_warnings(action="ignore", category=FutureWarning), torch.no_grad():  # of torch, in torch
+    with (
+        warnings.catch_warnings(action="ignore", category=FutureWarning),
+        torch.no_grad(),
+    ):  # of torch, in torch
         program: Any = torch.onnx.export(
-            inference.eval(), (example,), dynamo=True, verbose=False, input_names=[name],
-            output_names=[outputs, "probabilities"], dynamic_shapes={name: {0: torch.export.Dim("batch")}},
-        )  # fmt: skip
+            inference.eval(),
+            (example,),
+            dynamo=True,
+            verbose=False,
+            input_names=[name],
+            output_names=[outputs, "probabilities"],
+            dynamic_shapes={name: {0: torch.export.Dim("batch")}},
+        )
     model = program.model_proto  # made anew at each access
     graph = model.graph
     # Stack traces and names of source files are a third of a small file.
-    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+    for part in (
+        model,
+        graph,
+        *graph.node,
+        *graph.input,
+        *graph.output,
+        *graph.value_info,
+        *graph.initializer,
+    ):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
     return model
@@ -126,7 +179,9 @@ class PointInference(nn.Module):
         super().__init__()
         self.network: Any = copy.deepcopy(classifier.network)
         if not hasattr(self.network, "embed"):
-            raise UserError(f"{type(self.network).__name__} lacks embed() and read(), which the export of points needs")
+            raise UserError(
+                f"{type(self.network).__name__} lacks embed() and read(), which the export of points needs"
+            )
         shape = self.network.embed(torch.rand(2, 21, 3)).shape[1], len(classifier.letters)
         self.taught = nn.Parameter(torch.from_numpy(np.resize(TAUGHT_MARK, shape)))
 
@@ -138,10 +193,14 @@ class PointInference(nn.Module):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m sign_cnn.export", description="A run's best checkpoint as ONNX.")
+    parser = argparse.ArgumentParser(
+        prog="python -m sign_cnn.export", description="A run's best checkpoint as ONNX."
+    )
     parser.add_argument("run", type=Path, metavar="RUN", help="directory of a finished run")
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: model.onnx in RUN")
-    text = "of a network of points: a table that it was not trained on, whose scores go into the file"
+    text = (
+        "of a network of points: a table that it was not trained on, whose scores go into the file"
+    )
     parser.add_argument("--landmarks", type=Path, metavar="CSV", help=text)
     options = parser.parse_args(arguments)
     output = options.output or options.run / "model.onnx"
@@ -149,7 +208,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         card = export(load_run(options.run), output, options.landmarks)
     print_line(f"Written to {output}: {output.stat().st_size / 1000:,.0f} kB")
     compared, difference = f"{card['compared']:,} {card['compared_with']}", card["max_difference"]
-    print_line(f"{compared}: no letter differs from the checkpoint's, probabilities by at most {difference:.1e}")
+    print_line(
+        f"{compared}: no letter differs from the checkpoint's, probabilities by at most {difference:.1e}"
+    )
 
 
 if __name__ == "__main__":

@@ -42,20 +42,32 @@ class OnnxModel:
         except ImportError:
             raise UserError('an .onnx file needs onnxruntime: pip install -e ".[export]"') from None
         if isinstance(path, Path) and not path.is_file():
-            raise DataError(f"{path} does not exist: make it with python -m sign_cnn.export RUN --output {path}")
+            raise DataError(
+                f"{path} does not exist: make it with python -m sign_cnn.export RUN --output {path}"
+            )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # a network this small gains nothing by more
         options.log_severity_level = 3  # errors; they are raised as well
-        options.enable_cpu_mem_arena = False  # it would keep the memory of the largest batch for good
+        options.enable_cpu_mem_arena = (
+            False  # it would keep the memory of the largest batch for good
+        )
         content = path if isinstance(path, bytes) else str(path)
         try:
-            self._session: Any = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-            self.card: dict[str, Any] = json.loads(self._session.get_modelmeta().custom_metadata_map["card"])
+            self._session: Any = onnxruntime.InferenceSession(
+                content, options, providers=["CPUExecutionProvider"]
+            )
+            self.card: dict[str, Any] = json.loads(
+                self._session.get_modelmeta().custom_metadata_map["card"]
+            )
             self.letters, size = str(self.card["letters"]), self.card["image_size"]
-            self.image_size = None if size is None else int(size)  # None: points are read, not images
+            self.image_size = (
+                None if size is None else int(size)
+            )  # None: points are read, not images
         except Exception as error:  # those of ONNX Runtime have no common base
             name = path if isinstance(path, Path) else "the file"
-            raise DataError(f"{name} is not an exported network ({error_message(error)}): export it again") from None
+            raise DataError(
+                f"{name} is not an exported network ({error_message(error)}): export it again"
+            ) from None
 
     def predict_proba(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
         """Probabilities float32 (N, classes) of images uint8 (N, S, S), 0..255, or of points float32 (N, 21, 3)."""
@@ -79,12 +91,20 @@ class Reading(NamedTuple):
 
 
 def read_inputs(
-    model: "SignClassifier | OnnxModel", inputs: Sequence[NDArray[Any]], threshold: float = THRESHOLD
+    model: "SignClassifier | OnnxModel",
+    inputs: Sequence[NDArray[Any]],
+    threshold: float = THRESHOLD,
 ) -> list[Reading]:
     """Read pictures, each uint8 (S, S), 0..255; or hands, each float32 (21, 3)."""
     probabilities = model.predict_proba(np.stack(inputs)).tolist() if inputs else []
-    rankings = [sorted(zip(model.letters, row, strict=True), key=lambda pair: -pair[1]) for row in probabilities]
-    return [Reading(*ranking[0], ranking[0][1] >= threshold, dict(ranking[:TOP])) for ranking in rankings]
+    rankings = [
+        sorted(zip(model.letters, row, strict=True), key=lambda pair: -pair[1])
+        for row in probabilities
+    ]
+    return [
+        Reading(*ranking[0], ranking[0][1] >= threshold, dict(ranking[:TOP]))
+        for ranking in rankings
+    ]
 
 
 def attend(model: OnnxModel, image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -110,7 +130,11 @@ def spell(readings: Iterable[Reading]) -> str:
 
 
 def prepare_input(
-    image: Image.Image, name: str, size: int | None, finder: HandFinder | None, settings: dict[str, Any]
+    image: Image.Image,
+    name: str,
+    size: int | None,
+    finder: HandFinder | None,
+    settings: dict[str, Any],
 ) -> NDArray[Any]:
     """What a network reads of an upright picture: images uint8 (size, size), 0..255, or, size None, points (21, 3).
 
@@ -135,7 +159,9 @@ def load_model(path: Path) -> "SignClassifier | OnnxModel":
     """
     if path.is_dir():
         exported, path = path / "model.onnx", path / "checkpoints" / "best.ckpt"
-        newer = exported.exists() and path.exists() and exported.stat().st_mtime >= path.stat().st_mtime
+        newer = (
+            exported.exists() and path.exists() and exported.stat().st_mtime >= path.stat().st_mtime
+        )
         path = exported if newer and find_spec("onnxruntime") else path
     if path.suffix.lower() == ".onnx":
         return OnnxModel(path)
@@ -156,7 +182,10 @@ def find_images(name: str) -> list[Path]:
 
 def natural_key(name: str) -> list[tuple[int, str]]:
     """Sort numbers by value and letters of either case together: H1, h2, h10."""
-    return [(int(number or -1), text) for number, text in re.findall(r"([0-9]+)|([^0-9]+)", name.lower())]
+    return [
+        (int(number or -1), text)
+        for number, text in re.findall(r"([0-9]+)|([^0-9]+)", name.lower())
+    ]
 
 
 def parse_crop(text: str) -> Crop:
@@ -167,15 +196,28 @@ def parse_crop(text: str) -> Crop:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m sign_cnn.predict", description="Letters of pictures.")
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a run directory, a checkpoint or a model.onnx")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help='files, folders, or patterns such as "hands/*.png"')
+    parser = argparse.ArgumentParser(
+        prog="python -m sign_cnn.predict", description="Letters of pictures."
+    )
+    parser.add_argument(
+        "model", type=Path, metavar="MODEL", help="a run directory, a checkpoint or a model.onnx"
+    )
+    parser.add_argument(
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help='files, folders, or patterns such as "hands/*.png"',
+    )
     text = "probability below which a letter is unsure and shown as ? (default: %(default)s)"
     parser.add_argument("--threshold", type=float, default=THRESHOLD, metavar="P", help=text)
-    parser.add_argument("--crop", type=parse_crop, metavar="L,T,R,B", help="part of each picture to keep, in pixels")
+    parser.add_argument(
+        "--crop", type=parse_crop, metavar="L,T,R,B", help="part of each picture to keep, in pixels"
+    )
     parser.add_argument("--invert", action="store_true", help="swap dark and light")
     parser.add_argument("--mirror", action="store_true", help="swap left and right")
-    text = "of a network of images: cut the hand out of a photograph, in place of reading close crops"
+    text = (
+        "of a network of images: cut the hand out of a photograph, in place of reading close crops"
+    )
     parser.add_argument("--find-hand", action="store_true", help=text)
     formats = parser.add_mutually_exclusive_group()
     formats.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -192,7 +234,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             problems += [] if paths else [f"{name}: no files found"]
             for path in paths:
                 try:
-                    inputs = prepare_input(open_image(path), path.name, model.image_size, finder, settings)
+                    inputs = prepare_input(
+                        open_image(path), path.name, model.image_size, finder, settings
+                    )
                     pictures.append((path, inputs))
                 except DataError as error:
                     problems.append(str(error))
@@ -205,7 +249,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps(content, indent=2, ensure_ascii=False))
     elif options.csv:
         write = csv.writer(sys.stdout, lineterminator="\n").writerow
-        write(["file", "letter", "probability", "sure", "letter_2", "probability_2", "letter_3", "probability_3"])
+        write(
+            [
+                "file",
+                "letter",
+                "probability",
+                "sure",
+                "letter_2",
+                "probability_2",
+                "letter_3",
+                "probability_3",
+            ]
+        )
         for file, reading in rows:
             write([file, *reading[:3], *chain(*list(reading.top.items())[1:])])
     elif readings:
@@ -213,8 +268,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         from sign_cnn.console import print_line, print_table
 
-        top = [", ".join(f"{letter} {p:.1%}" for letter, p in reading.top.items()) for reading in readings]
-        print_table(pd.DataFrame({"picture": files, "letter": list(spell(readings)), "top three": top}))
+        top = [
+            ", ".join(f"{letter} {p:.1%}" for letter, p in reading.top.items())
+            for reading in readings
+        ]
+        print_table(
+            pd.DataFrame({"picture": files, "letter": list(spell(readings)), "top three": top})
+        )
         if len(readings) > 1:
             print_line(f"word: {spell(readings)}")
     for problem in problems:

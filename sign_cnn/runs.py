@@ -55,7 +55,9 @@ class Result:
     macs: int | None = None  # multiply-accumulates of one forward pass of one image
     epochs: int | None = None  # trained in all, interruptions included
     fit_seconds: float | None = None  # training and validation, and all checkpoints but the last
-    train_images_per_second: float | None = None  # while training, without validation and checkpoints
+    train_images_per_second: float | None = (
+        None  # while training, without validation and checkpoints
+    )
     best_epoch: int | None = None  # counted from 1
     val_split: str | None = None
     split_seed: int | None = None
@@ -71,7 +73,9 @@ class Result:
     test_photos_wrong: int | None = None
     test_photos_with_error: int | None = None
     test_acc_ci95: list[float] | None = None  # by photo
-    test_clean_acc: float | None = None  # of rows whose photo has no look-alike among the training photos
+    test_clean_acc: float | None = (
+        None  # of rows whose photo has no look-alike among the training photos
+    )
     test_clean_acc_ci95: list[float] | None = None
     test_clean_photos: int | None = None
     test_clean_photos_wrong: int | None = None
@@ -85,11 +89,17 @@ class Result:
         """Read a result file; unknown fields are left out. Raises UserError: the file is missing or damaged."""
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
-            return cls(**{item.name: stored[item.name] for item in fields(cls) if item.name in stored})
+            return cls(
+                **{item.name: stored[item.name] for item in fields(cls) if item.name in stored}
+            )
         except FileNotFoundError:
-            raise UserError(f"{path} does not exist: is {path.parent} the directory of a run?") from None
+            raise UserError(
+                f"{path} does not exist: is {path.parent} the directory of a run?"
+            ) from None
         except (OSError, ValueError, TypeError) as error:
-            raise UserError(f"{path} is not a result file ({error}); remove it to run again") from None
+            raise UserError(
+                f"{path} is not a result file ({error}); remove it to run again"
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -100,8 +110,12 @@ class Predictions:
     row: NDArray[np.int64]  # of the training or test set, from 0
     photo: NDArray[np.int64]  # rows of a file with the same number show the same photo
     label: NDArray[np.int64]  # class index
-    logits: NDArray[np.floating[Any]]  # (N, classes); stored as float16 with the largest of each row at 0
-    similarity: NDArray[np.float32]  # of its photo to the nearest training photo of the letter, -1..1; NaN: not known
+    logits: NDArray[
+        np.floating[Any]
+    ]  # (N, classes); stored as float16 with the largest of each row at 0
+    similarity: NDArray[
+        np.float32
+    ]  # of its photo to the nearest training photo of the letter, -1..1; NaN: not known
 
     def of(self, split: str) -> "Predictions":
         """The rows of one split in file order; possibly none."""
@@ -113,7 +127,9 @@ class Predictions:
         return Predictions(*(getattr(self, item.name)[index] for item in fields(self)))
 
     @classmethod
-    def of_rows(cls, split: str, rows: Rows, index: NDArray[np.int64], logits: NDArray[np.float32]) -> Self:
+    def of_rows(
+        cls, split: str, rows: Rows, index: NDArray[np.int64], logits: NDArray[np.float32]
+    ) -> Self:
         """Logits of the rows of a file with these numbers."""
         facts = (rows.photos[index], rows.labels[index], logits, rows.similarity[index])
         return cls(np.full(len(index), split), index, *facts)
@@ -121,7 +137,9 @@ class Predictions:
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
         """Several of them as one."""
-        return cls(*(np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(cls)))
+        return cls(
+            *(np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(cls))
+        )
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -138,7 +156,9 @@ class Predictions:
         Each row's largest logit is subtracted first, which no probability notices: float16 is fine near 0, and would
         make ties of large logits that differ.
         """
-        below = (self.logits - self.logits.max(axis=1, keepdims=True)).clip(np.finfo(np.float16).min, 0)
+        below = (self.logits - self.logits.max(axis=1, keepdims=True)).clip(
+            np.finfo(np.float16).min, 0
+        )
         with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **{**vars(self), "logits": below.astype(np.float16)})
 
@@ -186,11 +206,15 @@ class Run:
 def load_run(path: Path) -> Run:
     """A finished run. Raises UserError: there is no run, or it is not done."""
     if not path.is_dir():
-        raise UserError(f"{path} is not a directory: name that of a finished run, such as outputs/runs/NAME")
+        raise UserError(
+            f"{path} is not a directory: name that of a finished run, such as outputs/runs/NAME"
+        )
     run = Run(path, Result.load(path / "result.json"))
     if not run.finished:
         reason = f" ({run.result.error})" if run.result.error else ""
-        raise UserError(f"the run in {path} is not done but {run.result.status}{reason}: start it again to finish it")
+        raise UserError(
+            f"the run in {path} is not done but {run.result.status}{reason}: start it again to finish it"
+        )
     return run
 
 
@@ -207,7 +231,9 @@ def load_config(path: Path) -> DictConfig:
 
 
 @contextmanager
-def open_run(cfg: DictConfig, fingerprint: str, data_kind: str, overrides: Sequence[str] = ()) -> Iterator[Run]:
+def open_run(
+    cfg: DictConfig, fingerprint: str, data_kind: str, overrides: Sequence[str] = ()
+) -> Iterator[Run]:
     """Lock `cfg.run_dir` for the block, and record how it ends. Raises UserError: in use, foreign or read-only."""
     path = Path(cfg.run_dir)
     run = Run(path, new_result(cfg, overrides))
@@ -218,13 +244,17 @@ def open_run(cfg: DictConfig, fingerprint: str, data_kind: str, overrides: Seque
         return
     with explain_os_errors(path), lock_directory(path):
         stored = stored_result(cfg, fingerprint)
-        scored = stored and stored.status == "done" and (stored.test_acc is not None or not cfg.test)
+        scored = (
+            stored and stored.status == "done" and (stored.test_acc is not None or not cfg.test)
+        )
         if stored and scored and cfg.trainer.max_epochs <= load_config(path).trainer.max_epochs:
             yield Run(path, stored)
             return
         for folder in (path, path / "checkpoints", path / "figures"):
             remove_temporary(folder)
-        cfg.run_id = cfg.run_id or (stored and load_config(path).get("run_id")) or secrets.token_hex(4)
+        cfg.run_id = (
+            cfg.run_id or (stored and load_config(path).get("run_id")) or secrets.token_hex(4)
+        )
         write_text(path / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
         run.store("running")
         try:
@@ -245,9 +275,13 @@ def lock_directory(path: Path) -> Iterator[None]:
     path.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path / ".lock")
     try:
-        lock.acquire(timeout=0.5, poll_interval=0.05)  # `is_locked` of another process takes it for an instant
+        lock.acquire(
+            timeout=0.5, poll_interval=0.05
+        )  # `is_locked` of another process takes it for an instant
     except Timeout:
-        raise RunInUseError(f"another process is at work in {path}: wait for it, or choose another name") from None
+        raise RunInUseError(
+            f"another process is at work in {path}: wait for it, or choose another name"
+        ) from None
     try:
         yield
     finally:
@@ -284,7 +318,9 @@ def stored_result(cfg: DictConfig, fingerprint: str) -> Result | None:
     more_epochs = keys == ["trainer.max_epochs"] and now[keys[0]] > before[keys[0]]
     if more_epochs and not cfg.scheduler and stored.data_fingerprint == fingerprint:
         return stored
-    differences = [f"{key}={json.dumps(now.get(key))} (there: {json.dumps(before.get(key))})" for key in keys]
+    differences = [
+        f"{key}={json.dumps(now.get(key))} (there: {json.dumps(before.get(key))})" for key in keys
+    ]
     if stored.data_fingerprint != fingerprint:
         differences.append(f"data {fingerprint[:12]} (there: {stored.data_fingerprint[:12]})")
     schedule = " (its learning rate schedule is laid out for the old length)" if more_epochs else ""
@@ -306,22 +342,49 @@ def record_failure(cfg: DictConfig, overrides: Sequence[str], error: Exception) 
 def new_result(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
     """Of a run that has just begun."""
     return Result(
-        "running", name=cfg.name, experiment=cfg.experiment, seed=cfg.seed, overrides=list(overrides),
-        git_commit=git_commit(), versions=versions(), machine=machine(),
-        val_split=cfg.data.val_split, split_seed=cfg.data.split_seed, fold=cfg.data.fold,
-    )  # fmt: skip
+        "running",
+        name=cfg.name,
+        experiment=cfg.experiment,
+        seed=cfg.seed,
+        overrides=list(overrides),
+        git_commit=git_commit(),
+        versions=versions(),
+        machine=machine(),
+        val_split=cfg.data.val_split,
+        split_seed=cfg.data.split_seed,
+        fold=cfg.data.fold,
+    )
 
 
 def global_rank() -> int:
     """This process's rank in distributed training, known before torch is imported; 0 outside of it."""
-    return int(next((os.environ[key] for key in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if key in os.environ), 0))
+    return int(
+        next(
+            (
+                os.environ[key]
+                for key in ("RANK", "SLURM_PROCID", "LOCAL_RANK")
+                if key in os.environ
+            ),
+            0,
+        )
+    )
 
 
 @cache
 def versions() -> str:
     """Versions of what decides about numbers."""
-    packages = ["torch", "torchvision", "pytorch-lightning", "hydra-core", "numpy", "scikit-learn", "sign-cnn"]
-    return ", ".join([f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)])
+    packages = [
+        "torch",
+        "torchvision",
+        "pytorch-lightning",
+        "hydra-core",
+        "numpy",
+        "scikit-learn",
+        "sign-cnn",
+    ]
+    return ", ".join(
+        [f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)]
+    )
 
 
 @cache
@@ -337,8 +400,19 @@ def machine() -> str:
 @cache
 def git_commit() -> str | None:
     """Commit of this code, with `-dirty` if it was changed since; None outside a clone."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--match="]
+    command = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=40",
+        "--match=",
+    ]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None

@@ -16,7 +16,9 @@ Floats = NDArray[np.float64]
 TAIL = 0.025  # chance that the truth lies beyond one bound
 
 
-def accuracy_interval(correct: NDArray[np.bool_], photos: NDArray[np.integer]) -> tuple[float, float]:
+def accuracy_interval(
+    correct: NDArray[np.bool_], photos: NDArray[np.integer]
+) -> tuple[float, float]:
     """Interval of the share of rows that are right, 0..1, low before high, from which photo each row (N,) shows."""
     low, high = accuracy_bounds(*count_right(photos, correct))
     return float(low), float(high)
@@ -38,7 +40,9 @@ def mcnemar_exact(wrong_a: NDArray[np.bool_], wrong_b: NDArray[np.bool_]) -> flo
     return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
 
 
-def count_right(photos: NDArray[np.integer], *correct: NDArray[np.bool_]) -> tuple[NDArray[np.int64], ...]:
+def count_right(
+    photos: NDArray[np.integer], *correct: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], ...]:
     """How many rows each model has right of every photo that occurs, in ascending order, and last how many it has."""
     _, index, rows = np.unique(photos, return_inverse=True, return_counts=True)
     return *(np.bincount(index[flags], minlength=len(rows)) for flags in correct), rows
@@ -70,7 +74,10 @@ def accuracy_bounds(right: Counts, rows: Counts) -> tuple[Floats, Floats]:
     trials = np.minimum(accuracy * (1 - accuracy) / variance, total + size)  # never more than rows
     shape = accuracy * trials, (1 - accuracy) * trials
     exact = TAIL ** (size / total)  # the lower bound when nothing is wrong
-    low, high = np.minimum(betaincinv(*shape, TAIL), exact), np.maximum(betaincinv(*shape, 1 - TAIL), 1 - exact)
+    low, high = (
+        np.minimum(betaincinv(*shape, TAIL), exact),
+        np.maximum(betaincinv(*shape, 1 - TAIL), 1 - exact),
+    )
     return np.where(hits == 0, 0.0, low), np.where(hits == total, 1.0, high)
 
 
@@ -92,7 +99,9 @@ def difference_bounds(gained: Counts, rows: Counts) -> tuple[Floats, Floats]:
     return np.maximum(centre - half_width, -1.0), np.minimum(centre + half_width, 1.0)
 
 
-def contrast(right: Sequence[Counts], rows: Counts, weights: Sequence[float]) -> tuple[float, float, float]:
+def contrast(
+    right: Sequence[Counts], rows: Counts, weights: Sequence[float]
+) -> tuple[float, float, float]:
     """Weighted sum of the accuracies of configurations, each the mean over its seeds, and its interval.
 
     The interval is that of `difference_bounds` by photo, with one network each as it is. It adds one photo that is won
@@ -113,7 +122,9 @@ def contrast(right: Sequence[Counts], rows: Counts, weights: Sequence[float]) ->
         Sum, low and high, -1..1.
     """
     seeds = [len(part) for part in right]
-    gained: Floats = np.sum([w * part.mean(axis=0) for w, part in zip(weights, right, strict=True)], axis=0)
+    gained: Floats = np.sum(
+        [w * part.mean(axis=0) for w, part in zip(weights, right, strict=True)], axis=0
+    )
     alone = max(abs(w) / count for w, count in zip(weights, seeds, strict=True))
     unit = max(float((np.abs(gained) / rows).max()), alone)
     low, high = (unit * float(bound) for bound in difference_bounds(gained / unit, rows))

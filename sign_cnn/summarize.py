@@ -44,7 +44,9 @@ def summarize(folder: Path) -> Summary:
         caution = sweep.caution(jobs, table)
         text, notes = sweep.format_table(table), [*sweep.take_notes(jobs, table), *refused[:1]]
         drawn = {
-            "learning_curves.png": figures.plot_curves(sweep.read_curves(folder, jobs, list(table.index))),
+            "learning_curves.png": figures.plot_curves(
+                sweep.read_curves(folder, jobs, list(table.index))
+            ),
             "main_effects.png": figures.plot_main_effects(comparable, effects),
             "heat_maps.png": figures.plot_heat_maps(comparable),
             "accuracy_against_cost.png": figures.plot_accuracy_against_cost(comparable),
@@ -55,7 +57,10 @@ def summarize(folder: Path) -> Summary:
         write_text(folder / "jobs.csv", lines.to_csv(index=False))
         parts = [f"# {folder.resolve().name}", *([f"```\n{command}\n```"] if command else [])]
         parts += [f"**{caution}.**"] * bool(caution)
-        parts += [text.to_markdown(index=False, disable_numparse=True), "\n".join(f"- {note}" for note in notes)]
+        parts += [
+            text.to_markdown(index=False, disable_numparse=True),
+            "\n".join(f"- {note}" for note in notes),
+        ]
         remove_temporary(folder / "figures")
         for file, figure in drawn.items():
             (folder / "figures" / file).unlink(missing_ok=True)
@@ -82,8 +87,12 @@ def show(summary: Summary) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m sign_cnn.summarize", description="Rank, compare and draw a sweep.")
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of a sweep, or of any runs")
+    parser = argparse.ArgumentParser(
+        prog="python -m sign_cnn.summarize", description="Rank, compare and draw a sweep."
+    )
+    parser.add_argument(
+        "folder", type=Path, metavar="DIR", help="folder of a sweep, or of any runs"
+    )
     folder = parser.parse_args(arguments).folder
     with exit_on_user_error(), explain_os_errors(folder):
         show(summarize(folder))

@@ -45,11 +45,23 @@ class SweepCallback(Callback):
         """Set the directories; refuse a sweep without data once, and not in each of its jobs."""
         with exit_on_user_error():
             params = config.hydra.sweeper.get("params") or {}
-            lines = [*(f"{key}={value}" for key, value in params.items()), *config.hydra.overrides.task]
+            lines = [
+                *(f"{key}={value}" for key, value in params.items()),
+                *config.hydra.overrides.task,
+            ]
             parsed = OverridesParser.create().parse_overrides(lines)
-            overrides = list({x.key_or_group: x for x in parsed}.values())  # a later one stands in for an earlier
-            swept = [x.key_or_group for x in overrides if x.is_sweep_override() or x.key_or_group in params]
-            _refuse_unknown(config, [x.key_or_group for x in overrides if x.is_sweep_override() and not x.is_add()])
+            overrides = list(
+                {x.key_or_group: x for x in parsed}.values()
+            )  # a later one stands in for an earlier
+            swept = [
+                x.key_or_group
+                for x in overrides
+                if x.is_sweep_override() or x.key_or_group in params
+            ]
+            _refuse_unknown(
+                config,
+                [x.key_or_group for x in overrides if x.is_sweep_override() and not x.is_add()],
+            )
             _set_directories(config, swept, overrides)
             _refuse_missing_plugins(config)
             if config.dry_run:
@@ -68,7 +80,10 @@ class SweepCallback(Callback):
         """Write and show the summary; exit with 1 if a job failed."""
         if config.dry_run or isinstance(sys.exc_info()[1], KeyboardInterrupt | SystemExit):
             return
-        from sign_cnn.summarize import show, summarize  # pandas; scipy.stats and matplotlib in its course
+        from sign_cnn.summarize import (
+            show,
+            summarize,
+        )  # pandas; scipy.stats and matplotlib in its course
 
         folder = Path(config.hydra.sweep.dir)
         try:
@@ -76,7 +91,9 @@ class SweepCallback(Callback):
                 summary = summarize(folder)
                 show(summary)
                 if failed := int((summary.jobs["status"] == "failed").sum()):
-                    raise UserError(f"{failed} of {len(summary.jobs)} jobs failed; the same command tries them again")
+                    raise UserError(
+                        f"{failed} of {len(summary.jobs)} jobs failed; the same command tries them again"
+                    )
         except Exception:  # Hydra would turn it into a warning and exit with 0
             traceback.print_exc()
             sys.exit(1)
@@ -84,13 +101,21 @@ class SweepCallback(Callback):
 
 def job_name(overrides: Sequence[str], *keys: str) -> str:
     """A job's directory."""
-    values = {item.key_or_group: item.value() for item in OverridesParser.create().parse_overrides(list(overrides))}
-    return ",".join(f"{name}={_format(values[key])}" for key, name in _short_names(keys).items()) or "default"
+    values = {
+        item.key_or_group: item.value()
+        for item in OverridesParser.create().parse_overrides(list(overrides))
+    }
+    return (
+        ",".join(f"{name}={_format(values[key])}" for key, name in _short_names(keys).items())
+        or "default"
+    )
 
 
 def threads_per_job(jobs: int) -> int:
     """CPU threads for each of `jobs` at once; -1: one job per core."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     return max(1, cores // jobs) if jobs > 0 else 1
 
 
@@ -110,15 +135,23 @@ def progress() -> str:
     begun, jobs, now = plan.stat().st_mtime, json.loads(plan.read_text())["jobs"], time.time()
     paths = [folder / job / "result.json" for job in jobs]
     ended = {path: Result.load(path).status for path in paths if path.exists()}
-    recent = [path for path in ended if ended[path] in ("done", "failed") and path.stat().st_mtime >= begun]
+    recent = [
+        path
+        for path in ended
+        if ended[path] in ("done", "failed") and path.stat().st_mtime >= begun
+    ]
     over = len(set(recent) | {path for path in ended if ended[path] == "done"})
     left = (len(jobs) - over) * (now - begun) / max(len(recent), 1)
     time_left = f"about {left / 60:.0f} min left" if left > 90 else f"about {left:.0f} s left"
     filled = round(20 * over / len(jobs))
-    return f"{'━' * filled}{'╌' * (20 - filled)} {over} of {len(jobs)}" + (f", {time_left}" if left else "")
+    return f"{'━' * filled}{'╌' * (20 - filled)} {over} of {len(jobs)}" + (
+        f", {time_left}" if left else ""
+    )
 
 
-def _set_directories(config: DictConfig, swept: Sequence[str], overrides: Sequence[Override]) -> None:
+def _set_directories(
+    config: DictConfig, swept: Sequence[str], overrides: Sequence[Override]
+) -> None:
     """Set `hydra.sweep.dir` and `hydra.sweep.subdir` unless they were given.
 
     The sweep goes to `outputs/sweeps/<name>`, or, unnamed, to its swept keys and a hash of what is fixed, so that the
@@ -159,14 +192,18 @@ def _refuse_unknown(config: DictConfig, keys: Sequence[str]) -> None:
 def _refuse_missing_plugins(config: DictConfig) -> None:
     """Hydra would answer with a traceback."""
     for part in ("launcher", "sweeper"):
-        root, package, *_ = config.hydra[part]._target_.split(".")  # hydra_plugins.hydra_ray_launcher.…
+        root, package, *_ = config.hydra[part]._target_.split(
+            "."
+        )  # hydra_plugins.hydra_ray_launcher.…
         if root != "hydra_plugins":  # Hydra's own
             continue
         try:
             import_module(f"{root}.{package}")
         except ModuleNotFoundError:
             extra = {"optuna": "search"}.get(name := package.split("_")[1], name)
-            raise ConfigError([f'hydra/{part}={name} is not installed: pip install -e ".[{extra}]"']) from None
+            raise ConfigError(
+                [f'hydra/{part}={name} is not installed: pip install -e ".[{extra}]"']
+            ) from None
 
 
 def _save_plan(folder: Path, swept: Sequence[str], overrides: Sequence[Override]) -> None:
@@ -180,7 +217,10 @@ def _save_plan(folder: Path, swept: Sequence[str], overrides: Sequence[Override]
     ]
     before = json.loads(path.read_text())["jobs"] if path.exists() else []
     jobs = [*before, *(job_name(lines, *swept) for lines in itertools.product(*values))]
-    plan = {"command": shlex.join(["python", "-m", "sign_cnn.train", *sys.argv[1:]]), "jobs": list(dict.fromkeys(jobs))}
+    plan = {
+        "command": shlex.join(["python", "-m", "sign_cnn.train", *sys.argv[1:]]),
+        "jobs": list(dict.fromkeys(jobs)),
+    }
     write_text(path, json.dumps(plan, indent=2) + "\n")
 
 
@@ -208,7 +248,10 @@ def _short_names(keys: Sequence[str]) -> dict[str, str]:
     def is_unique(key: str, length: int) -> bool:
         return sum(other[-length:] == parts[key][-length:] for other in parts.values()) == 1
 
-    lengths = {key: next((n for n in range(1, len(parts[key])) if is_unique(key, n)), len(parts[key])) for key in keys}
+    lengths = {
+        key: next((n for n in range(1, len(parts[key])) if is_unique(key, n)), len(parts[key]))
+        for key in keys
+    }
     return {key: ".".join(parts[key][-length:]) for key, length in lengths.items()}
 
 

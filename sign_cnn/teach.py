@@ -12,7 +12,12 @@ from sign_cnn.predict import OnnxModel
 Floats = NDArray[np.float32]
 
 COPIES = 20  # of each hand, turned and disturbed
-TURN, STRETCH, DEPTH, JITTER = 15.0, 0.1, 0.2, 0.03  # ± degrees; ± logarithm of x and of z; of the hand's size
+TURN, STRETCH, DEPTH, JITTER = (
+    15.0,
+    0.1,
+    0.2,
+    0.03,
+)  # ± degrees; ± logarithm of x and of z; of the hand's size
 STEPS, RATE, DECAY, SMOOTHING = 200, 0.02, 1e-4, 0.1  # of Adam
 
 
@@ -24,9 +29,14 @@ def teach(content: bytes, points: Floats, labels: NDArray[np.int64], seed: int =
     """
     model, rng = OnnxModel(content), np.random.default_rng(seed)
     copies = np.concatenate([points, vary(points.repeat(COPIES - 1, axis=0), rng)])
-    targets = np.eye(len(model.letters), dtype=np.float32)[np.append(labels, labels.repeat(COPIES - 1))]
+    targets = np.eye(len(model.letters), dtype=np.float32)[
+        np.append(labels, labels.repeat(COPIES - 1))
+    ]
     targets = targets * (1 - SMOOTHING) + SMOOTHING / targets.shape[1]
-    embedding, start = model.run("embedding", copies), np.log(model.run("probabilities", copies).clip(1e-9))
+    embedding, start = (
+        model.run("embedding", copies),
+        np.log(model.run("probabilities", copies).clip(1e-9)),
+    )
     weight = np.zeros((embedding.shape[1], targets.shape[1]), np.float32)
     mean, square = weight.copy(), weight.copy()
     for step in range(1, STEPS + 1):
@@ -38,12 +48,20 @@ def teach(content: bytes, points: Floats, labels: NDArray[np.int64], seed: int =
         weight -= RATE * (1 - step / STEPS) * change
     place = int(model.card["taught_at"])
     before = np.frombuffer(content, np.float32, weight.size, place).reshape(weight.shape)
-    return content[:place] + (before + weight).astype(np.float32).tobytes() + content[place + weight.nbytes :]
+    return (
+        content[:place]
+        + (before + weight).astype(np.float32).tobytes()
+        + content[place + weight.nbytes :]
+    )
 
 
 def vary(points: Floats, rng: np.random.Generator) -> Floats:
     """Hands (N, 21, 3) turned in three dimensions, stretched, and with points that are off."""
-    size = np.linalg.norm(points[:, [5, 9, 13, 17]] - points[:, :1], axis=2).mean(1)[:, None, None].clip(1e-6)
+    size = (
+        np.linalg.norm(points[:, [5, 9, 13, 17]] - points[:, :1], axis=2)
+        .mean(1)[:, None, None]
+        .clip(1e-6)
+    )
     points = (points - points[:, :1]) / size
     stretch = rng.uniform(-1, 1, (len(points), 1, 3)) * [STRETCH, 0, DEPTH]
     points = points * np.exp(stretch)

@@ -37,10 +37,15 @@ def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
     Raises:
         UserError: The configuration or the data cannot work, or the directory holds another experiment.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s")  # from Python; Hydra has set up its own before
+    logging.basicConfig(
+        level=logging.INFO, format="%(message)s"
+    )  # from Python; Hydra has set up its own before
     config.validate(cfg)
     cfg = cfg.copy()
-    cfg.test, cfg.figures = cfg.test is not False, cfg.figures is not False  # a single run is scored and drawn
+    cfg.test, cfg.figures = (
+        cfg.test is not False,
+        cfg.figures is not False,
+    )  # a single run is scored and drawn
     if cfg.data.name in config.POINTS:  # which have no test rows
         cfg.test = False
     if cfg.data.val_split == "none" or cfg.trainer.get("limit_val_batches") == 0:
@@ -79,11 +84,16 @@ def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
                 for node in (cfg.model, cfg.loss, cfg.optimizer, cfg.scheduler)
             )
             model = SignClassifier(
-                network, loss, optimizer, scheduler,  # type: ignore[arg-type]
-                pixel_mean=datamodule.pixel_mean, pixel_std=datamodule.pixel_std,
+                network,
+                loss,
+                optimizer,
+                scheduler,  # type: ignore[arg-type]
+                pixel_mean=datamodule.pixel_mean,
+                pixel_std=datamodule.pixel_std,
                 per_image=data.normalize == "image",
-                letters=data.letters, image_size=None if kind == "landmarks" else data.image_size,
-            )  # fmt: skip
+                letters=data.letters,
+                image_size=None if kind == "landmarks" else data.image_size,
+            )
             if cfg.init_from:
                 start = SignClassifier.load(Path(cfg.init_from, "checkpoints", "best.ckpt"))
                 try:
@@ -97,9 +107,17 @@ def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
             callbacks = [epochs, EpochSeed(cfg.seed), *_instantiate_all("callbacks", cfg.callbacks)]
             loggers = _instantiate_all("logger", cfg.logger)
             with config.explain_settings("trainer"):
-                bar = bool(cfg.callbacks.get("progress_bar")) and cfg.trainer.get("enable_progress_bar", True)
-                more = {"default_root_dir": cfg.run_dir, "enable_progress_bar": bar, "logger": loggers or False}
-                trainer: pl.Trainer = instantiate(cfg.trainer, **more, callbacks=callbacks, _convert_="all")
+                bar = bool(cfg.callbacks.get("progress_bar")) and cfg.trainer.get(
+                    "enable_progress_bar", True
+                )
+                more = {
+                    "default_root_dir": cfg.run_dir,
+                    "enable_progress_bar": bar,
+                    "logger": loggers or False,
+                }
+                trainer: pl.Trainer = instantiate(
+                    cfg.trainer, **more, callbacks=callbacks, _convert_="all"
+                )
             if not run.last_checkpoint:
                 for logger in loggers:
                     if not isinstance(logger, TensorBoardLogger):  # which needs the scores too
@@ -122,12 +140,18 @@ def main() -> None:
         raise
 
 
-@hydra.main(config_path=config.CONFIG_DIR, config_name="train", execution_whitelist=UNSAFE_DISABLE_EXECUTION_CHECKS)
+@hydra.main(
+    config_path=config.CONFIG_DIR,
+    config_name="train",
+    execution_whitelist=UNSAFE_DISABLE_EXECUTION_CHECKS,
+)
 def task(cfg: DictConfig) -> float | None:
     """What Hydra calls; returns the validation accuracy, which a search maximises."""
     settings = HydraConfig.get()
     cfg.run_dir = settings.runtime.output_dir
-    overrides: Any = OmegaConf.to_container(settings.overrides.task)  # as typed: a ${…} is of the config, not of these
+    overrides: Any = OmegaConf.to_container(
+        settings.overrides.task
+    )  # as typed: a ${…} is of the config, not of these
     try:
         if settings.mode == RunMode.MULTIRUN:
             return _run_job(cfg, overrides)
@@ -155,10 +179,14 @@ def _run_single(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
         raise
     if global_rank() == 0:
         directory = Path(cfg.run_dir)
-        shown = directory.relative_to(Path.cwd()) if directory.is_relative_to(Path.cwd()) else directory
+        shown = (
+            directory.relative_to(Path.cwd()) if directory.is_relative_to(Path.cwd()) else directory
+        )
         title = f"{result.experiment or result.name}, seed {result.seed}, {result.data_kind} data"
         print_table(summarize_run(result), title)
-        print_line(f"{explain_scores(result)}\nResults: {shown}\nCurves: tensorboard --logdir {shown}".lstrip())
+        print_line(
+            f"{explain_scores(result)}\nResults: {shown}\nCurves: tensorboard --logdir {shown}".lstrip()
+        )
     return result.val_acc
 
 
@@ -170,7 +198,10 @@ def _run_job(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
         return None
     cfg.name = Path(cfg.run_dir).name
     OmegaConf.update(cfg, "callbacks.progress_bar", None, force_add=True)
-    cfg.test, cfg.figures = bool(cfg.test), bool(cfg.figures)  # a sweep selects, and leaves the test set alone
+    cfg.test, cfg.figures = (
+        bool(cfg.test),
+        bool(cfg.figures),
+    )  # a sweep selects, and leaves the test set alone
     cfg.data.download = False  # tried before the first job
     cfg.group = cfg.group or Path(cfg.run_dir).parent.name
     for handler in logging.getLogger().handlers:  # train.log still gets everything
@@ -185,7 +216,9 @@ def _run_job(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
             record_failure(cfg, overrides, error)
         print_line(f"{job}  failed: {error_message(error)}", "red")
         raise
-    accuracy = "no validation split" if result.val_acc is None else f"val/acc {100 * result.val_acc:.2f} %"
+    accuracy = (
+        "no validation split" if result.val_acc is None else f"val/acc {100 * result.val_acc:.2f} %"
+    )
     print_line(f"{job}  {accuracy}, {result.fit_seconds:.1f} s  {sweeps.progress()}".rstrip())
     return result.val_acc
 
@@ -270,8 +303,12 @@ def _silence_lightning() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     # Worker processes would only copy what a batch already is: a slice of a tensor in memory.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message="Total length of .* across ranks is zero")  # without validation rows
-    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # a run that resumes
+    warnings.filterwarnings(
+        "ignore", message="Total length of .* across ranks is zero"
+    )  # without validation rows
+    warnings.filterwarnings(
+        "ignore", message="Checkpoint directory .* exists and is not empty"
+    )  # a run that resumes
     # Lightning 2.6 against torch's next pytree: https://github.com/Lightning-AI/pytorch-lightning/issues/21326
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
 
@@ -283,7 +320,10 @@ def _print_suggestion(message: str) -> None:
     key = problem[2]
     if problem[1] == "find":
         group, _, choice = key.rpartition("/")
-        found = [f"{group}={name}" for name in get_close_matches(choice, re.findall(r"\t(\w+)\n", message), n=1)]
+        found = [
+            f"{group}={name}"
+            for name in get_close_matches(choice, re.findall(r"\t(\w+)\n", message), n=1)
+        ]
     else:
         with hydra.initialize_config_dir(config.CONFIG_DIR):
             found = config.suggest(key, hydra.compose("train", return_hydra_config=False))

@@ -15,7 +15,13 @@ import torch.distributed
 from filelock import FileLock
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from omegaconf import DictConfig
-from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    ModelCheckpoint,
+    RichProgressBar,
+)
 from pytorch_lightning.loggers import MLFlowLogger, TensorBoardLogger
 from torchvision.utils import make_grid
 
@@ -39,9 +45,12 @@ class NamedCheckpoint(ModelCheckpoint):
 
     def __init__(self, filename: str, monitor: str | None = None) -> None:
         super().__init__(
-            filename=filename, monitor=monitor, mode="max" if monitor == "val/acc" else "min",
-            save_on_train_epoch_end=True, enable_version_counter=False,
-        )  # fmt: skip
+            filename=filename,
+            monitor=monitor,
+            mode="max" if monitor == "val/acc" else "min",
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
 
     @property
     def state_key(self) -> str:
@@ -54,7 +63,10 @@ class NamedCheckpoint(ModelCheckpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         scores = list(state_dict["best_k_models"].values())
         own = str(Path(self.dirpath or "", f"{self.filename}{self.FILE_EXTENSION}"))
-        paths = {key: own if state_dict[key] else "" for key in ("best_model_path", "kth_best_model_path")}
+        paths = {
+            key: own if state_dict[key] else ""
+            for key in ("best_model_path", "kth_best_model_path")
+        }
         kept = {own: scores[0]} if scores else {}
         moved = {"dirpath": self.dirpath, "last_model_path": "", "best_k_models": kept}
         super().load_state_dict(state_dict | paths | moved)
@@ -75,7 +87,17 @@ class EpochTable(Checkpoint):
     `Checkpoint` because Lightning runs those after the module has logged its epoch; `train` puts it before the others.
     """
 
-    COLUMNS = ("epoch", "step", "lr", "train/loss", "train/acc", "val/loss", "val/acc", "train_seconds", "seconds")
+    COLUMNS = (
+        "epoch",
+        "step",
+        "lr",
+        "train/loss",
+        "train/acc",
+        "val/loss",
+        "val/acc",
+        "train_seconds",
+        "seconds",
+    )
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
@@ -95,7 +117,12 @@ class EpochTable(Checkpoint):
         self._train_start, self._train_seconds = time.perf_counter(), 0.0
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
     ) -> None:
         self.images += len(batch.labels) * trainer.world_size
         if trainer.is_last_batch:
@@ -112,9 +139,18 @@ class EpochTable(Checkpoint):
         self._mark = now
         self.rows.append({key: row[key] for key in self.COLUMNS if key in row})
         if trainer.is_global_zero:
-            write_text(Path(trainer.default_root_dir, "metrics.csv"), pd.DataFrame(self.rows).to_csv(index=False))
+            write_text(
+                Path(trainer.default_root_dir, "metrics.csv"),
+                pd.DataFrame(self.rows).to_csv(index=False),
+            )
         shown = [f"{key} {row[key]:.4f}" for key in self.COLUMNS[3:7] if key in row]
-        log.info("epoch %d/%s  %s  %.1f s", row["epoch"], trainer.max_epochs, "  ".join(shown), row["seconds"])
+        log.info(
+            "epoch %d/%s  %s  %.1f s",
+            row["epoch"],
+            trainer.max_epochs,
+            "  ".join(shown),
+            row["seconds"],
+        )
 
 
 class EpochSeed(Callback):
@@ -140,15 +176,24 @@ class ImageGrid(Callback):
     def __init__(self, num_images: int = 32) -> None:
         self.num_images = num_images
 
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, *_: Any) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, *_: Any
+    ) -> None:
         if not trainer.global_step and batch.images.shape[1:] != (21, 3):
-            self._show(trainer, "view/inputs", batch.images[: self.num_images].float().unsqueeze(1) / 255, scale=3)
+            self._show(
+                trainer,
+                "view/inputs",
+                batch.images[: self.num_images].float().unsqueeze(1) / 255,
+                scale=3,
+            )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         weight = next(pl_module.parameters()).detach()
         if weight.ndim == 4:
             filters = weight.mean(1, keepdim=True)
-            self._show(trainer, "view/first_layer", filters / filters.abs().amax() / 2 + 0.5, scale=12)
+            self._show(
+                trainer, "view/first_layer", filters / filters.abs().amax() / 2 + 0.5, scale=12
+            )
 
     def _show(self, trainer: pl.Trainer, name: str, images: torch.Tensor, scale: int) -> None:
         grid = make_grid(images.cpu(), nrow=8, padding=1, pad_value=1.0)
@@ -161,14 +206,23 @@ class ImageGrid(Callback):
 class ResumingMLFlowLogger(MLFlowLogger):
     """Goes on with the run that has the tag `run_id`; MLflow's own identity is not known before a run begins."""
 
-    def __init__(self, experiment_name: str, run_id: str, tags: dict[str, Any], tracking_uri: str, **more: Any) -> None:
+    def __init__(
+        self,
+        experiment_name: str,
+        run_id: str,
+        tags: dict[str, Any],
+        tracking_uri: str,
+        **more: Any,
+    ) -> None:
         tags = {"run_id": run_id} | {key: tag for key, tag in tags.items() if tag}
         kind, _, file = tracking_uri.partition(":///")
         # Two jobs that make the tables of a new file at the same time break it.
         with FileLock(f"{file}.lock") if kind == "sqlite" else nullcontext():
             super().__init__(experiment_name, tracking_uri=tracking_uri, tags=tags, **more)
             if experiment := self._mlflow_client.get_experiment_by_name(experiment_name):
-                found = self._mlflow_client.search_runs([experiment.experiment_id], f"tags.run_id = '{run_id}'")
+                found = self._mlflow_client.search_runs(
+                    [experiment.experiment_id], f"tags.run_id = '{run_id}'"
+                )
                 self._run_id = found[0].info.run_id if found else None
             _ = self.experiment
 
@@ -176,20 +230,30 @@ class ResumingMLFlowLogger(MLFlowLogger):
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Lightning's own writes to $TMPDIR and moves the file, which is a copy when that is another file system."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        archive = io.BytesIO()  # torch's own writer answers a full disk with an error that does not say so
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        archive = (
+            io.BytesIO()
+        )  # torch's own writer answers a full disk with an error that does not say so
         torch.save(checkpoint, archive)
         with atomic_write(Path(path)) as temporary:
             temporary.write_bytes(archive.getbuffer())
 
-    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+    def load_checkpoint(
+        self, path: Any, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
         """Read what a run resumes from, on the CPU. Raises UserError: the file is damaged."""
         try:
-            return super().load_checkpoint(path, map_location or torch.device("cpu"), weights_only=True)  # type: ignore[arg-type]
+            return super().load_checkpoint(
+                path, map_location or torch.device("cpu"), weights_only=True
+            )  # type: ignore[arg-type]
         except FileNotFoundError:
             raise
         except Exception as error:  # a torn archive fails in as many ways as it can be torn
-            raise UserError(f"{path} is damaged ({error_message(error)}): remove it to start again") from error
+            raise UserError(
+                f"{path} is damaged ({error_message(error)}): remove it to start again"
+            ) from error
 
 
 def finish(cfg: DictConfig, run: Run, trainer: pl.Trainer, epochs: EpochTable) -> None:
@@ -201,33 +265,57 @@ def finish(cfg: DictConfig, run: Run, trainer: pl.Trainer, epochs: EpochTable) -
     table = pd.DataFrame(epochs.rows)
     best_epoch = len(table)
     if cfg.monitor:
-        best_epoch = int(table[cfg.monitor].agg("idxmax" if cfg.monitor == "val/acc" else "idxmin")) + 1
+        best_epoch = (
+            int(table[cfg.monitor].agg("idxmax" if cfg.monitor == "val/acc" else "idxmin")) + 1
+        )
     if trainer.is_global_zero:
         predictions.save(run.predictions)
         figures = _draw_figures(cfg, run, table, best_epoch, predictions) if cfg.figures else {}
         _log_scores(trainer, cfg, {"train_acc": table["train/acc"].iloc[-1], **scores}, figures)
         labels = datamodule.dataset.train.labels
-        chance, key = np.bincount(labels).max() / len(labels), "val/acc" if "val/acc" in table else "train/acc"
+        chance, key = (
+            np.bincount(labels).max() / len(labels),
+            "val/acc" if "val/acc" in table else "train/acc",
+        )
         if table[key].max() <= chance and not cfg.trainer.get("limit_train_batches"):
-            log.warning(f"this network learned nothing: its best {key} is {table[key].max():.1%}, and always naming "
-                        f"the most frequent letter gets {chance:.1%}; try more epochs or another lr")  # fmt: skip
+            log.warning(
+                f"this network learned nothing: its best {key} is {table[key].max():.1%}, and always naming "
+                f"the most frequent letter gets {chance:.1%}; try more epochs or another lr"
+            )
     seconds = table["train_seconds"].sum()
     run.store(
-        "done", **scores, best_epoch=best_epoch, epochs=len(table), fit_seconds=round(table["seconds"].sum(), 3),
+        "done",
+        **scores,
+        best_epoch=best_epoch,
+        epochs=len(table),
+        fit_seconds=round(table["seconds"].sum(), 3),
         device=torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type,
-        num_params=model.count_parameters(), macs=model.count_macs(),
+        num_params=model.count_parameters(),
+        macs=model.count_macs(),
         train_images_per_second=epochs.images / seconds if seconds else None,
-    )  # fmt: skip
+    )
 
 
 def predict(
-    trainer: pl.Trainer, model: SignClassifier, datamodule: SignMNISTDataModule, run: Run, *, with_test: bool
+    trainer: pl.Trainer,
+    model: SignClassifier,
+    datamodule: SignMNISTDataModule,
+    run: Run,
+    *,
+    with_test: bool,
 ) -> Predictions:
     """Logits of the best checkpoint for all validation rows and, if asked for, test rows; the same on every rank."""
     # Given ckpt_path, a trainer would also take its callbacks back to that epoch, and undo the averaging of weights.
-    model.load_state_dict(trainer.strategy.load_checkpoint(run.best_checkpoint, weights_only=True)["state_dict"])
-    loaders = {"val": datamodule.val_dataloader(), "test": datamodule.test_dataloader() if with_test else []}
-    no_logits = np.zeros((0, len(datamodule.data.letters)), np.float32)  # of a run that neither validates nor tests
+    model.load_state_dict(
+        trainer.strategy.load_checkpoint(run.best_checkpoint, weights_only=True)["state_dict"]
+    )
+    loaders = {
+        "val": datamodule.val_dataloader(),
+        "test": datamodule.test_dataloader() if with_test else [],
+    }
+    no_logits = np.zeros(
+        (0, len(datamodule.data.letters)), np.float32
+    )  # of a run that neither validates nor tests
     parts = [Predictions.of_rows("test", datamodule.dataset.test, np.arange(0), no_logits)]
     for split, loader in loaders.items():
         if not loader:
@@ -243,39 +331,57 @@ def predict(
     return Predictions.concat(parts)
 
 
-def _draw_figures(cfg: DictConfig, run: Run, table: pd.DataFrame, best_epoch: int, predictions: Any) -> dict[str, Any]:
+def _draw_figures(
+    cfg: DictConfig, run: Run, table: pd.DataFrame, best_epoch: int, predictions: Any
+) -> dict[str, Any]:
     """Write learning curves and confusion matrix; returns those that TensorBoard lacks, by name."""
     from sklearn.metrics import confusion_matrix
 
     from sign_cnn.reports.figures import plot_confusion_matrix, plot_learning_curves, save_figure
 
     title, split = " ".join(filter(None, [cfg.experiment, cfg.name])), "test" if cfg.test else "val"
-    save_figure(plot_learning_curves(table, title, best_epoch), run.path / "figures" / "learning_curves.png")
+    save_figure(
+        plot_learning_curves(table, title, best_epoch), run.path / "figures" / "learning_curves.png"
+    )
     scored, letters = predictions.of(split), cfg.data.letters
     if not len(scored.row):
         return {}
     counts = confusion_matrix(scored.label, scored.predicted, labels=range(len(letters)))
-    figure = plot_confusion_matrix(counts, letters, f"{title}: {split} accuracy {scored.correct.mean():.2%}")
+    figure = plot_confusion_matrix(
+        counts, letters, f"{title}: {split} accuracy {scored.correct.mean():.2%}"
+    )
     save_figure(figure, run.path / "figures" / f"confusion_{split}.png")
     return {f"confusion_{split}": figure}
 
 
-def _log_scores(trainer: pl.Trainer, cfg: DictConfig, scores: dict[str, Any], figures: dict[str, Any]) -> None:
+def _log_scores(
+    trainer: pl.Trainer, cfg: DictConfig, scores: dict[str, Any], figures: dict[str, Any]
+) -> None:
     from torch.utils.tensorboard.summary import hparams
 
     epochs = trainer.current_epoch
     wanted = ("train_acc", "val_acc", "val_loss", "test_acc", "test_loss")
     known = {key: scores[key] for key in wanted if scores[key] is not None}
-    settings = {k: v if isinstance(v, int | float) else str(v) for k, v in experiment_settings(cfg).items()}
+    settings = {
+        k: v if isinstance(v, int | float) else str(v) for k, v in experiment_settings(cfg).items()
+    }
     for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):  # charts stand in the order of their names: the curves come first
-            logger.log_metrics({f"weights_kept/{key}": value for key, value in known.items()}, epochs)
+        if isinstance(
+            logger, TensorBoardLogger
+        ):  # charts stand in the order of their names: the curves come first
+            logger.log_metrics(
+                {f"weights_kept/{key}": value for key, value in known.items()}, epochs
+            )
             # Without the summary of the whole experiment, its HPARAMS page lists first what differs between runs.
             for part in hparams(settings, {})[1:]:  # type: ignore[no-untyped-call]
                 logger.experiment._get_file_writer().add_summary(part)
             for name, figure in figures.items():
                 logger.experiment.add_figure(f"weights_kept/{name}", figure, epochs)
         else:
-            tested = {key.replace("_", "/"): value for key, value in known.items() if key.startswith("test")}
+            tested = {
+                key.replace("_", "/"): value
+                for key, value in known.items()
+                if key.startswith("test")
+            }
             logger.log_metrics(tested, epochs)
         logger.finalize("success")

@@ -27,7 +27,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return
     for item in items:
         if "real_data" in item.keywords:
-            item.add_marker(pytest.mark.skip(reason="SIGN_MNIST_DIR is not set: no real data to check"))
+            item.add_marker(
+                pytest.mark.skip(reason="SIGN_MNIST_DIR is not set: no real data to check")
+            )
 
 
 @pytest.hookimpl(wrapper=True)
@@ -69,7 +71,9 @@ def finder() -> HandFinder:
 def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A drawn set of 24 letters x 4 + 2 photos x 5 variants: 480 training rows, about."""
     root = tmp_path_factory.mktemp("tiny")
-    return ensure_drawn(root, SyntheticConfig(train_photos=4, test_photos=2, shots=1, variants=5, seed=7))
+    return ensure_drawn(
+        root, SyntheticConfig(train_photos=4, test_photos=2, shots=1, variants=5, seed=7)
+    )
 
 
 @pytest.fixture(scope="session")
@@ -79,19 +83,34 @@ def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tiny_data(tiny_root: Path, tiny_cache: Path) -> DataConfig:
-    return DataConfig(root=str(tiny_root), cache_dir=str(tiny_cache), val_split="photo", folds=4, batch_size=64)
+    return DataConfig(
+        root=str(tiny_root), cache_dir=str(tiny_cache), val_split="photo", folds=4, batch_size=64
+    )
 
 
 @pytest.fixture
 def tiny_overrides(tiny_root: Path, tiny_cache: Path) -> list[str]:
     """Two epochs of a small network on the tiny set: about a second."""
     return [
-        "name=tiny", f"data.root={tiny_root}", f"data.cache_dir={tiny_cache}", "data.val_split=photo", "data.folds=4",
+        "name=tiny",
+        f"data.root={tiny_root}",
+        f"data.cache_dir={tiny_cache}",
+        "data.val_split=photo",
+        "data.folds=4",
         "data.batch_size=64",
-        "model.width=4", "model.depth=2", "model.batch_norm=false", "model.dense_units=[16]", "trainer.max_epochs=2",
-        "monitor=val/loss", "augment=none", "optimizer=adam", "scheduler=none", "loss.label_smoothing=0",
-        "figures=false", "logger=none",
-    ]  # fmt: skip
+        "model.width=4",
+        "model.depth=2",
+        "model.batch_norm=false",
+        "model.dense_units=[16]",
+        "trainer.max_epochs=2",
+        "monitor=val/loss",
+        "augment=none",
+        "optimizer=adam",
+        "scheduler=none",
+        "loss.label_smoothing=0",
+        "figures=false",
+        "logger=none",
+    ]
 
 
 @pytest.fixture
@@ -108,7 +127,9 @@ def make_config(tiny_overrides: list[str], tmp_path: Path) -> Callable[..., Dict
 
 
 @pytest.fixture
-def command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int | str | None]]:
+def command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., int | str | None]]:
     """`python -m sign_cnn.train …` in this process and an empty folder; returns what it exits with."""
     monkeypatch.chdir(tmp_path)
 
@@ -122,6 +143,8 @@ def command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
 
     yield run
     for handler in logging.getLogger().handlers[:]:
-        if not type(handler).__module__.startswith("_pytest"):  # Hydra's, of a train.log that is gone
+        if not type(handler).__module__.startswith(
+            "_pytest"
+        ):  # Hydra's, of a train.log that is gone
             logging.getLogger().removeHandler(handler)
             handler.close()

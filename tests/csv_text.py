@@ -17,11 +17,15 @@ def csv_text(labels: Sequence[int] = (0, 1) * 4, size: int = 8, seed: int = 0) -
 TEXT = csv_text()
 
 
-def write_pair(root: Path, train: str | bytes = TEXT, test: str | bytes = TEXT, suffix: str = ".csv") -> Path:
+def write_pair(
+    root: Path, train: str | bytes = TEXT, test: str | bytes = TEXT, suffix: str = ".csv"
+) -> Path:
     """Both files of a set in one folder."""
     root.mkdir(parents=True, exist_ok=True)
     for half, content in (("train", train), ("test", test)):
-        (root / f"sign_mnist_{half}{suffix}").write_bytes(content.encode() if isinstance(content, str) else content)
+        (root / f"sign_mnist_{half}{suffix}").write_bytes(
+            content.encode() if isinstance(content, str) else content
+        )
     return root
 
 

@@ -27,4 +27,6 @@ class FakeFinder:
     def __call__(self, picture: Image.Image) -> Hand | None:
         if not (grey := picture.convert("L").getpixel((0, 0))):
             return None
-        return Hand(SAMPLES[grey - 1] * 50 + 100, "left", 1.0, np.float32([[0, 0], [9, 0], [9, 9], [0, 9]]))
+        return Hand(
+            SAMPLES[grey - 1] * 50 + 100, "left", 1.0, np.float32([[0, 0], [9, 0], [9, 9], [0, 9]])
+        )

@@ -36,7 +36,11 @@ def make_predictions(
 
 
 def write_run(
-    path: Path, predictions: Predictions | None, *, config: dict[str, Any] | None = None, **result_fields: Any
+    path: Path,
+    predictions: Predictions | None,
+    *,
+    config: dict[str, Any] | None = None,
+    **result_fields: Any,
 ) -> Path:
     """Write result.json, config.yaml and, if there are any, predictions.npz.
 
@@ -46,14 +50,29 @@ def write_run(
         config: Nested settings that differ from the defaults, such as `{"data": {"fold": 1}, "model": {"depth": 2}}`.
         result_fields: Fields of `Result` that differ from those that follow from the config.
     """
-    settings = merge({"name": path.name, "experiment": None, "seed": 0, "data": asdict(DataConfig()),
-                      "trainer": {"max_epochs": 1}}, config or {})  # fmt: skip
+    settings = merge(
+        {
+            "name": path.name,
+            "experiment": None,
+            "seed": 0,
+            "data": asdict(DataConfig()),
+            "trainer": {"max_epochs": 1},
+        },
+        config or {},
+    )
     data = settings["data"]
     fields = {
-        "status": "done", "name": path.name, "experiment": settings["experiment"], "seed": settings["seed"],
-        "config_hash": "0" * 16, "data_fingerprint": FINGERPRINT, "data_kind": "custom",
-        "val_split": data["val_split"], "split_seed": data["split_seed"], "fold": data["fold"],
-    }  # fmt: skip
+        "status": "done",
+        "name": path.name,
+        "experiment": settings["experiment"],
+        "seed": settings["seed"],
+        "config_hash": "0" * 16,
+        "data_fingerprint": FINGERPRINT,
+        "data_kind": "custom",
+        "val_split": data["val_split"],
+        "split_seed": data["split_seed"],
+        "fold": data["fold"],
+    }
     path.mkdir(parents=True, exist_ok=True)
     (path / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
     Result(**{**fields, **result_fields}).save(path / "result.json")
@@ -66,5 +85,7 @@ def merge(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """A copy of nested settings with others in their place."""
     merged = copy.deepcopy(settings)
     for key, value in changes.items():
-        merged[key] = merge(merged[key], value) if isinstance(value, dict) and key in merged else value
+        merged[key] = (
+            merge(merged[key], value) if isinstance(value, dict) and key in merged else value
+        )
     return merged

@@ -14,12 +14,20 @@ PHOTOS = np.repeat(np.arange(20), 5)
 
 
 def write_job(
-    path: Path, correct: np.ndarray, photos: np.ndarray = PHOTOS, rows: np.ndarray | None = None, **fields: Any
+    path: Path,
+    correct: np.ndarray,
+    photos: np.ndarray = PHOTOS,
+    rows: np.ndarray | None = None,
+    **fields: Any,
 ) -> Path:
     """A finished job with these validation rows right; the label of a row is its photo modulo 24."""
     labels = photos % 24
-    predictions = make_predictions(labels, np.where(correct, labels, (labels + 1) % 24), photos, "val", rows)
-    return write_run(path, predictions, **{"val_acc": float(correct.mean()), "val_loss": 0.5, **fields})
+    predictions = make_predictions(
+        labels, np.where(correct, labels, (labels + 1) % 24), photos, "val", rows
+    )
+    return write_run(
+        path, predictions, **{"val_acc": float(correct.mean()), "val_loss": 0.5, **fields}
+    )
 
 
 def write_first_wrong(path: Path, wrong: int, **fields: Any) -> Path:
@@ -29,7 +37,9 @@ def write_first_wrong(path: Path, wrong: int, **fields: Any) -> Path:
 
 def write_plan(folder: Path, *jobs: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "sweep.json").write_text(json.dumps({"command": "python -m sign_cnn.train -m sweep=s", "jobs": jobs}))
+    (folder / "sweep.json").write_text(
+        json.dumps({"command": "python -m sign_cnn.train -m sweep=s", "jobs": jobs})
+    )
 
 
 def rank(folder: Path) -> pd.DataFrame:

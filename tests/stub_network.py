@@ -20,10 +20,21 @@ from sign_cnn.models.classifier import NETWORK_PACKAGES, SignClassifier
 
 NETWORK = {"_target_": "sign_cnn.models.conv_net.ConvNet"}
 STUB = {
-    **NETWORK, "width": 1, "depth": 1, "kernel_size": 1, "batch_norm": False, "dense_units": [], "head": "global_pool",
-}  # fmt: skip
-SCORES = {"data_kind": "official", "data_fingerprint": "0", "test_acc": 0.983, "test_photos": 348,
-          "test_photos_wrong": 6}  # fmt: skip
+    **NETWORK,
+    "width": 1,
+    "depth": 1,
+    "kernel_size": 1,
+    "batch_norm": False,
+    "dense_units": [],
+    "head": "global_pool",
+}
+SCORES = {
+    "data_kind": "official",
+    "data_fingerprint": "0",
+    "test_acc": 0.983,
+    "test_photos": 348,
+    "test_photos_wrong": 6,
+}
 
 
 def picture_of(letter: str, size: tuple[int, int] = (28, 28)) -> Image.Image:
@@ -40,9 +51,20 @@ def encode(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def load_image(file: ImageFile, *, size: int, name: str | None = None, max_bytes: int = MAX_BYTES,
-               max_pixels: float = MAX_PIXELS, **options: Any) -> np.ndarray:  # fmt: skip
-    return prepare(open_image(file, name=name, max_bytes=max_bytes, max_pixels=max_pixels), size=size, **options)
+def load_image(
+    file: ImageFile,
+    *,
+    size: int,
+    name: str | None = None,
+    max_bytes: int = MAX_BYTES,
+    max_pixels: float = MAX_PIXELS,
+    **options: Any,
+) -> np.ndarray:
+    return prepare(
+        open_image(file, name=name, max_bytes=max_bytes, max_pixels=max_pixels),
+        size=size,
+        **options,
+    )
 
 
 def make_classifier(network: dict[str, Any], **arguments: Any) -> SignClassifier:

@@ -59,15 +59,30 @@ def test_pictures_spell_in_order_and_the_sentence_is_edited(app: AppTest):
 def test_bad_files_have_a_message_each_and_what_is_unsure_is_not_spelled(app: AppTest):
     app.slider[0].set_value(75)
     torn, wide = encode(Image.fromarray(noise(99, 99)))[:2000], encode(Image.new("1", (5001, 5000)))
-    good, large, unsure = encode(picture_of("K")), bytes(MAX_BYTES + 1), encode(Image.new("L", (28, 28), 15))
-    assert upload(app, good=good, torn=torn, notes=b"text", large=large, wide=wide, unsure=unsure) == "K?"
-    said = ["damaged or cut short", "is not a picture", "more than 5 MiB", "more than 25 million pixels"]
+    good, large, unsure = (
+        encode(picture_of("K")),
+        bytes(MAX_BYTES + 1),
+        encode(Image.new("L", (28, 28), 15)),
+    )
+    assert (
+        upload(app, good=good, torn=torn, notes=b"text", large=large, wide=wide, unsure=unsure)
+        == "K?"
+    )
+    said = [
+        "damaged or cut short",
+        "is not a picture",
+        "more than 5 MiB",
+        "more than 25 million pixels",
+    ]
     assert all(text in error.value for text, error in zip(said, app.error, strict=True))
     assert any("unsure, perhaps" in item.value for item in app.markdown)
 
 
 def test_of_too_many_pictures_the_first_are_read(app: AppTest):
-    assert upload(app, **{letter: encode(picture_of(letter, (60, 40))) for letter in LETTERS}) == LETTERS[:20]
+    assert (
+        upload(app, **{letter: encode(picture_of(letter, (60, 40))) for letter in LETTERS})
+        == LETTERS[:20]
+    )
     assert "Only the first 20 of 24" in app.error[0].value
 
 
@@ -89,13 +104,19 @@ def test_the_page_quotes_the_cards(app: AppTest, tmp_path: Path):
     assert "reads 98.3 % of that set's test pictures" in crops
     assert "reads 99.9 % of" in describe_crops({**card, "test_acc": 0.99996})
     assert "hands drawn by this project" in describe_crops({**card, "data_kind": "synthetic"})
-    strangers = [{"source": "a", "rows": 100, "right": 90}, {"source": "b", "rows": 300, "right": 210}]
+    strangers = [
+        {"source": "a", "rows": 100, "right": 90},
+        {"source": "b", "rows": 300, "right": 210},
+    ]
     said = "75.0 % of 400 strangers' pictures are read right (70.0 % to 90.0 % by"
     assert said in describe_hands({"strangers": strangers})
 
 
 def upload_photos(app: AppTest, key: str, letters: str) -> AppTest:
-    greys = [(f"{i}.png", encode(Image.new("L", (90, 60), 1 + LETTERS.index(i))), "image/png") for i in letters]
+    greys = [
+        (f"{i}.png", encode(Image.new("L", (90, 60), 1 + LETTERS.index(i))), "image/png")
+        for i in letters
+    ]
     return app.file_uploader(key=key).set_value(greys).run()
 
 
@@ -106,7 +127,9 @@ def test_photographs_are_read_and_one_without_a_hand_is_told(app: AppTest):
     assert [item.value.replace("\\", "") for item in app.error] == [f"black.png: {NO_HAND}"]
 
 
-def test_without_the_finder_crops_and_samples_are_still_read(monkeypatch: pytest.MonkeyPatch, app: AppTest):
+def test_without_the_finder_crops_and_samples_are_still_read(
+    monkeypatch: pytest.MonkeyPatch, app: AppTest
+):
     def fail(download: bool) -> Path:
         raise UserError("no weights")
 
@@ -140,7 +163,9 @@ def test_a_hand_is_taught_and_the_network_can_be_taken_away(app: AppTest):
 def test_a_missing_model_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv(streamlit_app.MODEL_VARIABLE, str(tmp_path / "model.onnx"))
     app = AppTest.from_file(str(SCRIPT), default_timeout=30).run()
-    assert [item.value.partition(":")[0] for item in app.error] == ["There is no model to read with"]
+    assert [item.value.partition(":")[0] for item in app.error] == [
+        "There is no model to read with"
+    ]
     assert not app.get("file_uploader")
 
 
@@ -162,14 +187,24 @@ from streamlit.testing.v1 import AppTest
 app = AppTest.from_file({str(SCRIPT)!r}, default_timeout=60).run().button(key="sample-A").click().run()
 assert not app.exception and len(app.subheader) == 1, app.exception
 print(*sys.modules)"""
-    environment = {**os.environ, streamlit_app.MODEL_VARIABLE: str(write_onnx(tmp_path / "model.onnx"))}
-    modules = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=tmp_path, env=environment).split()
+    environment = {
+        **os.environ,
+        streamlit_app.MODEL_VARIABLE: str(write_onnx(tmp_path / "model.onnx")),
+    }
+    modules = subprocess.check_output(
+        [sys.executable, "-c", code], text=True, cwd=tmp_path, env=environment
+    ).split()
     assert not {"torch", "pytorch_lightning", "hydra", "omegaconf", "scipy", "rich"} & set(modules)
 
 
 @pytest.mark.real_data
 def test_the_committed_model_is_as_good_as_its_card_says(real_root: Path, tmp_path: Path):
-    model, data = OnnxModel(streamlit_app.CROPS), DataConfig(root=str(real_root), cache_dir=str(tmp_path))
+    model, data = (
+        OnnxModel(streamlit_app.CROPS),
+        DataConfig(root=str(real_root), cache_dir=str(tmp_path)),
+    )
     test = load_dataset(data).test
-    assert (model.predict_proba(test.images).argmax(1) == test.labels).mean() == pytest.approx(model.card["test_acc"])
+    assert (model.predict_proba(test.images).argmax(1) == test.labels).mean() == pytest.approx(
+        model.card["test_acc"]
+    )
     assert streamlit_app.CROPS.stat().st_size <= 1_000_000

@@ -11,14 +11,18 @@ from sign_cnn.config import AugmentConfig
 from sign_cnn.data.augment import NUM_DRAWS, Augment
 from sign_cnn.letters import LETTERS
 
-EVERYTHING = AugmentConfig(rotation=30, zoom=0.3, shift=0.2, shear=20, brightness=0.3, contrast=0.5, erasing=0.5)
+EVERYTHING = AugmentConfig(
+    rotation=30, zoom=0.3, shift=0.2, shear=20, brightness=0.3, contrast=0.5, erasing=0.5
+)
 GREY = 40
 
 
 @pytest.fixture
 def images() -> Tensor:
     """Noise, each image its own, in a grey frame of 4 pixels."""
-    inside = torch.randint(0, 256, (64, 20, 20), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    inside = torch.randint(
+        0, 256, (64, 20, 20), generator=torch.Generator().manual_seed(1), dtype=torch.uint8
+    )
     return F.pad(inside, (4, 4, 4, 4), value=GREY)
 
 
@@ -47,7 +51,9 @@ def test_each_change_acts_on_its_own_keeps_the_range_and_differs_between_images(
 
 @pytest.mark.parametrize("image_size", [12, 28])
 def test_the_same_draws_give_the_same_images_whatever_the_rest_of_the_batch(image_size, draws):
-    images = torch.randint(0, 256, (64, image_size, image_size), generator=torch.Generator().manual_seed(2))
+    images = torch.randint(
+        0, 256, (64, image_size, image_size), generator=torch.Generator().manual_seed(2)
+    )
     augment = Augment(EVERYTHING)
     whole = augment(images, draws)
     assert torch.equal(augment(images, draws), whole)
@@ -56,19 +62,36 @@ def test_the_same_draws_give_the_same_images_whatever_the_rest_of_the_batch(imag
 
 @pytest.mark.parametrize(
     ("config", "settings"),
-    [(AugmentConfig(rotation=30), lambda draw: {"angle": -30 * draw[0]}),
-     (AugmentConfig(zoom=0.3), lambda draw: {"scale": 1 + 0.3 * draw[2]}),
-     (AugmentConfig(rotation=90, zoom=0.2), lambda draw: {"angle": -90 * draw[0], "scale": 1 + 0.2 * draw[2]}),
-     (AugmentConfig(shear=20), lambda draw: {"shear": [20 * draw[1], 0.0]}),
-     (AugmentConfig(shift=0.25), lambda draw: {"translate": [-7 * draw[3], -7 * draw[4]]})],
-    ids=["rotation in degrees", "zoom as share", "both", "shear in degrees", "shift as share of the width"],
-)  # fmt: skip
+    [
+        (AugmentConfig(rotation=30), lambda draw: {"angle": -30 * draw[0]}),
+        (AugmentConfig(zoom=0.3), lambda draw: {"scale": 1 + 0.3 * draw[2]}),
+        (
+            AugmentConfig(rotation=90, zoom=0.2),
+            lambda draw: {"angle": -90 * draw[0], "scale": 1 + 0.2 * draw[2]},
+        ),
+        (AugmentConfig(shear=20), lambda draw: {"shear": [20 * draw[1], 0.0]}),
+        (AugmentConfig(shift=0.25), lambda draw: {"translate": [-7 * draw[3], -7 * draw[4]]}),
+    ],
+    ids=[
+        "rotation in degrees",
+        "zoom as share",
+        "both",
+        "shear in degrees",
+        "shift as share of the width",
+    ],
+)
 def test_geometry_is_torchvisions_image_by_image(config, settings, images, draws):
     changed = Augment(config)(images, draws)
     for image, draw, result in zip(images.float(), (2 * draws - 1).tolist(), changed, strict=True):
-        affine = {"angle": 0.0, "translate": [0, 0], "scale": 1.0, "shear": [0.0, 0.0]} | settings(draw)
-        wide = F.pad(image, (14, 14, 14, 14), value=GREY)[None]  # torchvision blends its fill colour into the border
-        moved = reference.affine(wide, interpolation=reference.InterpolationMode.BILINEAR, fill=[GREY], **affine)
+        affine = {"angle": 0.0, "translate": [0, 0], "scale": 1.0, "shear": [0.0, 0.0]} | settings(
+            draw
+        )
+        wide = F.pad(image, (14, 14, 14, 14), value=GREY)[
+            None
+        ]  # torchvision blends its fill colour into the border
+        moved = reference.affine(
+            wide, interpolation=reference.InterpolationMode.BILINEAR, fill=[GREY], **affine
+        )
         assert torch.allclose(result, moved[0, 14:-14, 14:-14], atol=0.01)
 
 
@@ -84,7 +107,9 @@ def test_light_is_torchvisions_contrast_and_an_added_share_of_the_range(images, 
 
 def test_erasing_happens_with_its_probability_and_puts_the_mean_into_one_rectangle():
     draws = torch.rand(4000, NUM_DRAWS, generator=torch.Generator().manual_seed(1))
-    noise = torch.randint(1, 255, (4000, 28, 28), generator=torch.Generator().manual_seed(2)).float()
+    noise = torch.randint(
+        1, 255, (4000, 28, 28), generator=torch.Generator().manual_seed(2)
+    ).float()
     erased = Augment(AugmentConfig(erasing=0.3))(noise, draws)
     touched = erased != noise
     assert touched.flatten(1).any(1).float().mean() == pytest.approx(0.3, abs=0.03)
@@ -97,7 +122,9 @@ def test_erasing_happens_with_its_probability_and_puts_the_mean_into_one_rectang
 
 def test_another_background_leaves_the_hand_and_replaces_the_wall(draws):
     letters = set(LETTERS) - set("HPQ")  # their arms cross the borders that the wall is taken from
-    hands = torch.stack([torch.from_numpy(draw_letter(letter)) for letter in sorted(letters)]).float()
+    hands = torch.stack(
+        [torch.from_numpy(draw_letter(letter)) for letter in sorted(letters)]
+    ).float()
     walls = hands[:, :1, :1].expand_as(hands)
     contrast = (hands - walls).abs()
     is_hand, is_wall = contrast > 60, F.max_pool2d((contrast > 5).float(), 5, 1, 2) == 0

@@ -66,14 +66,20 @@ BAD_CSVS = {
     "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), NUMBERS),
     "one row short": (TEXT.replace(LINES[2], LINES[2].rpartition(",")[0] + "\n"), NUMBERS),
     "one row long": (TEXT.replace(LINES[2], LINES[2].replace("\n", ",7\n")), (*NUMBERS, "line 3")),
-    "all rows long": (LINES[0] + "".join(LINES[1:]).replace("\n", ",7\n"), (TRAIN, "more values than its header")),
+    "all rows long": (
+        LINES[0] + "".join(LINES[1:]).replace("\n", ",7\n"),
+        (TRAIN, "more values than its header"),
+    ),
     "cut short": (TEXT[:-30], NUMBERS),
     "256": (with_value(5, "256"), NUMBERS),
     "-1": (with_value(5, "-1"), NUMBERS),
     "text": (with_value(5, "dark"), (*NUMBERS, "'dark'")),
     "blank": (with_value(5, ""), (*NUMBERS, "column 5")),
     "NaN": (with_value(5, "nan"), (*NUMBERS, "column 5")),
-    "label of J": (with_value(0, "9"), (f"{TRAIN}, line 3: label 9 is no letter's", "0..24 without 9")),
+    "label of J": (
+        with_value(0, "9"),
+        (f"{TRAIN}, line 3: label 9 is no letter's", "0..24 without 9"),
+    ),
     "label of Z": (with_value(0, "25"), (f"{TRAIN}, line 3: label 25 is no letter's",)),
 }
 
@@ -88,9 +94,18 @@ FOLDERS = {
     "missing": ({}, ("there is no folder", "SIGN_MNIST_DIR", "data.download", "data=synthetic")),
     "without CSVs": ({"notes.csv": b""}, ("no Sign Language MNIST in", "data=synthetic")),
     "half a pair": ({TRAIN: b""}, (f"{TRAIN} but no sign_mnist_test.csv", "data=synthetic")),
-    "gz cut short": ({f"{TRAIN}.gz": GZ[:-20], "sign_mnist_test.csv": b""}, (f"{TRAIN}.gz is not rows", "again")),
-    "zip cut short": ({"archive.zip": ARCHIVE[:500]}, ("archive.zip is damaged or cut short", "again")),
-    "zip of other files": ({"archive.zip": zipped({"a": ""})}, ("archive.zip holds no", TRAIN, "again")),
+    "gz cut short": (
+        {f"{TRAIN}.gz": GZ[:-20], "sign_mnist_test.csv": b""},
+        (f"{TRAIN}.gz is not rows", "again"),
+    ),
+    "zip cut short": (
+        {"archive.zip": ARCHIVE[:500]},
+        ("archive.zip is damaged or cut short", "again"),
+    ),
+    "zip of other files": (
+        {"archive.zip": zipped({"a": ""})},
+        ("archive.zip holds no", TRAIN, "again"),
+    ),
 }
 
 
@@ -124,7 +139,9 @@ SETTINGS = {
     "data.fold=4": ("data.fold=4 must be below data.folds=4",),
     "data.val_size=0.2": ("data.val_size=0.2 needs data.val_split=random",),
     "data.letters=AAB": ("data.letters=AAB must be two or more different",),
-    "callbacks=[default,early_stopping] data.val_split=none": ("callbacks.early_stopping needs a validation split",),
+    "callbacks=[default,early_stopping] data.val_split=none": (
+        "callbacks.early_stopping needs a validation split",
+    ),
     "name=a/b": ("name='a/b' cannot be a directory's name", "choose"),
     f"name={'x' * 300}": ("cannot be a directory's name", "choose a short one"),
     "sweep=design": ("sweep=design is a sweep: add -m",),
@@ -137,7 +154,9 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize(("overrides", "words"), SETTINGS.items(), ids=[key[:40] for key in SETTINGS])
+@pytest.mark.parametrize(
+    ("overrides", "words"), SETTINGS.items(), ids=[key[:40] for key in SETTINGS]
+)
 def test_bad_settings(overrides, words, refused):
     refused(overrides.split(), *words)
     assert not any(Path("outputs").glob("*/*"))
@@ -158,7 +177,9 @@ LATE = {
 
 
 @pytest.mark.parametrize(("overrides", "words"), LATE.items(), ids=LATE)
-def test_settings_that_only_the_data_or_a_library_can_refuse_are_a_failed_run(overrides, words, refused, monkeypatch):
+def test_settings_that_only_the_data_or_a_library_can_refuse_are_a_failed_run(
+    overrides, words, refused, monkeypatch
+):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     refused(overrides.split(), *words)
     result = json.loads((RUN / "result.json").read_text())
@@ -174,23 +195,39 @@ def test_what_was_typed_is_not_suggested(overrides, command_line, tiny_overrides
     assert "Did you mean" not in said
 
 
-@pytest.mark.parametrize("overrides", ["optimizer.lr=-1", "+trainer.foo=1", "trainer=gpu", "model.kernel_size=2"])
-def test_a_dry_run_asks_the_libraries_too(overrides, command_line, tiny_overrides, capfd, monkeypatch):
+@pytest.mark.parametrize(
+    "overrides", ["optimizer.lr=-1", "+trainer.foo=1", "trainer=gpu", "model.kernel_size=2"]
+)
+def test_a_dry_run_asks_the_libraries_too(
+    overrides, command_line, tiny_overrides, capfd, monkeypatch
+):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert command_line(*tiny_overrides, *overrides.split(), "dry_run=true") == 0
     assert capfd.readouterr().out.startswith("impossible: ")
 
 
 def test_directory_of_another_run_is_left_as_it_is(finished, refused):
-    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file() and path.name != "train.log"}
-    refused(["model.depth=1"], "differs in model.depth=1 (there: 2)", "choose another name", "init_from=", str(RUN))
+    before = {
+        path: path.read_bytes()
+        for path in finished.rglob("*")
+        if path.is_file() and path.name != "train.log"
+    }
+    refused(
+        ["model.depth=1"],
+        "differs in model.depth=1 (there: 2)",
+        "choose another name",
+        "init_from=",
+        str(RUN),
+    )
     with lock_directory(finished):
         refused([], "another process is at work in", "choose another name")
     assert {path: path.read_bytes() for path in before} == before
 
 
 def test_start_from_another_network(finished, refused):
-    refused(["name=other", f"init_from={finished}", "model.depth=1"], f"init_from={finished}", "model.*")
+    refused(
+        ["name=other", f"init_from={finished}", "model.depth=1"], f"init_from={finished}", "model.*"
+    )
 
 
 @pytest.mark.parametrize("file", ["result.json", "checkpoints/last.ckpt"])
@@ -210,7 +247,10 @@ def test_full_disk(written, refused, monkeypatch):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", fsync)
-    refused([], "outputs/runs/tiny: No space left on device; free some space and run the same command again")
+    refused(
+        [],
+        "outputs/runs/tiny: No space left on device; free some space and run the same command again",
+    )
 
 
 def test_path_that_is_none_of_a_command_or_cannot_be_written(refused):
@@ -221,8 +261,18 @@ def test_path_that_is_none_of_a_command_or_cannot_be_written(refused):
     assert not list(Path().iterdir())
     Path("outputs").touch()
     refused([], "outputs/runs/tiny: Not a directory; choose a writable directory")
-    refused(["gone.ckpt", "K.png"], "gone.ckpt does not exist", "name another checkpoint", program=predict)
+    refused(
+        ["gone.ckpt", "K.png"],
+        "gone.ckpt does not exist",
+        "name another checkpoint",
+        program=predict,
+    )
 
 
 def test_picture_that_is_none(finished, refused):
-    refused([str(finished), "gone.png", str(finished / "config.yaml")], "gone.png", "config.yaml", program=predict)
+    refused(
+        [str(finished), "gone.png", str(finished / "config.yaml")],
+        "gone.png",
+        "config.yaml",
+        program=predict,
+    )

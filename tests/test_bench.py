@@ -40,10 +40,14 @@ def test_a_benchmark_runs_in_its_quick_form(name: str, run):
         assert (tables["rounds"]["same bits as ours"].dropna() == 1).all()
     if name == "profile":
         functions = list(tables.values())[1]["function"].tolist()
-        assert functions.index("read_csv") < functions.index("ConvNet.forward") == len(functions) - 1
+        assert (
+            functions.index("read_csv") < functions.index("ConvNet.forward") == len(functions) - 1
+        )
 
 
-def test_compare_takes_turns_in_both_checkouts(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_compare_takes_turns_in_both_checkouts(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     for name, seconds in (("new", 2.0), ("old", 8.0)):
         package = tmp_path / name / "sign_cnn"
         package.mkdir(parents=True)

@@ -8,7 +8,10 @@ from sign_cnn.training import AtomicCheckpointIO, StickyEarlyStopping
 
 
 def test_early_stopping_stays_stopped_after_a_restart(tmp_path: Path):
-    before, after = StickyEarlyStopping("val/loss", patience=2), StickyEarlyStopping("val/loss", patience=2)
+    before, after = (
+        StickyEarlyStopping("val/loss", patience=2),
+        StickyEarlyStopping("val/loss", patience=2),
+    )
     trainer = pl.Trainer(default_root_dir=tmp_path, logger=False, accelerator="cpu")
     for wait, stopped in ((1, False), (2, True)):
         before.wait_count = wait
@@ -17,7 +20,9 @@ def test_early_stopping_stays_stopped_after_a_restart(tmp_path: Path):
         assert trainer.should_stop == stopped
 
 
-def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one_and_a_damaged_one_is_refused(tmp_path, monkeypatch):
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one_and_a_damaged_one_is_refused(
+    tmp_path, monkeypatch
+):
     io, path = AtomicCheckpointIO(), tmp_path / "last.ckpt"
     io.save_checkpoint({"epoch": 1}, path)
     with monkeypatch.context() as patched, pytest.raises(OSError, match="full"):

@@ -19,7 +19,13 @@ from sign_cnn.errors import UserError
 from sign_cnn.letters import LETTERS
 from sign_cnn.models.classifier import SignClassifier
 
-SMALL = {"_target_": ConvNetConfig._target_, "width": 2, "depth": 2, "batch_norm": False, "dense_units": [8]}
+SMALL = {
+    "_target_": ConvNetConfig._target_,
+    "width": 2,
+    "depth": 2,
+    "batch_norm": False,
+    "dense_units": [8],
+}
 
 
 def sgd(lr: float) -> dict[str, Any]:
@@ -37,9 +43,18 @@ def random_batch(rows: int, seed: int = 0) -> Batch:
 
 
 def make_trainer(max_epochs: int = 1, **options: Any) -> pl.Trainer:
-    quiet = {"enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    quiet = {
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
     return pl.Trainer(
-        accelerator="cpu", max_epochs=max_epochs, logger=False, num_sanity_val_steps=0, **quiet, **options
+        accelerator="cpu",
+        max_epochs=max_epochs,
+        logger=False,
+        num_sanity_val_steps=0,
+        **quiet,
+        **options,
     )
 
 
@@ -83,7 +98,9 @@ def test_a_checkpoint_holds_plain_values_and_predicts_without_anything_else(tmp_
     loaded, images = SignClassifier.load(path), random_batch(5).images
     assert not loaded.training
     assert torch.equal(loaded(images), model(images))
-    assert np.allclose(loaded.predict_logits(images.numpy(), batch_size=2), model(images).detach(), atol=1e-6)
+    assert np.allclose(
+        loaded.predict_logits(images.numpy(), batch_size=2), model(images).detach(), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,10 +108,15 @@ def test_a_checkpoint_holds_plain_values_and_predicts_without_anything_else(tmp_
     [
         {"_target_": "os.mkdir", "_args_": ["canary"]},
         {"_target_": "torch.nn.functional.torch.os.mkdir", "_args_": ["canary"]},
-        {"_target_": "torch.nn.Sequential", "_args_": [{"_target_": "os.mkdir", "_args_": ["canary"]}]},
+        {
+            "_target_": "torch.nn.Sequential",
+            "_args_": [{"_target_": "os.mkdir", "_args_": ["canary"]}],
+        },
     ],
 )
-def test_a_checkpoint_whose_network_is_not_one_is_refused_and_not_run(network, tmp_path: Path, monkeypatch):
+def test_a_checkpoint_whose_network_is_not_one_is_refused_and_not_run(
+    network, tmp_path: Path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     path = save(SignClassifier(SMALL), tmp_path / "model.ckpt", network=network)
     with execution_whitelist("os.*"), pytest.raises(UserError, match=r"os\.mkdir"):
@@ -113,7 +135,9 @@ def test_logged_loss_and_accuracy_are_means_over_rows_not_batches():
     recall = recall_score(labels, logits.argmax(1), average="macro", zero_division=0)
     expected = {"val/loss": float(F.cross_entropy(logits, labels)), "val/macro_recall": recall}
     assert seen.pop("step") == 1  # the epoch, for the x axis
-    assert seen == pytest.approx({**expected, "val/acc": float((logits.argmax(1) == labels).float().mean())})
+    assert seen == pytest.approx(
+        {**expected, "val/acc": float((logits.argmax(1) == labels).float().mean())}
+    )
 
 
 def test_metrics_of_training_and_validation_and_of_epochs_are_kept_apart():
@@ -121,7 +145,10 @@ def test_metrics_of_training_and_validation_and_of_epochs_are_kept_apart():
     train, val = random_batch(12), random_batch(7, seed=1)
     once.fit(half_trained := copy.deepcopy(model), load(train))
     trainer.fit(model, load(train), load(val))
-    expected = [F.cross_entropy(net(x.images), x.labels).item() for net, x in ((half_trained, train), (model, val))]
+    expected = [
+        F.cross_entropy(net(x.images), x.labels).item()
+        for net, x in ((half_trained, train), (model, val))
+    ]
     seen = [float(trainer.callback_metrics[key]) for key in ("train/loss", "val/loss")]
     assert seen == pytest.approx(expected, rel=1e-5)
 
@@ -134,9 +161,17 @@ def rates(name: str | None, **settings: Any) -> list[float]:
         def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
             seen.append(trainer.optimizers[0].param_groups[0]["lr"])
 
-    scheduler = {"_target_": f"torch.optim.lr_scheduler.{name}", "_partial_": True, **settings} if name else None
+    scheduler = (
+        {"_target_": f"torch.optim.lr_scheduler.{name}", "_partial_": True, **settings}
+        if name
+        else None
+    )
     trainer = make_trainer(4, gradient_clip_val=1e-6, callbacks=[Record()])
-    trainer.fit(SignClassifier(SMALL, None, sgd(1.0), scheduler), load(*[random_batch(2)] * 5), load(random_batch(2)))
+    trainer.fit(
+        SignClassifier(SMALL, None, sgd(1.0), scheduler),
+        load(*[random_batch(2)] * 5),
+        load(random_batch(2)),
+    )
     return seen
 
 
@@ -150,20 +185,29 @@ def test_a_schedule_that_takes_a_number_of_steps_gets_it_and_changes_every_step(
 
 def test_other_schedules_change_every_epoch():
     assert rates("StepLR", step_size=1, gamma=0.5)[::5] == [1.0, 0.5, 0.25, 0.125]
-    assert rates("ReduceLROnPlateau", patience=0, threshold=10.0, factor=0.5)[::5] == [1.0, 0.5, 0.25, 0.125]
+    assert rates("ReduceLROnPlateau", patience=0, threshold=10.0, factor=0.5)[::5] == [
+        1.0,
+        0.5,
+        0.25,
+        0.125,
+    ]
 
 
 def test_a_loss_that_is_no_number_stops_the_run_with_its_epoch_and_step():
     good, bad = random_batch(4), random_batch(4)._replace(images=torch.full((4, 28, 28), math.inf))
     for val in ([], [load(good)]):
-        with pytest.raises(UserError, match=r"train/loss is NaN or inf in epoch 1 at step 3: try .* optimizer\.lr"):
+        with pytest.raises(
+            UserError, match=r"train/loss is NaN or inf in epoch 1 at step 3: try .* optimizer\.lr"
+        ):
             make_trainer().fit(SignClassifier(SMALL), load(good, good, bad, good), *val)
     with pytest.raises(UserError, match="val/loss is NaN or inf in epoch 1: "):
         make_trainer().fit(SignClassifier(SMALL), load(good), load(bad))
 
 
 def test_what_was_set_for_a_schedule_or_an_optimizer_is_kept():
-    assert rates("CosineAnnealingLR", T_max=2)[:3] == pytest.approx([1.0] * 3)  # its own period, in epochs
+    assert rates("CosineAnnealingLR", T_max=2)[:3] == pytest.approx(
+        [1.0] * 3
+    )  # its own period, in epochs
     model = SignClassifier(SMALL, None, {**sgd(0.1), "fused": False})
     make_trainer().fit(model, load(random_batch(4)))
     assert model.optimizers().defaults["fused"] is False
@@ -171,7 +215,9 @@ def test_what_was_set_for_a_schedule_or_an_optimizer_is_kept():
 
 def test_a_checkpoint_loads_whatever_loss_it_was_trained_with(tmp_path: Path):
     with execution_whitelist("torchvision.ops.*", reset=True):
-        model = SignClassifier(SMALL, {"_target_": "torchvision.ops.StochasticDepth", "p": 0.1, "mode": "row"})
+        model = SignClassifier(
+            SMALL, {"_target_": "torchvision.ops.StochasticDepth", "p": 0.1, "mode": "row"}
+        )
     trainer = make_trainer()
     trainer.strategy.connect(model)
     trainer.save_checkpoint(tmp_path / "a.ckpt")

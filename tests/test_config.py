@@ -12,8 +12,12 @@ from omegaconf import DictConfig, OmegaConf
 from sign_cnn import config
 from sign_cnn.errors import ConfigError
 
-FILES = sorted(path.relative_to(config.CONFIG_DIR) for path in Path(config.CONFIG_DIR).glob("*/*.yaml"))
-CHOICES = [re.sub("(callbacks)=(e.*)", r"\1=[default,\2]", f"{path.parent}={path.stem}") for path in FILES]
+FILES = sorted(
+    path.relative_to(config.CONFIG_DIR) for path in Path(config.CONFIG_DIR).glob("*/*.yaml")
+)
+CHOICES = [
+    re.sub("(callbacks)=(e.*)", r"\1=[default,\2]", f"{path.parent}={path.stem}") for path in FILES
+]
 
 
 def composed(*overrides: str, **options: Any) -> DictConfig:
@@ -31,7 +35,9 @@ def test_every_file_in_conf_composes_to_a_valid_config(choice: str):
 @pytest.mark.parametrize("study", [choice for choice in CHOICES if choice.startswith("sweep=")])
 def test_every_study_sweeps_over_networks_that_are_possible(study: str):
     params = composed(study, return_hydra_config=True).hydra.sweeper.params
-    overrides = OverridesParser.create().parse_overrides([f"{key}={value}" for key, value in params.items()])
+    overrides = OverridesParser.create().parse_overrides(
+        [f"{key}={value}" for key, value in params.items()]
+    )
     values = [
         [f"{item.key_or_group}={value}" for value in item.sweep_string_iterator()]
         for item in overrides
@@ -47,25 +53,37 @@ def test_every_study_sweeps_over_networks_that_are_possible(study: str):
 def test_the_files_agree_with_the_defaults_of_the_dataclasses(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("SIGN_MNIST_DIR", raising=False)
     cfg = composed("augment=none")
-    kinds = {"data": config.DataConfig, "augment": config.AugmentConfig, "model": config.ConvNetConfig}
+    kinds = {
+        "data": config.DataConfig,
+        "augment": config.AugmentConfig,
+        "model": config.ConvNetConfig,
+    }
     for name, kind in kinds.items():
         assert config.to_dataclass(kind, cfg[name]) == kind()
         assert set(cfg[name]) == {item.name for item in fields(kind)}
     assert set(cfg) == {item.name for item in fields(config.Config)}
     given, default = config.to_dataclass(config.Config, cfg), config.Config()
-    plain = [x.name for x in fields(config.Config) if x.type is not Any and x.name not in ("name", "run_dir")]
+    plain = [
+        x.name
+        for x in fields(config.Config)
+        if x.type is not Any and x.name not in ("name", "run_dir")
+    ]
     assert [getattr(given, name) for name in plain] == [getattr(default, name) for name in plain]
 
 
 def test_the_defaults_are_the_recipe_best_with_a_validation_split():
-    default, best = (config.experiment_settings(composed(*choice)) for choice in ([], ["experiment=best"]))
+    default, best = (
+        config.experiment_settings(composed(*choice)) for choice in ([], ["experiment=best"])
+    )
     differing = {key: default[key] for key in default if default[key] != best[key]}
     assert differing == {"data.val_split": "session"}
 
 
 def test_all_problems_are_named_at_once():
     with pytest.raises(ConfigError) as caught:
-        config.validate(composed("model.depth=7", "data.fold=9", "augment.zoom=1", "seed=-1", "data.letters=AA"))
+        config.validate(
+            composed("model.depth=7", "data.fold=9", "augment.zoom=1", "seed=-1", "data.letters=AA")
+        )
     assert len(caught.value.problems) == 5
 
 
@@ -81,7 +99,10 @@ def test_all_problems_are_named_at_once():
         ("+data.foo=2", "data.foo"),
         ("+model.foo=2", "model.foo"),
         ("data.letters=abc", "data.letters=abc must be two or more different"),
-        ("data.synthetic.variants=1", "data.synthetic.variants=1 must be at least 2 and at most 100"),
+        (
+            "data.synthetic.variants=1",
+            "data.synthetic.variants=1 must be at least 2 and at most 100",
+        ),
         ("name=a/b", "name='a/b' cannot be a directory's name"),
         ("name='..'", "cannot be a directory's name"),
         ("callbacks=ema", "callbacks=[default,…]"),
@@ -95,11 +116,37 @@ def test_a_setting_that_cannot_work_is_refused_with_its_name(override: str, mess
 
 def test_the_hash_changes_with_the_experiment_and_not_with_where_it_runs():
     base = config.config_hash(composed("name=a"), "data")
-    same = ["name=b", "threads=1", "data.root=/x", "data.cache_dir=/y", "logger=csv", "figures=false", "test=false",
-            "data.eval_batch_size=7", "trainer.accelerator=gpu", "callbacks.image_grid=null", "data=auto"]  # fmt: skip
-    other = ["seed=1", "model.depth=1", "augment=none", "optimizer.lr=0.1", "scheduler=cosine", "trainer.max_epochs=3",
-             "data.batch_size=5", "data.split_seed=1", "data.fold=1", "data.normalize=unit", "monitor=val/acc",
-             "callbacks=[default,ema]", "+trainer.accumulate_grad_batches=2", "loss.label_smoothing=0.2"]  # fmt: skip
+    same = [
+        "name=b",
+        "threads=1",
+        "data.root=/x",
+        "data.cache_dir=/y",
+        "logger=csv",
+        "figures=false",
+        "test=false",
+        "data.eval_batch_size=7",
+        "trainer.accelerator=gpu",
+        "callbacks.image_grid=null",
+        "data=auto",
+    ]
+    other = [
+        "seed=1",
+        "model.depth=1",
+        "augment=none",
+        "optimizer.lr=0.1",
+        "scheduler=cosine",
+        "trainer.max_epochs=3",
+        "data.batch_size=5",
+        "data.split_seed=1",
+        "data.fold=1",
+        "data.normalize=unit",
+        "monitor=val/acc",
+        "callbacks=[default,ema]",
+        "+trainer.accumulate_grad_batches=2",
+        "loss.label_smoothing=0.2",
+    ]
     assert {config.config_hash(composed("name=a", override), "data") for override in same} == {base}
     others = {config.config_hash(composed("name=a", override), "data") for override in other}
-    assert len(others | {base, config.config_hash(composed("name=a"), "other data")}) == len(other) + 2
+    assert (
+        len(others | {base, config.config_hash(composed("name=a"), "other data")}) == len(other) + 2
+    )

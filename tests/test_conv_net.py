@@ -18,11 +18,20 @@ def count(net: nn.Module) -> int:
 @pytest.mark.parametrize(
     ("channels", "kernel_size", "expected"),
     [
-        ([32, 64, 128], 5, 407_704), ([32], 5, 806_872), ([32, 64], 5, 456_728), ([32, 64, 96], 5, 319_608),
-        ([8, 16, 32], 5, 56_344), ([16, 32, 64], 5, 141_464), ([24, 48, 96], 5, 258_584),
-        ([24, 48, 96], 3, 166_040),  # the article does not give it: 240 + 10,416 + 41,568 + 110,720 + 3,096
+        ([32, 64, 128], 5, 407_704),
+        ([32], 5, 806_872),
+        ([32, 64], 5, 456_728),
+        ([32, 64, 96], 5, 319_608),
+        ([8, 16, 32], 5, 56_344),
+        ([16, 32, 64], 5, 141_464),
+        ([24, 48, 96], 5, 258_584),
+        (
+            [24, 48, 96],
+            3,
+            166_040,
+        ),  # the article does not give it: 240 + 10,416 + 41,568 + 110,720 + 3,096
     ],
-)  # fmt: skip
+)
 def test_the_articles_networks_have_the_articles_parameter_counts(channels, kernel_size, expected):
     settings = {"channels": channels, "kernel_size": kernel_size, "batch_norm": False}
     assert count(ConvNet(**settings)) == expected
@@ -58,11 +67,19 @@ def test_counts_and_sizes_over_depth_kernel_norm_and_downsampling(choice, expect
         ({"batch_norm": True}, 784 * 36 + 196 * 216 + 294 * 10 + 240),
         ({"head": "global_pool"}, 784 * 36 + 196 * 216 + 6 * 10 + 240),
         ({"convs_per_block": 2}, 784 * (36 + 144) + 196 * (216 + 324) + 294 * 10 + 240),
-        ({"downsample": "strided_conv"}, 784 * 36 + 196 * 144 + 196 * 216 + 49 * 324 + 294 * 10 + 240),
+        (
+            {"downsample": "strided_conv"},
+            784 * 36 + 196 * 144 + 196 * 216 + 49 * 324 + 294 * 10 + 240,
+        ),
     ],
 )
 def test_macs_are_those_counted_by_hand(settings: dict[str, Any], expected: int):
-    network = {"_target_": ConvNetConfig._target_, "channels": [4, 6], "kernel_size": 3, "dense_units": [10]}
+    network = {
+        "_target_": ConvNetConfig._target_,
+        "channels": [4, 6],
+        "kernel_size": 3,
+        "dense_units": [10],
+    }
     model = SignClassifier(network | settings)
     assert model.count_macs() == expected
     assert model.training
@@ -71,7 +88,11 @@ def test_macs_are_those_counted_by_hand(settings: dict[str, Any], expected: int)
 def test_dropout_follows_each_block_and_each_dense_layer():
     net = ConvNet(width=4, depth=3, dropout=0.3, dense_units=[8, 8])
     layers = [*net.blocks, *net.head]
-    before = [type(layers[i - 1]) for i, layer in enumerate(layers) if isinstance(layer, nn.Dropout) and layer.p == 0.3]
+    before = [
+        type(layers[i - 1])
+        for i, layer in enumerate(layers)
+        if isinstance(layer, nn.Dropout) and layer.p == 0.3
+    ]
     assert before == [nn.ReLU] * 5
 
 

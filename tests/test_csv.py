@@ -14,8 +14,12 @@ from sign_cnn.errors import DataError
 
 TABLE = np.array([line.split(",") for line in TEXT.splitlines()[1:]], np.uint8)
 
-PACKED = {".csv": TEXT.encode(), ".csv.gz": gzip.compress(TEXT.encode()), ".csv.xz": lzma.compress(TEXT.encode()),
-          ".csv.zip": zipped({f"sign_mnist_{half}.csv": TEXT for half in HALVES})}  # fmt: skip
+PACKED = {
+    ".csv": TEXT.encode(),
+    ".csv.gz": gzip.compress(TEXT.encode()),
+    ".csv.xz": lzma.compress(TEXT.encode()),
+    ".csv.zip": zipped({f"sign_mnist_{half}.csv": TEXT for half in HALVES}),
+}
 
 
 def read(root: Path, content: str | bytes = TEXT) -> tuple[np.ndarray, np.ndarray]:
@@ -35,7 +39,9 @@ def assert_both_are_found(root: Path) -> None:
 
 @pytest.mark.parametrize("folder", [".", "sign_mnist_{half}"])
 @pytest.mark.parametrize("suffix", PACKED)
-def test_each_way_to_store_the_pair_is_found_and_read(tmp_path: Path, suffix: str, folder: str) -> None:
+def test_each_way_to_store_the_pair_is_found_and_read(
+    tmp_path: Path, suffix: str, folder: str
+) -> None:
     for half in HALVES:
         path = tmp_path / folder.format(half=half) / f"sign_mnist_{half}{suffix}"
         path.parent.mkdir(exist_ok=True)
@@ -44,10 +50,15 @@ def test_each_way_to_store_the_pair_is_found_and_read(tmp_path: Path, suffix: st
 
 
 @pytest.mark.parametrize("top_level", [True, False])
-def test_kaggles_archive_is_read_at_its_least_nested_file_and_not_unpacked(tmp_path: Path, top_level: bool) -> None:
+def test_kaggles_archive_is_read_at_its_least_nested_file_and_not_unpacked(
+    tmp_path: Path, top_level: bool
+) -> None:
     members = {}
     for stem in ("sign_mnist_train", "sign_mnist_test"):
-        members |= {f"__MACOSX/{stem}.csv": "shadow", f"{stem}/{stem}.csv": csv_text(seed=1) if top_level else TEXT}
+        members |= {
+            f"__MACOSX/{stem}.csv": "shadow",
+            f"{stem}/{stem}.csv": csv_text(seed=1) if top_level else TEXT,
+        }
         members |= {f"{stem}.csv": TEXT} if top_level else {}
     (tmp_path / "archive.zip").write_bytes(zipped(members))
     assert_both_are_found(tmp_path)
@@ -73,13 +84,35 @@ def test_labels_become_positions_among_the_letters_and_others_minus_one() -> Non
     assert index_classes(np.array([0, 10, 24, 2], np.uint8), "KAY").tolist() == [1, 0, 2, -1]
 
 
-SIGNS = [b"", b",", b"\n", b"\r", b'"', b"\0", b"-1", b"256", b"1e2", b"nan", b"\xe9", b";", b"9" * 30]
+SIGNS = [
+    b"",
+    b",",
+    b"\n",
+    b"\r",
+    b'"',
+    b"\0",
+    b"-1",
+    b"256",
+    b"1e2",
+    b"nan",
+    b"\xe9",
+    b";",
+    b"9" * 30,
+]
 PIECES = st.one_of(st.binary(max_size=40), st.sampled_from(SIGNS))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(edits=st.lists(st.tuples(st.integers(0, len(TEXT)), PIECES, st.integers(0, 20)), min_size=1, max_size=3))
-def test_spoiled_csv_is_refused_as_data_or_read_as_whole_images(tmp_path: Path, edits: list[tuple]) -> None:
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    edits=st.lists(
+        st.tuples(st.integers(0, len(TEXT)), PIECES, st.integers(0, 20)), min_size=1, max_size=3
+    )
+)
+def test_spoiled_csv_is_refused_as_data_or_read_as_whole_images(
+    tmp_path: Path, edits: list[tuple]
+) -> None:
     content = TEXT.encode()
     for place, piece, length in edits:
         content = content[:place] + piece + content[place + length :]

@@ -18,7 +18,11 @@ def flat(lists):
 
 
 def draws_by_row(*samplers):
-    return {row: d.tolist() for p in flat(samplers) for row, d in zip(p.rows.tolist(), p.draws, strict=True)}
+    return {
+        row: d.tolist()
+        for p in flat(samplers)
+        for row, d in zip(p.rows.tolist(), p.draws, strict=True)
+    }
 
 
 def make_module(data, augment=None):
@@ -47,7 +51,10 @@ def test_every_row_is_visited_once_an_epoch_in_an_order_of_seed_and_epoch_alone(
 
 def test_draws_are_a_function_of_seed_epoch_and_row_whatever_the_batches_and_ranks():
     whole = draws_by_row(TrainSampler(torch.arange(40), 40, seed=5, num_draws=NUM_DRAWS))
-    halves = [TrainSampler(torch.arange(40), 8, seed=5, num_draws=NUM_DRAWS, rank=r, num_ranks=2) for r in range(2)]
+    halves = [
+        TrainSampler(torch.arange(40), 8, seed=5, num_draws=NUM_DRAWS, rank=r, num_ranks=2)
+        for r in range(2)
+    ]
     assert draws_by_row(*halves) == whole
     halves[0].set_epoch(1)
     assert draws_by_row(*halves) != whole
@@ -76,16 +83,23 @@ def test_a_short_epoch_takes_other_rows_each_time_and_none_twice():
 @pytest.mark.parametrize("ranks", [2, 3, 7])
 def test_ranks_divide_the_training_rows_and_make_the_same_number_of_steps(ranks):
     settings = {"seed": 0, "num_draws": 4, "num_ranks": ranks}
-    seen = [batches(TrainSampler(torch.arange(50), 8, rank=rank, **settings)) for rank in range(ranks)]
+    seen = [
+        batches(TrainSampler(torch.arange(50), 8, rank=rank, **settings)) for rank in range(ranks)
+    ]
     assert {len(part) for part in seen} == {len(TrainSampler(torch.arange(50), 8, **settings))}
     visits = flat(flat(seen))
     assert set(visits) == set(range(50))
     assert len(visits) - 50 < ranks
 
 
-@pytest.mark.parametrize(("rows", "ranks", "batch_size"), [(50, 2, 8), (49, 3, 16), (17, 2, 8), (5, 4, 100)])
+@pytest.mark.parametrize(
+    ("rows", "ranks", "batch_size"), [(50, 2, 8), (49, 3, 16), (17, 2, 8), (5, 4, 100)]
+)
 def test_ranks_divide_the_evaluation_rows_and_repeat_none(rows, ranks, batch_size):
-    seen = [batches(eval_batches(torch.arange(rows), batch_size, rank=rank, num_ranks=ranks)) for rank in range(ranks)]
+    seen = [
+        batches(eval_batches(torch.arange(rows), batch_size, rank=rank, num_ranks=ranks))
+        for rank in range(ranks)
+    ]
     assert sorted(flat(flat(seen))) == list(range(rows))
     assert len({len(part) for part in seen}) == 1
     assert all(0 < len(batch) <= batch_size for batch in flat(seen))
@@ -132,7 +146,9 @@ def test_no_validation_split_means_no_validation_loader(tiny_data):
 def test_letters_and_image_size_reach_the_batches(tmp_path):
     size = SyntheticConfig(train_photos=3, test_photos=1, variants=2)
     roots = {"synthetic_root": str(tmp_path / "drawn"), "cache_dir": str(tmp_path / "cache")}
-    data = DataConfig(name="synthetic", letters="ABC", image_size=16, folds=2, synthetic=size, **roots)
+    data = DataConfig(
+        name="synthetic", letters="ABC", image_size=16, folds=2, synthetic=size, **roots
+    )
     module = make_module(data, AugmentConfig(rotation=10))
     batch = module.on_after_batch_transfer(next(iter(module.train_dataloader())), 0)
     assert batch.images.shape[1:] == (16, 16)

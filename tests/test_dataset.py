@@ -44,7 +44,9 @@ def parse(monkeypatch: pytest.MonkeyPatch) -> Mock:
 def assert_same(one: SignDataset, other: SignDataset) -> None:
     assert (one.fingerprint, one.kind) == (other.fingerprint, other.kind)
     for half in ("train", "test"):
-        arrays, others = ({**vars(rows), **rows.groups} for rows in (getattr(one, half), getattr(other, half)))
+        arrays, others = (
+            {**vars(rows), **rows.groups} for rows in (getattr(one, half), getattr(other, half))
+        )
         types = {"images": np.uint8, "similarity": np.float32}
         for name in arrays.keys() - {"groups"}:
             np.testing.assert_array_equal(arrays[name], others[name])
@@ -72,11 +74,15 @@ def test_changed_csv_is_noticed_and_a_touched_one_is_not_read_again(data, parse)
     assert not np.array_equal(load_dataset(data).test.images, first.test.images)
 
 
-def test_fingerprint_depends_on_pixels_and_labels_of_both_files_and_not_on_how_they_are_stored(data, tmp_path):
+def test_fingerprint_depends_on_pixels_and_labels_of_both_files_and_not_on_how_they_are_stored(
+    data, tmp_path
+):
     sets = [
         write_pair(tmp_path / "plain"),
         write_pair(tmp_path / "crlf", TEXT.replace("\n", "\r\n")),
-        write_pair(tmp_path / "gz", gzip.compress(TEXT.encode()), gzip.compress(TEXT.encode()), ".csv.gz"),
+        write_pair(
+            tmp_path / "gz", gzip.compress(TEXT.encode()), gzip.compress(TEXT.encode()), ".csv.gz"
+        ),
         write_pair(tmp_path / "train pixels", csv_text(seed=1)),
         write_pair(tmp_path / "test pixels", test=csv_text(seed=1)),
         write_pair(tmp_path / "train labels", csv_text([2, 1] * 4)),
@@ -89,11 +95,17 @@ def test_fingerprint_depends_on_pixels_and_labels_of_both_files_and_not_on_how_t
 
 @pytest.mark.parametrize(
     "damage",
-    [lambda content: content[:-200], lambda content: content[:400] + bytes([content[400] ^ 1]) + content[401:],
-     lambda _: b"", lambda content: b"\x93NUMPY" + content[6:]],
+    [
+        lambda content: content[:-200],
+        lambda content: content[:400] + bytes([content[400] ^ 1]) + content[401:],
+        lambda _: b"",
+        lambda content: b"\x93NUMPY" + content[6:],
+    ],
     ids=["cut short", "one bit of a pixel", "empty", "a bare array"],
-)  # fmt: skip
-def test_damaged_cache_is_made_anew_with_a_warning(data, parse, damage: Callable[[bytes], bytes], caplog):
+)
+def test_damaged_cache_is_made_anew_with_a_warning(
+    data, parse, damage: Callable[[bytes], bytes], caplog
+):
     first = load_dataset(data)
     (path,) = Path(data.cache_dir).glob("*.npz")
     path.write_bytes(damage(path.read_bytes()))
@@ -105,7 +117,9 @@ def test_damaged_cache_is_made_anew_with_a_warning(data, parse, damage: Callable
 
 def test_cache_that_cannot_be_written_costs_a_warning(data, tmp_path, caplog):
     (tmp_path / "file").touch()
-    assert load_dataset(replace(data, cache_dir=str(tmp_path / "file" / "cache"))).train.images.shape == (5, 8, 8)
+    assert load_dataset(
+        replace(data, cache_dir=str(tmp_path / "file" / "cache"))
+    ).train.images.shape == (5, 8, 8)
     assert "continuing without a cache" in caplog.text
 
 
@@ -129,15 +143,21 @@ def test_set_is_known_as_official_or_drawn_here_or_custom(data, monkeypatch):
     assert load_dataset(data).kind == "official"
 
 
-def test_default_root_is_served_from_the_cached_official_set_and_a_named_one_is_not(data, tmp_path, monkeypatch):
+def test_default_root_is_served_from_the_cached_official_set_and_a_named_one_is_not(
+    data, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     official = load_dataset(data)
     default = replace(data, root=DataConfig.root)
-    with pytest.raises(DataError, match=f"there is no folder {DataConfig.root}: .* or use .* data=synthetic"):
+    with pytest.raises(
+        DataError, match=f"there is no folder {DataConfig.root}: .* or use .* data=synthetic"
+    ):
         load_dataset(default)  # another custom set is not taken for it
     monkeypatch.setattr(dataset, "OFFICIAL_FINGERPRINT", official.fingerprint)
     assert_same(load_dataset(default), replace(official, kind="official"))
-    assert describe_source(default, "official").startswith(f"Sign Language MNIST from {data.cache_dir}")
+    assert describe_source(default, "official").startswith(
+        f"Sign Language MNIST from {data.cache_dir}"
+    )
     for name in ("sign_mnist", "auto"):
         with pytest.raises(DataError, match="there is no folder gone: "):
             load_dataset(replace(data, name=name, root="gone"))
@@ -146,7 +166,9 @@ def test_default_root_is_served_from_the_cached_official_set_and_a_named_one_is_
 def test_auto_takes_the_real_set_where_it_is_found_and_else_draws_one(data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small = SyntheticConfig(train_photos=1, test_photos=1, variants=2)
-    auto = replace(data, name="auto", letters="AB", image_size=8, synthetic_root="drawn", synthetic=small)
+    auto = replace(
+        data, name="auto", letters="AB", image_size=8, synthetic_root="drawn", synthetic=small
+    )
     assert load_dataset(auto).kind == "custom"
     assert not Path("drawn").exists()
     auto = replace(auto, root=DataConfig.root)
@@ -164,11 +186,18 @@ def test_letters_select_rows_and_order_the_classes(data):
 
 def test_sessions_of_a_drawn_set_are_those_it_was_drawn_in(tmp_path):
     size = SyntheticConfig(train_photos=4, test_photos=2, shots=2, variants=2)
-    data = DataConfig(name="synthetic", letters="ABC", synthetic_root=str(tmp_path), synthetic=size,
-                      cache_dir=str(tmp_path / "cache"))  # fmt: skip
+    data = DataConfig(
+        name="synthetic",
+        letters="ABC",
+        synthetic_root=str(tmp_path),
+        synthetic=size,
+        cache_dir=str(tmp_path / "cache"),
+    )
     dataset, truth = load_dataset(data), pd.read_csv(tmp_path / PHOTOS_FILE)
     labels = np.concatenate([dataset.train.labels, dataset.test.labels])
-    assert np.array_equal(truth["session"], [*dataset.train.groups["session"], *dataset.test.groups["session"]])
+    assert np.array_equal(
+        truth["session"], [*dataset.train.groups["session"], *dataset.test.groups["session"]]
+    )
     assert truth.groupby([truth["session"], labels])["photo"].nunique().tolist() == [2] * 3 * 3
     assert truth.groupby("photo")["session"].nunique().max() == 1
 
@@ -191,15 +220,26 @@ def test_a_file_beside_a_custom_set_names_its_sessions(data):
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("test,2,0\n", ""), ("test,2", "test,1"), ("session", "group"), ("2,0\n", "2,\n"), ("2,0\n", "2,x\n")],
+    [
+        ("test,2,0\n", ""),
+        ("test,2", "test,1"),
+        ("session", "group"),
+        ("2,0\n", "2,\n"),
+        ("2,0\n", "2,x\n"),
+    ],
     ids=["a row is missing", "a row is named twice", "no sessions", "no session", "no number"],
-)  # fmt: skip
+)
 def test_a_file_that_does_not_name_every_session_is_refused(data, old: str, new: str):
-    rows = [f"{half},{row},0\n" for half, count in (("train", 5), ("test", 3)) for row in range(count)]
+    rows = [
+        f"{half},{row},0\n" for half, count in (("train", 5), ("test", 3)) for row in range(count)
+    ]
     path, content = Path(data.root, PHOTOS_FILE), "".join(["file,row,session\n", *rows])
     path.write_text(content.replace(old, new))
     for _ in range(2):
-        with pytest.raises(DataError, match=rf"{PHOTOS_FILE} does not name a session for every row .*: correct or rem"):
+        with pytest.raises(
+            DataError,
+            match=rf"{PHOTOS_FILE} does not name a session for every row .*: correct or rem",
+        ):
             load_dataset(data)
     path.write_text(content)
     assert set(load_dataset(data).train.groups["session"]) == {0}
@@ -207,10 +247,20 @@ def test_a_file_that_does_not_name_every_session_is_refused(data, old: str, new:
 
 @pytest.mark.real_data
 def test_official_set_has_seven_sessions_of_two_whole_bursts_of_each_letter(real_root, tiny_cache):
-    dataset, found = load_dataset(DataConfig(root=str(real_root), cache_dir=str(tiny_cache))), pd.read_csv(SESSIONS)
+    dataset, found = (
+        load_dataset(DataConfig(root=str(real_root), cache_dir=str(tiny_cache))),
+        pd.read_csv(SESSIONS),
+    )
     halves = {"train": dataset.train, "test": dataset.test}
     photos = pd.concat(
-        pd.DataFrame({"half": name, "photo": half.photos, "label": half.labels, "session": half.groups["session"]})
+        pd.DataFrame(
+            {
+                "half": name,
+                "photo": half.photos,
+                "label": half.labels,
+                "session": half.groups["session"],
+            }
+        )
         for name, half in halves.items()
     ).drop_duplicates()
     assert photos.groupby(["session", "label"]).size().tolist() == [10] * 7 * 24

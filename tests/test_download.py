@@ -30,8 +30,12 @@ class FakeKaggle:
 
 @pytest.fixture
 def kaggle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeKaggle:
-    folder = ensure_drawn(tmp_path / "kaggle", SyntheticConfig(train_photos=1, test_photos=1, variants=2), "AB")
-    monkeypatch.setattr(download, "OFFICIAL_FINGERPRINT", read_dataset(find_csvs(folder))["fingerprint"])
+    folder = ensure_drawn(
+        tmp_path / "kaggle", SyntheticConfig(train_photos=1, test_photos=1, variants=2), "AB"
+    )
+    monkeypatch.setattr(
+        download, "OFFICIAL_FINGERPRINT", read_dataset(find_csvs(folder))["fingerprint"]
+    )
     monkeypatch.setitem(sys.modules, "kagglehub", FakeKaggle(folder))
     return sys.modules["kagglehub"]
 
@@ -47,7 +51,9 @@ def run(root: Path, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 @pytest.mark.parametrize("present", [(), NAMES[:1], NAMES[1:]])
-def test_missing_files_are_copied_once(kaggle: FakeKaggle, tmp_path: Path, capsys, present: tuple[str, ...]) -> None:
+def test_missing_files_are_copied_once(
+    kaggle: FakeKaggle, tmp_path: Path, capsys, present: tuple[str, ...]
+) -> None:
     root = tmp_path / "a" / "b"
     root.mkdir(parents=True)
     for name in present:
@@ -59,18 +65,28 @@ def test_missing_files_are_copied_once(kaggle: FakeKaggle, tmp_path: Path, capsy
 
 
 @pytest.mark.parametrize("damaged", [False, True])
-def test_other_files_are_not_overwritten(kaggle: FakeKaggle, tmp_path: Path, capsys, damaged: bool) -> None:
-    root = ensure_drawn(tmp_path / "other", SyntheticConfig(train_photos=1, test_photos=1, variants=2, seed=1), "AB")
+def test_other_files_are_not_overwritten(
+    kaggle: FakeKaggle, tmp_path: Path, capsys, damaged: bool
+) -> None:
+    root = ensure_drawn(
+        tmp_path / "other", SyntheticConfig(train_photos=1, test_photos=1, variants=2, seed=1), "AB"
+    )
     if damaged:
         (root / NAMES[0]).write_text("label\n")
     before = {path.name: path.read_bytes() for path in root.iterdir()}
-    expected = f"{root / NAMES[0]} is damaged or of another set" if damaged else f"{root} holds another data set"
+    expected = (
+        f"{root / NAMES[0]} is damaged or of another set"
+        if damaged
+        else f"{root} holds another data set"
+    )
     assert run(root, capsys).startswith(f"Error: {expected}")
     assert {path.name: path.read_bytes() for path in root.iterdir()} == before
 
 
 @pytest.mark.parametrize("test_csv", [b"label\n", None])
-def test_other_data_from_kaggle_are_not_copied(kaggle: FakeKaggle, tmp_path: Path, capsys, test_csv: object) -> None:
+def test_other_data_from_kaggle_are_not_copied(
+    kaggle: FakeKaggle, tmp_path: Path, capsys, test_csv: object
+) -> None:
     (kaggle.folder / NAMES[1]).write_bytes(test_csv or kaggle.served[NAMES[0]])
     assert "on Kaggle is not the official set" in run(tmp_path / "root", capsys)
     assert not (tmp_path / "root").exists()
@@ -81,11 +97,17 @@ def test_failures_name_the_way_out(kaggle: FakeKaggle, tmp_path: Path, capsys, m
     assert run(tmp_path / "file" / "root", capsys).endswith("; choose a writable directory")
     kaggle.error = ConnectionError("no route to host\n" + "a long story " * 20)
     line = run(tmp_path, capsys)
-    assert line.startswith("Error: no download from Kaggle (ConnectionError: no route to host a long story")
+    assert line.startswith(
+        "Error: no download from Kaggle (ConnectionError: no route to host a long story"
+    )
     page = "https://www.kaggle.com/datasets/datamunge/sign-language-mnist"
-    assert line.endswith(f"[...]); download archive.zip in a browser from {page} and put it in {tmp_path}")
+    assert line.endswith(
+        f"[...]); download archive.zip in a browser from {page} and put it in {tmp_path}"
+    )
     monkeypatch.setitem(sys.modules, "kagglehub", None)
-    assert run(tmp_path, capsys) == 'Error: the download needs kagglehub: pip install -e ".[download]"'
+    assert (
+        run(tmp_path, capsys) == 'Error: the download needs kagglehub: pip install -e ".[download]"'
+    )
 
 
 @pytest.fixture
@@ -111,9 +133,13 @@ def automatic(tmp_path: Path, **fields: object) -> DataConfig:
     return DataConfig(name="auto", letters="AB", synthetic=small, **where, **fields)
 
 
-def test_auto_takes_kaggles_set_where_it_answers(kaggle: FakeKaggle, kaggle_answers, tmp_path: Path, monkeypatch):
+def test_auto_takes_kaggles_set_where_it_answers(
+    kaggle: FakeKaggle, kaggle_answers, tmp_path: Path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(dataset, "OFFICIAL_FINGERPRINT", "other")  # the sessions of the official set fit it alone
+    monkeypatch.setattr(
+        dataset, "OFFICIAL_FINGERPRINT", "other"
+    )  # the sessions of the official set fit it alone
     kaggle_answers(True)
     assert find_source(automatic(tmp_path)).root == Path(DataConfig.root)
     assert find_csvs(Path(DataConfig.root))
@@ -122,9 +148,12 @@ def test_auto_takes_kaggles_set_where_it_answers(kaggle: FakeKaggle, kaggle_answ
 
 
 @pytest.mark.parametrize(
-    ("fields", "reason"), [({}, "it cannot be reached"), ({"download": False}, "data.download=false")]
+    ("fields", "reason"),
+    [({}, "it cannot be reached"), ({"download": False}, "data.download=false")],
 )
-def test_auto_draws_hands_and_says_why(kaggle: FakeKaggle, kaggle_answers, tmp_path, monkeypatch, fields, reason):
+def test_auto_draws_hands_and_says_why(
+    kaggle: FakeKaggle, kaggle_answers, tmp_path, monkeypatch, fields, reason
+):
     monkeypatch.chdir(tmp_path)
     kaggle_answers(False)
     said = describe_source(automatic(tmp_path, **fields), "synthetic")

@@ -44,7 +44,9 @@ def test_same_settings_give_same_bytes_and_another_seed_other_pixels(tmp_path: P
     assert contents(tmp_path / "a")[FILES[0]] != contents(tmp_path / "c")[FILES[0]]
 
 
-def test_photo_does_not_depend_on_the_number_of_photos_and_letters(small: Path, tmp_path: Path) -> None:
+def test_photo_does_not_depend_on_the_number_of_photos_and_letters(
+    small: Path, tmp_path: Path
+) -> None:
     ensure_drawn(tmp_path, replace(SMALL, train_photos=2), "YK")
     few, many = ({bytes(row) for row in read_rows(root)[1]} for root in (tmp_path, small))
     assert few < many
@@ -53,7 +55,9 @@ def test_photo_does_not_depend_on_the_number_of_photos_and_letters(small: Path, 
 def test_both_files_have_the_format_of_the_real_set(small: Path) -> None:
     for name in FILES[:2]:
         content = (small / name).read_bytes()
-        assert content.startswith(("label," + ",".join(f"pixel{i}" for i in range(1, 785)) + "\n").encode())
+        assert content.startswith(
+            ("label," + ",".join(f"pixel{i}" for i in range(1, 785)) + "\n").encode()
+        )
         assert b"\r" not in content
         table = pd.read_csv(small / name, dtype="uint8")  # refuses other values
         assert set(table["label"]) == {raw_label(letter) for letter in LETTERS}
@@ -74,7 +78,9 @@ def test_photo_has_about_variants_rows_of_one_letter_in_one_file(small: Path) ->
     assert set(by_photo.size()) == {19, 20, 21}
 
 
-def test_variants_of_a_photo_correlate_over_099_and_photos_of_a_letter_below_099(small: Path) -> None:
+def test_variants_of_a_photo_correlate_over_099_and_photos_of_a_letter_below_099(
+    small: Path,
+) -> None:
     table, images = read_rows(small)
     for label, rows in table.groupby("label"):
         correlations = np.corrcoef(images[rows.index])
@@ -84,11 +90,15 @@ def test_variants_of_a_photo_correlate_over_099_and_photos_of_a_letter_below_099
 
 
 def test_finished_set_is_used_without_a_lock(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("filelock.FileLock.acquire", lambda *_, **__: pytest.fail("a read-only folder has no lock"))
+    monkeypatch.setattr(
+        "filelock.FileLock.acquire", lambda *_, **__: pytest.fail("a read-only folder has no lock")
+    )
     assert ensure_drawn(small, SMALL) == small
 
 
-@pytest.mark.parametrize("settings", [(replace(TINY, seed=1), "AB", 28), (TINY, "AC", 28), (TINY, "AB", 29)])
+@pytest.mark.parametrize(
+    "settings", [(replace(TINY, seed=1), "AB", 28), (TINY, "AC", 28), (TINY, "AB", 29)]
+)
 def test_other_settings_make_the_set_anew(tmp_path: Path, settings: tuple) -> None:
     before = contents(ensure_drawn(tmp_path, TINY, "AB"))
     assert contents(ensure_drawn(tmp_path, *settings))[FILES[0]] != before[FILES[0]]
@@ -102,14 +112,18 @@ def test_cut_file_is_mended(tmp_path: Path, name: str) -> None:
     assert contents(ensure_drawn(tmp_path, TINY, "AB")) == before
 
 
-def test_set_of_another_generator_version_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_set_of_another_generator_version_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = contents(ensure_drawn(tmp_path, TINY, "AB"))
     monkeypatch.setattr(dataset, "GENERATOR_VERSION", 99)
     assert contents(ensure_drawn(tmp_path, TINY, "AB"))[MARKER] != before[MARKER]
 
 
 @pytest.mark.parametrize("after", range(5))
-def test_killed_writer_leaves_whole_files_and_the_next_one_finishes(tmp_path: Path, after: int) -> None:
+def test_killed_writer_leaves_whole_files_and_the_next_one_finishes(
+    tmp_path: Path, after: int
+) -> None:
     whole = contents(ensure_drawn(tmp_path / "whole", TINY, "AB"))
     rename, steps = Path.replace, [1] * after
     with pytest.MonkeyPatch.context() as patch, pytest.raises(IndexError, match="pop"):
@@ -121,24 +135,32 @@ def test_killed_writer_leaves_whole_files_and_the_next_one_finishes(tmp_path: Pa
     assert contents(ensure_drawn(tmp_path / "set", TINY, "AB")) == whole
 
 
-def test_processes_that_start_together_make_one_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_start_together_make_one_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write, made = dataset._write, []
     monkeypatch.setattr(dataset, "_write", lambda *arguments: (made.append(1), write(*arguments)))
-    with ThreadPoolExecutor(4) as pool:  # each call opens the lock file anew, as another process would
+    with ThreadPoolExecutor(
+        4
+    ) as pool:  # each call opens the lock file anew, as another process would
         list(pool.map(lambda root: ensure_drawn(root, TINY, "AB"), [tmp_path / "set"] * 4))
     assert made == [1]
 
 
 def test_csvs_of_someone_else_are_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "sign_mnist_train.csv.gz").write_bytes(b"real")
-    with pytest.raises(DataError, match=r"sign_mnist_train\.csv\.gz is no drawn set and is not overwritten"):
+    with pytest.raises(
+        DataError, match=r"sign_mnist_train\.csv\.gz is no drawn set and is not overwritten"
+    ):
         ensure_drawn(tmp_path, TINY)
     assert contents(tmp_path) == {"sign_mnist_train.csv.gz": b"real"}
 
 
 def test_unwritable_folder_and_letters_without_a_pose_are_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match=r"cannot write the drawn set to .*file/set \(.*\): set data.synthetic_root"):
+    with pytest.raises(
+        DataError, match=r"cannot write the drawn set to .*file/set \(.*\): set data.synthetic_root"
+    ):
         ensure_drawn(tmp_path / "file" / "set", TINY)
     with pytest.raises(DataError, match="AJZ: J, Z cannot be drawn"):
         ensure_drawn(tmp_path / "set", TINY, "AJZ")

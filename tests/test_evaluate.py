@@ -49,9 +49,12 @@ def run(tmp_path: Path, data: DataConfig, dataset: SignDataset) -> Path:
     labels, photos = dataset.test.labels.tolist(), dataset.test.photos.tolist()
     stored = make_predictions(labels, [1, *labels[1:]], photos, num_classes=3)
     return write_run(
-        tmp_path / "run", stored, config={"data": vars(data) | {"synthetic": {}}},
-        data_fingerprint=dataset.fingerprint, experiment="article_tuned",
-    )  # fmt: skip
+        tmp_path / "run",
+        stored,
+        config={"data": vars(data) | {"synthetic": {}}},
+        data_fingerprint=dataset.fingerprint,
+        experiment="article_tuned",
+    )
 
 
 @pytest.fixture
@@ -81,24 +84,45 @@ def test_a_run_is_reported_with_all_files(run: Path, dataset: SignDataset, capsy
     evaluate.main([str(run)])
     output, folder = capsys.readouterr().out, run / "evaluation" / "test"
     assert {path.name for path in folder.iterdir()} == {
-        "report.md", "report.json", "letters.csv", "confusion.png", "reliability.png", "hardest.png", "confused.png",
-    }  # fmt: skip
+        "report.md",
+        "report.json",
+        "letters.csv",
+        "confusion.png",
+        "reliability.png",
+        "hardest.png",
+        "confused.png",
+    }
     report = read_report(folder)
-    assert (report["rows"], report["errors"], report["photos"], report["photos_with_error"]) == (36, 1, 18, 1)
-    assert (report["experiment"], report["data_fingerprint"]) == ("article_tuned", dataset.fingerprint)
+    assert (report["rows"], report["errors"], report["photos"], report["photos_with_error"]) == (
+        36,
+        1,
+        18,
+        1,
+    )
+    assert (report["experiment"], report["data_fingerprint"]) == (
+        "article_tuned",
+        dataset.fingerprint,
+    )
     assert report["confusion"] == [[11, 1, 0], [0, 12, 0], [0, 0, 12]]
     assert [letter["letter"] for letter in report["letters"]] == ["A", "B", "K"]
-    assert [(pair["letter"], pair["predicted"], pair["rows"]) for pair in report["confused"]] == [("A", "B", 1)]
+    assert [(pair["letter"], pair["predicted"], pair["rows"]) for pair in report["confused"]] == [
+        ("A", "B", 1)
+    ]
     assert pd.read_csv(folder / "letters.csv")["recall"].tolist() == pytest.approx([11 / 12, 1, 1])
     assert "test rows: logits stored in predictions.npz" in output
     assert "attention.png is left out: " in output  # this run has no checkpoint
     assert f"written to {folder}" in output
     page = (folder / "report.md").read_text()
-    assert all(text in page for text in ("![hardest](hardest.png)", "| rows right", f": {dataset.fingerprint}"))
+    assert all(
+        text in page
+        for text in ("![hardest](hardest.png)", "| rows right", f": {dataset.fingerprint}")
+    )
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_what_was_not_stored_is_computed(run: Path, split: str, data: DataConfig, checkpoint: None, capsys: Capture):
+def test_what_was_not_stored_is_computed(
+    run: Path, split: str, data: DataConfig, checkpoint: None, capsys: Capture
+):
     (run / "predictions.npz").unlink()
     predictions, note = evaluate.load_predictions(evaluate.load_run(run), split)
     dataset = load_dataset(data)
@@ -114,7 +138,9 @@ def test_what_was_not_stored_is_computed(run: Path, split: str, data: DataConfig
     assert (run / "evaluation" / split / "attention.png").exists()
 
 
-def test_attention_is_where_the_answer_comes_from(run: Path, dataset: SignDataset, checkpoint: None):
+def test_attention_is_where_the_answer_comes_from(
+    run: Path, dataset: SignDataset, checkpoint: None
+):
     images = dataset.test.images
     heat = evaluate.attend(evaluate.load_run(run), images)
     assert heat.shape == images.shape
@@ -123,7 +149,11 @@ def test_attention_is_where_the_answer_comes_from(run: Path, dataset: SignDatase
 
 
 def test_data_may_be_gone_or_be_found_through_the_environment(
-    run: Path, data: DataConfig, dataset: SignDataset, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    run: Path,
+    data: DataConfig,
+    dataset: SignDataset,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     moved = Path(data.root).rename(Path(data.root).with_name("moved"))
     evaluate.main([str(run)])
@@ -131,10 +161,14 @@ def test_data_may_be_gone_or_be_found_through_the_environment(
     assert not (run / "evaluation" / "test" / "hardest.png").exists()
     assert "hardest.png)" not in (run / "evaluation" / "test" / "report.md").read_text()
     monkeypatch.setenv("SIGN_MNIST_DIR", str(moved))
-    assert np.array_equal(evaluate.load_rows(evaluate.load_run(run), "train").images, dataset.train.images)
+    assert np.array_equal(
+        evaluate.load_rows(evaluate.load_run(run), "train").images, dataset.train.images
+    )
 
 
-def test_pictures_are_scored_one_photo_each(run: Path, dataset: SignDataset, checkpoint: None, capsys: Capture):
+def test_pictures_are_scored_one_photo_each(
+    run: Path, dataset: SignDataset, checkpoint: None, capsys: Capture
+):
     hands = run.with_name("hands")
     for i, (image, label) in enumerate(zip(dataset.test.images, dataset.test.labels, strict=True)):
         folder = hands / (LETTERS[label] if i % 2 else LETTERS[label].lower())
@@ -145,7 +179,11 @@ def test_pictures_are_scored_one_photo_each(run: Path, dataset: SignDataset, che
     evaluate.main([str(run), "--images", str(hands)])
     report = read_report(run / "evaluation" / "images-hands")
     right = dataset.test.images[:, 0, :3].argmax(axis=1) == dataset.test.labels
-    assert (report["rows"], report["photos"], report["acc"]) == (36, 36, pytest.approx(right.mean()))
+    assert (report["rows"], report["photos"], report["acc"]) == (
+        36,
+        36,
+        pytest.approx(right.mean()),
+    )
     assert report["hardest"][0]["photo"].endswith(".png")
     assert (run / "evaluation" / "images-hands" / "hardest.png").exists()
     output = capsys.readouterr().out
@@ -153,20 +191,33 @@ def test_pictures_are_scored_one_photo_each(run: Path, dataset: SignDataset, che
     assert output.count("'J' is not one of the letters ABK") == 1
 
 
-def test_two_runs_are_compared_if_they_scored_the_same_rows(run: Path, dataset: SignDataset, capsys: Capture):
+def test_two_runs_are_compared_if_they_scored_the_same_rows(
+    run: Path, dataset: SignDataset, capsys: Capture
+):
     labels, photos = dataset.test.labels.tolist(), dataset.test.photos.tolist()
     wrong = make_predictions(labels, [(label + 1) % 3 for label in labels], photos, num_classes=3)
-    paths = [str(run), str(write_run(run.with_name("wrong"), wrong, data_fingerprint=dataset.fingerprint))]
+    paths = [
+        str(run),
+        str(write_run(run.with_name("wrong"), wrong, data_fingerprint=dataset.fingerprint)),
+    ]
     evaluate.main(paths)
     output = capsys.readouterr().out
     assert f"A: {paths[0]}, B: {paths[1]}" in output
     assert "A is better: A − B is +97.22 pp" in output
     evaluate.main([*paths, "--json"])
     report = json.loads(capsys.readouterr().out)
-    assert (report["photos_wrong_only_A"], report["photos_wrong_only_B"], report["run_B"]) == (0, 18, paths[1])
+    assert (report["photos_wrong_only_A"], report["photos_wrong_only_B"], report["run_B"]) == (
+        0,
+        18,
+        paths[1],
+    )
     assert report["mcnemar_p"] == pytest.approx(2 / 2**18)
-    fewer = write_run(run.with_name("fewer"), wrong.take(np.arange(2)), data_fingerprint=dataset.fingerprint)
-    with pytest.raises(SystemExit, match=r"^Error: the runs scored different rows \(36 and 2, 2 in both\)"):
+    fewer = write_run(
+        run.with_name("fewer"), wrong.take(np.arange(2)), data_fingerprint=dataset.fingerprint
+    )
+    with pytest.raises(
+        SystemExit, match=r"^Error: the runs scored different rows \(36 and 2, 2 in both\)"
+    ):
         evaluate.main([str(run), str(fewer)])
     with pytest.raises(SystemExit, match=r"^Error: .* were trained on different data"):
         evaluate.main([str(run), str(write_run(run.with_name("other"), wrong))])
@@ -178,11 +229,19 @@ def test_errors_are_one_sentence(run: Path, tmp_path: Path, data: DataConfig):
     (tmp_path / "empty" / "B").mkdir(parents=True)
     (tmp_path / "empty" / "B" / "x.png").touch()
     cases = {
-        (without_val, "--split", "val"): r"no validation rows \(data.val_split=none\): use --split test",
+        (
+            without_val,
+            "--split",
+            "val",
+        ): r"no validation rows \(data.val_split=none\): use --split test",
         (other,): r"the data found .* are not those of .*: point SIGN_MNIST_DIR at those",
         (run, "--split", "val"): r"best\.ckpt does not exist",
         (run, "--images", tmp_path / "no"): "holds no picture that can be read",
-        (run, "--images", tmp_path / "empty"): r"holds no picture that can be read.*x\.png is empty",
+        (
+            run,
+            "--images",
+            tmp_path / "empty",
+        ): r"holds no picture that can be read.*x\.png is empty",
         (write_run(tmp_path / "failed", None, status="failed"),): "is not done but failed",
         (tmp_path,): r"result\.json does not exist",
     }

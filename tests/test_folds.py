@@ -14,7 +14,9 @@ FOLDS, PHOTOS = 3, np.repeat(np.arange(30), 4)
 WRONG = {0: [4], 1: [4, 5, 6]}  # photos by seed
 
 
-def write_fold(folder: Path, seed: int, fold: int, rows: np.ndarray | None = None, **data: Any) -> None:
+def write_fold(
+    folder: Path, seed: int, fold: int, rows: np.ndarray | None = None, **data: Any
+) -> None:
     rows = np.flatnonzero(fold == PHOTOS % FOLDS) if rows is None else rows
     correct = ~np.isin(PHOTOS[rows], WRONG[seed])
     correct[0] &= (seed, fold) != (0, 0)  # one variant of photo 0
@@ -32,7 +34,9 @@ def folder(tmp_path: Path) -> Path:
 
 def read_scores(folder: Path) -> pd.DataFrame:
     summarize(folder)
-    return pd.DataFrame(json.loads((folder / "pooled.json").read_text())["scores"]).set_index("seed")
+    return pd.DataFrame(json.loads((folder / "pooled.json").read_text())["scores"]).set_index(
+        "seed"
+    )
 
 
 def test_every_photo_is_judged_once_for_each_seed(folder: Path):
@@ -43,7 +47,13 @@ def test_every_photo_is_judged_once_for_each_seed(folder: Path):
     assert scores["photos_with_error"].tolist() == [2, 3, 2.5]
     low, high = photo_interval(3, 30)
     by_row = accuracy_interval(~np.isin(PHOTOS, WRONG[1]), PHOTOS)
-    columns = ["photos_right_low", "photos_right", "photos_right_high", "accuracy_low", "accuracy_high"]
+    columns = [
+        "photos_right_low",
+        "photos_right",
+        "photos_right_high",
+        "accuracy_low",
+        "accuracy_high",
+    ]
     assert scores.loc["1", columns].tolist() == pytest.approx([1 - high, 0.9, 1 - low, *by_row])
 
 
@@ -56,10 +66,16 @@ def test_the_mean_takes_a_photo_for_one_however_many_seeds_judge_it(folder: Path
     assert mean["photos_right_sd"] == pytest.approx(np.std([29 / 30, 27 / 30], ddof=1))
 
 
-def test_the_photos_wrong_are_listed_and_the_scores_are_shown(folder: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_photos_wrong_are_listed_and_the_scores_are_shown(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+):
     show(summarize(folder))
     stored = json.loads((folder / "pooled.json").read_text())["photos_wrong"]
-    assert [tuple(item.values())[1:] for item in stored] == [(4, "E", 16, 2), (5, "F", 20, 1), (6, "G", 24, 1)]
+    assert [tuple(item.values())[1:] for item in stored] == [
+        (4, "E", 16, 2),
+        (5, "F", 20, 1),
+        (6, "G", 24, 1),
+    ]
     assert "| sweep=cv        | mean   | 92.92 ± 4.12 (" in (folder / "pooled.md").read_text()
     assert "Out-of-fold, 95 % intervals by photo" in capsys.readouterr().out
 
@@ -81,10 +97,18 @@ def test_what_is_not_each_row_of_one_experiment_once_is_refused(folder: Path):
 
 @pytest.mark.parametrize(
     ("val_split", "reason"),
-    [("photo", "photo 0 is in several folds of seed 0"),
-     ("random", "data.val_split=random does not keep the rows of a photo together")],
-)  # fmt: skip
+    [
+        ("photo", "photo 0 is in several folds of seed 0"),
+        ("random", "data.val_split=random does not keep the rows of a photo together"),
+    ],
+)
 def test_folds_that_share_photos_are_refused(folder: Path, val_split: str, reason: str):
     for seed, fold in np.ndindex(2, FOLDS):
-        write_fold(folder, seed, fold, rows=np.flatnonzero(np.arange(120) % FOLDS == fold), val_split=val_split)
+        write_fold(
+            folder,
+            seed,
+            fold,
+            rows=np.flatnonzero(np.arange(120) % FOLDS == fold),
+            val_split=val_split,
+        )
     assert_refused(folder, reason)

@@ -45,7 +45,9 @@ def folder(tmp_path: Path) -> Path:
 
 def test_what_is_not_there_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(finder_module.MODELS_VARIABLE, str(tmp_path))
-    with pytest.raises(UserError, match=r"HAND_MODELS_DIR=.* lacks palm_detection_full or hand_landmark_full"):
+    with pytest.raises(
+        UserError, match=r"HAND_MODELS_DIR=.* lacks palm_detection_full or hand_landmark_full"
+    ):
         find_models()
     for name in finder_module.MEMBERS:
         (tmp_path / f"{name}.onnx").write_bytes(b"torn")
@@ -53,7 +55,9 @@ def test_what_is_not_there_is_one_sentence(tmp_path: Path, monkeypatch: pytest.M
         HandFinder()
     monkeypatch.delenv(finder_module.MODELS_VARIABLE)
     monkeypatch.setattr(finder_module, "FOLDER", tmp_path / "nothing")
-    with pytest.raises(UserError, match=r"needs MediaPipe's weights: python -m sign_cnn\.hands\.finder"):
+    with pytest.raises(
+        UserError, match=r"needs MediaPipe's weights: python -m sign_cnn\.hands\.finder"
+    ):
         find_models()
 
 
@@ -62,7 +66,9 @@ def test_weights_are_fetched_once_and_only_if_they_are_the_expected_ones(tmp_pat
 
     def download(command: list[str], check: bool):
         calls.append(command)
-        target = next(item for item in command if item.startswith("--dest=")).removeprefix("--dest=")
+        target = next(item for item in command if item.startswith("--dest=")).removeprefix(
+            "--dest="
+        )
         with finder_module.zipfile.ZipFile(f"{target}/wheel.whl", "w") as wheel:
             for name, content in contents.items():
                 wheel.writestr(f"mediapipe/modules/{name}/{name}.tflite", content)
@@ -71,12 +77,16 @@ def test_weights_are_fetched_once_and_only_if_they_are_the_expected_ones(tmp_pat
     monkeypatch.delenv(finder_module.MODELS_VARIABLE, raising=False)
     monkeypatch.setattr(finder_module, "FOLDER", tmp_path / "models")
     monkeypatch.setattr(finder_module.subprocess, "run", download)
-    with pytest.raises(UserError, match="are not the files that were expected; nothing was written"):
+    with pytest.raises(
+        UserError, match="are not the files that were expected; nothing was written"
+    ):
         find_models(download=True)
     assert not (tmp_path / "models").exists()
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     monkeypatch.setattr(finder_module, "MEMBERS", digests)
-    assert {path.name for path in find_models(download=True).iterdir()} == {f"{name}.tflite" for name in contents}
+    assert {path.name for path in find_models(download=True).iterdir()} == {
+        f"{name}.tflite" for name in contents
+    }
     find_models(download=True)
     assert len(calls) == 2
 
@@ -90,33 +100,47 @@ def test_a_drawn_hand_is_found_wherever_it_lies_and_noise_is_none(finder: HandFi
     size = np.ptp(hand.points[:, :2], axis=0).max()
     mirrored = finder(ImageOps.mirror(hand_picture))
     assert {hand.hand, mirrored.hand} == {"left", "right"}
-    gap = np.abs(mirrored.as_left() - hand.as_left() - [128 if hand.hand == "left" else -128, 0, 0])[:, :2]
+    gap = np.abs(
+        mirrored.as_left() - hand.as_left() - [128 if hand.hand == "left" else -128, 0, 0]
+    )[:, :2]
     assert np.median(np.minimum(gap, np.abs(gap - 256))) < 0.06 * size
     wide = Image.new("L", (400, 300), 128)
     wide.paste(hand_picture, (150, 50))
     assert np.median(np.abs(finder(wide).points - hand.points - [150, 50, 0])[:, :2]) < 0.06 * size
-    assert finder(Image.fromarray(np.random.default_rng(0).integers(0, 256, (99, 99), dtype=np.uint8))) is None
+    assert (
+        finder(Image.fromarray(np.random.default_rng(0).integers(0, 256, (99, 99), dtype=np.uint8)))
+        is None
+    )
 
 
 @pytest.mark.real_data
-def test_photographs_of_a_stranger_are_read_with_the_right_label_map(finder: HandFinder, hand_photos: Path):
+def test_photographs_of_a_stranger_are_read_with_the_right_label_map(
+    finder: HandFinder, hand_photos: Path
+):
     """One picture of each letter of five people who are in no training data, and the 24 letters in their order."""
     model, right = OnnxModel(streamlit_app.HANDS), 0
     assert model.letters == LETTERS
     for letter in LETTERS:
         path = sorted((hand_photos / "set2" / letter).iterdir())[0]
         hand = finder(Image.open(path))
-        right += hand is not None and LETTERS[model.predict_proba(hand.as_left()[None]).argmax()] == letter
+        right += (
+            hand is not None
+            and LETTERS[model.predict_proba(hand.as_left()[None]).argmax()] == letter
+        )
     assert right >= 20
 
 
 def test_every_sample_of_the_page_is_read_right():
     model = OnnxModel(streamlit_app.HANDS)
-    assert "".join(model.letters[label] for label in model.predict_proba(SAMPLES).argmax(1)) == LETTERS
+    assert (
+        "".join(model.letters[label] for label in model.predict_proba(SAMPLES).argmax(1)) == LETTERS
+    )
 
 
 @pytest.mark.usefixtures("fake_finder")
-def test_a_folder_of_photographs_becomes_a_table_and_what_has_no_hand_is_listed(folder: Path, tmp_path: Path, capsys):
+def test_a_folder_of_photographs_becomes_a_table_and_what_has_no_hand_is_listed(
+    folder: Path, tmp_path: Path, capsys
+):
     (folder / "x" / "notes").mkdir(parents=True)
     (folder / "x" / "notes" / "1.txt").write_text("text")
     landmarks.main([str(folder), str(tmp_path / "mine.csv.gz")])
@@ -133,10 +157,24 @@ def test_a_folder_of_photographs_becomes_a_table_and_what_has_no_hand_is_listed(
 
 
 @pytest.mark.usefixtures("fake_finder")
-def test_own_pictures_are_split_by_series_trained_on_from_a_run_and_read(folder: Path, command_line, capsys):
-    base = ["experiment=hands", "data.epoch_rows=2048", "trainer.max_epochs=1", "logger=none", "name=base"]
+def test_own_pictures_are_split_by_series_trained_on_from_a_run_and_read(
+    folder: Path, command_line, capsys
+):
+    base = [
+        "experiment=hands",
+        "data.epoch_rows=2048",
+        "trainer.max_epochs=1",
+        "logger=none",
+        "name=base",
+    ]
     assert command_line(*base) == 0
-    mine = ["experiment=my_hand", f"data.root={folder}", "init_from=outputs/runs/base", "logger=none", "name=mine"]
+    mine = [
+        "experiment=my_hand",
+        f"data.root={folder}",
+        "init_from=outputs/runs/base",
+        "logger=none",
+        "name=mine",
+    ]
     assert command_line(*mine, "data.val_split=person", "data.folds=2") == 0
     assert Result.load(Path("outputs/runs/mine/result.json")).val_acc == 1
     split = load_dataset(DataConfig(name="folder", root=str(folder))).train
@@ -170,8 +208,14 @@ def test_a_network_is_taught_other_signs_and_the_file_stays_one():
     taught = teach(content, points, labels)
     assert len(taught) == len(content)
     model = OnnxModel(taught)
-    assert model.predict_proba(vary(points, np.random.default_rng(5))).argmax(1).tolist() == [1, 2, 0]
-    assert (model.predict_proba(SAMPLES).argmax(1) == np.arange(24)).sum() >= 18, "most of the other 21 stay"
+    assert model.predict_proba(vary(points, np.random.default_rng(5))).argmax(1).tolist() == [
+        1,
+        2,
+        0,
+    ]
+    assert (model.predict_proba(SAMPLES).argmax(1) == np.arange(24)).sum() >= 18, (
+        "most of the other 21 stay"
+    )
     again = OnnxModel(teach(taught, points, np.arange(3)))
     assert again.predict_proba(points).argmax(1).tolist() == [0, 1, 2]
 

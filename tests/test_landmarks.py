@@ -37,17 +37,28 @@ def table(tmp_path: Path) -> Path:
                 points = shape + rng.normal(0, 0.02, 63) if number > 1 else np.full(63, np.nan)
                 rows.append([source, f"p{number % 2}", letter, "left", int(number > 1), *points])
     path = tmp_path / "table.csv"
-    pd.DataFrame(rows, columns=["source", "person", "letter", "hand", "found", *COORDINATES]).to_csv(path, index=False)
+    pd.DataFrame(
+        rows, columns=["source", "person", "letter", "hand", "found", *COORDINATES]
+    ).to_csv(path, index=False)
     return path
 
 
 @pytest.fixture
 def data(table: Path) -> DataConfig:
-    return DataConfig(name="landmarks", root=str(table), letters=LETTERS, val_split="source", folds=3)
+    return DataConfig(
+        name="landmarks", root=str(table), letters=LETTERS, val_split="source", folds=3
+    )
 
 
-def test_a_run_on_landmarks_is_trained_and_scored_with_missed_hands_counted_as_wrong(table, command_line, capsys):
-    overrides = [f"data.root={table}", f"data.letters={LETTERS}", "data.epoch_rows=512", "trainer.max_epochs=2"]
+def test_a_run_on_landmarks_is_trained_and_scored_with_missed_hands_counted_as_wrong(
+    table, command_line, capsys
+):
+    overrides = [
+        f"data.root={table}",
+        f"data.letters={LETTERS}",
+        "data.epoch_rows=512",
+        "trainer.max_epochs=2",
+    ]
     assert command_line("experiment=hands", *overrides, "name=h", "logger=none") == 0
     capsys.readouterr()
     evaluate.main(["outputs/runs/h", "--landmarks", str(table), "--json"])
@@ -61,19 +72,30 @@ def test_a_run_on_landmarks_is_trained_and_scored_with_missed_hands_counted_as_w
 
 
 def test_the_study_of_sources_leaves_out_one_a_fold(table, command_line):
-    overrides = [f"data.root={table}", f"data.letters={LETTERS}", "data.epoch_rows=64", "trainer.max_epochs=1"]
+    overrides = [
+        f"data.root={table}",
+        f"data.letters={LETTERS}",
+        "data.epoch_rows=64",
+        "trainer.max_epochs=1",
+    ]
     overrides += ["data.folds=3", "data.fold=0,1,2"]
-    assert command_line("-m", "sweep=leave_one_source_out", *overrides, "seed=0", "logger=none") == 0
+    assert (
+        command_line("-m", "sweep=leave_one_source_out", *overrides, "seed=0", "logger=none") == 0
+    )
     results = [Result.load(path) for path in sorted(Path("outputs/sweeps").glob("*/*/result.json"))]
     assert [(result.status, result.fold, result.val_photos) for result in results] == [
-        ("done", 0, 42), ("done", 1, 18), ("done", 2, 18),
-    ]  # fmt: skip
+        ("done", 0, 42),
+        ("done", 1, 18),
+        ("done", 2, 18),
+    ]
     assert "Out-of-fold scores" in Path("outputs/sweeps/leave_one_source_out/pooled.md").read_text()
 
 
 def test_the_checkpoint_of_a_picture_run_is_not_asked_for_landmarks(make_config, table, tmp_path):
     train(make_config("trainer.max_epochs=1"))
-    with pytest.raises(SystemExit, match="reads pictures, not landmarks: name a run of experiment=hands"):
+    with pytest.raises(
+        SystemExit, match="reads pictures, not landmarks: name a run of experiment=hands"
+    ):
         evaluate.main([str(tmp_path / "run"), "--landmarks", str(table)])
 
 
@@ -84,13 +106,18 @@ def test_fold_k_leaves_out_the_kth_source_and_rows_without_a_hand_are_not_traine
         split = split_rows(rows, DataConfig(**{**vars(data), "fold": fold}))
         assert set(rows.groups["source"][split.val]) == {fold}
         assert len(split.val) == size
-    with pytest.raises(ConfigError, match=r"data.val_split=session is not known of these data: choose one of .*person"):
+    with pytest.raises(
+        ConfigError,
+        match=r"data.val_split=session is not known of these data: choose one of .*person",
+    ):
         split_rows(rows, DataConfig(**{**vars(data), "val_split": "session"}))
 
 
 def test_weighted_rows_are_drawn_by_weight_in_the_same_order_on_every_start():
     weights = torch.tensor([0.5, 0.5] + [0.125] * 8)
-    make = lambda: TrainSampler(torch.arange(10), 500, seed=3, num_draws=4, epoch_rows=1000, weights=weights)  # noqa: E731
+    make = lambda: TrainSampler(
+        torch.arange(10), 500, seed=3, num_draws=4, epoch_rows=1000, weights=weights
+    )  # noqa: E731
     drawn = torch.cat([batch.rows for batch in make()])
     assert len(drawn) == 1000
     assert (drawn < 2).float().mean() == pytest.approx(0.5, abs=0.06)
@@ -103,7 +130,9 @@ def test_the_package_has_its_own_table_of_every_letter_and_its_drawn_rows_are_th
     table = read_landmarks(LANDMARKS)
     assert set(table["source"]) == {"black", "boris", "drawn", "t32"}
     assert set(table["letter"]) == set("ABCDEFGHIKLMNOPQRSTUVWXY")
-    poses = OmegaConf.to_container(OmegaConf.load(Path(drawn_landmarks.__file__).with_name("hand_poses.yaml")))
+    poses = OmegaConf.to_container(
+        OmegaConf.load(Path(drawn_landmarks.__file__).with_name("hand_poses.yaml"))
+    )
     drawn, rows = drawn_landmarks.draw_table(poses), table[table["source"] == "drawn"]
     assert np.allclose(to_points(drawn), to_points(rows), atol=1e-3)
     assert drawn["letter"].tolist() == rows["letter"].tolist()
@@ -132,7 +161,9 @@ def test_a_table_that_is_not_one_is_refused(change, words, table):
 def test_moving_and_scaling_a_hand_changes_no_feature_and_turning_it_does():
     points = hands(5)
     assert torch.allclose(describe_hand(points), describe_hand(3 * points + 7), atol=1e-4)
-    assert not torch.allclose(describe_hand(points), describe_hand(points[:, :, [1, 0, 2]]), atol=0.1)
+    assert not torch.allclose(
+        describe_hand(points), describe_hand(points[:, :, [1, 0, 2]]), atol=0.1
+    )
 
 
 def test_members_are_separate_networks_whose_logits_are_averaged():
@@ -153,9 +184,13 @@ def test_members_are_separate_networks_whose_logits_are_averaged():
 def test_point_augmentation_is_a_function_of_its_draws_and_does_what_it_is_asked():
     points, draws = hands(4), torch.rand(4, PointAugment.num_draws)
     assert PointAugment(PointAugmentConfig())(points, draws) is points
-    strong = PointAugment(PointAugmentConfig(rotation=20, tilt=15, aspect=0.2, depth=0.3, jitter=0.03))
+    strong = PointAugment(
+        PointAugmentConfig(rotation=20, tilt=15, aspect=0.2, depth=0.3, jitter=0.03)
+    )
     assert torch.equal(strong(points, draws), strong(points, draws))
     assert (PointAugment(PointAugmentConfig(flat=1))(points, draws)[..., 2] == 0).all()
     turned = PointAugment(PointAugmentConfig(rotation=90))(points, draws)
     lengths = (points[:, 1:] - points[:, :1]).norm(dim=2)
-    assert torch.allclose((turned.norm(dim=2)[:, 1:] / lengths).std(dim=1), torch.zeros(4), atol=1e-5)
+    assert torch.allclose(
+        (turned.norm(dim=2)[:, 1:] / lengths).std(dim=1), torch.zeros(4), atol=1e-5
+    )

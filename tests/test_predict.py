@@ -56,9 +56,16 @@ def test_every_letter_comes_out_as_the_letter_that_went_in(models: Path, name: s
 
 @pytest.mark.parametrize(
     ("names", "word"),
-    [(["."], "CAB"), (["h*.png"], "CB"), (["h10.png", "H2.png", "h1.png"], "BAC"), (["**/*.png"], "CAB")],
+    [
+        (["."], "CAB"),
+        (["h*.png"], "CB"),
+        (["h10.png", "H2.png", "h1.png"], "BAC"),
+        (["**/*.png"], "CAB"),
+    ],
 )
-def test_pictures_spell_a_word(hands: Path, run_predict, monkeypatch: pytest.MonkeyPatch, names: list[str], word: str):
+def test_pictures_spell_a_word(
+    hands: Path, run_predict, monkeypatch: pytest.MonkeyPatch, names: list[str], word: str
+):
     monkeypatch.chdir(hands)
     assert f"word: {word}\n" in run_predict(*names)
 
@@ -71,15 +78,26 @@ def test_bad_pictures_are_listed_and_the_others_read(models: Path, hands: Path, 
     out, err = capsys.readouterr()
     assert stopped.value.code == 1
     assert [line.split(",")[1] for line in out.splitlines()] == ["letter", "C", "A", "B"]
-    said = ["h3.png is not a picture", "gone.png cannot be opened", "empty: no files found", "no*.png: no files found"]
+    said = [
+        "h3.png is not a picture",
+        "gone.png cannot be opened",
+        "empty: no files found",
+        "no*.png: no files found",
+    ]
     assert all(words in line for words, line in zip(said, err.splitlines(), strict=True))
 
 
 def test_json_holds_the_word_and_the_three_likeliest(hands: Path, run_predict):
     content = json.loads(run_predict(hands, "--json"))
-    (file, letter, probability, sure, top), *_ = (picture.values() for picture in content["pictures"])
+    (file, letter, probability, sure, top), *_ = (
+        picture.values() for picture in content["pictures"]
+    )
     assert (content["word"], content["problems"], letter, sure) == ("CAB", [], "C", True)
-    assert (file, max(top.values()), set(top)) == (str(hands / "h1.png"), probability, {"B", "C", "D"})
+    assert (file, max(top.values()), set(top)) == (
+        str(hands / "h1.png"),
+        probability,
+        {"B", "C", "D"},
+    )
 
 
 def test_below_the_threshold_a_letter_is_unsure(hands: Path, run_predict):
@@ -88,12 +106,19 @@ def test_below_the_threshold_a_letter_is_unsure(hands: Path, run_predict):
     assert "?" not in run_predict(hands / "between.png", "--threshold", "0.1")
 
 
-def test_crop_invert_and_mirror_reach_the_picture(hands: Path, run_predict, monkeypatch: pytest.MonkeyPatch):
+def test_crop_invert_and_mirror_reach_the_picture(
+    hands: Path, run_predict, monkeypatch: pytest.MonkeyPatch
+):
     seen = []
-    monkeypatch.setattr(predict, "prepare", lambda _, **options: seen.append(options) or noise(28, 28))
+    monkeypatch.setattr(
+        predict, "prepare", lambda _, **options: seen.append(options) or noise(28, 28)
+    )
     for options in (["--mirror"], ["--invert", "--crop", "20,0,40,40"]):
         run_predict(hands / "H2.png", *options)
-    assert [list(options.values()) for options in seen] == [[28, None, False, True], [28, (20, 0, 40, 40), True, False]]
+    assert [list(options.values()) for options in seen] == [
+        [28, None, False, True],
+        [28, (20, 0, 40, 40), True, False],
+    ]
 
 
 def test_a_name_with_brackets_is_a_file_before_it_is_a_pattern(hands: Path, run_predict):
@@ -127,9 +152,13 @@ def test_what_a_network_looks_at_is_where_covering_changes_its_answer(models: Pa
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("empty", "best.ckpt does not exist"), ("gone.onnx", "does not exist: make it with"),
-     ("text.ckpt", "cannot be read as a checkpoint"), ("text.onnx", "is not an exported network")],
-)  # fmt: skip
+    [
+        ("empty", "best.ckpt does not exist"),
+        ("gone.onnx", "does not exist: make it with"),
+        ("text.ckpt", "cannot be read as a checkpoint"),
+        ("text.onnx", "is not an exported network"),
+    ],
+)
 def test_what_is_no_model_is_one_sentence(models: Path, name: str, said: str):
     with pytest.raises(UserError, match=f"{name}.*{said}[^\n]*$"):
         predict.load_model(models / name)
@@ -143,6 +172,8 @@ def test_without_onnxruntime_the_way_out_is_said(models: Path, monkeypatch: pyte
 
 def test_a_model_file_is_read_without_torch(models: Path, hands: Path):
     code = "import sys; from sign_cnn.predict import main; main(sys.argv[1:]); print(*sys.modules)"
-    out = subprocess.check_output([sys.executable, "-c", code, str(models / "model.onnx"), str(hands)], text=True)
+    out = subprocess.check_output(
+        [sys.executable, "-c", code, str(models / "model.onnx"), str(hands)], text=True
+    )
     assert "word: CAB" in out
     assert not {"torch", "pytorch_lightning", "hydra", "scipy"} & set(out.split())

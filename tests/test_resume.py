@@ -61,7 +61,9 @@ CHOICES = [
 @pytest.mark.parametrize("choice", CHOICES)
 def test_a_run_stopped_in_every_epoch_goes_on_to_the_same_bits(choice: str, make_config, tmp_path):
     overrides = [*choice.split(), "trainer.max_epochs=3"]
-    whole, parts = (make_config(*overrides, f"run_dir={tmp_path / name}") for name in ("whole", "parts"))
+    whole, parts = (
+        make_config(*overrides, f"run_dir={tmp_path / name}") for name in ("whole", "parts")
+    )
     epochs = train(whole).epochs
     for epoch in range(epochs):
         train_until(epoch, parts)
@@ -70,7 +72,9 @@ def test_a_run_stopped_in_every_epoch_goes_on_to_the_same_bits(choice: str, make
     assert differences(tmp_path / "whole", tmp_path / "parts") == []
 
 
-def test_a_run_stopped_at_any_of_its_writes_goes_on_to_the_same_bits(make_config, tmp_path, monkeypatch):
+def test_a_run_stopped_at_any_of_its_writes_goes_on_to_the_same_bits(
+    make_config, tmp_path, monkeypatch
+):
     original, left = os.fsync, 100
 
     def fsync(number: int) -> None:
@@ -80,11 +84,15 @@ def test_a_run_stopped_at_any_of_its_writes_goes_on_to_the_same_bits(make_config
             raise Stop
         original(number)
 
-    train(make_config(*ALL.split(), f"run_dir={tmp_path / 'first'}"))  # also writes the data's cache
+    train(
+        make_config(*ALL.split(), f"run_dir={tmp_path / 'first'}")
+    )  # also writes the data's cache
     monkeypatch.setattr("os.fsync", fsync)
     train(make_config(*ALL.split(), f"run_dir={tmp_path / 'whole'}"))
     writes = 100 - left
-    assert writes > 8  # config, result; metrics and one or two checkpoints of each epoch; predictions, result
+    assert (
+        writes > 8
+    )  # config, result; metrics and one or two checkpoints of each epoch; predictions, result
     for write in range(writes):
         parts = make_config(*ALL.split(), f"run_dir={tmp_path / f'parts{write}'}")
         left = write
@@ -95,8 +103,12 @@ def test_a_run_stopped_at_any_of_its_writes_goes_on_to_the_same_bits(make_config
         assert differences(tmp_path / "whole", Path(parts.run_dir)) == []
 
 
-@pytest.mark.parametrize("options", ["augment=full model.dropout=0.2", "callbacks=[default,ema] optimizer=sgd"])
-def test_more_epochs_continue_a_done_run_to_the_bits_of_a_run_of_that_length(options, make_config, tmp_path):
+@pytest.mark.parametrize(
+    "options", ["augment=full model.dropout=0.2", "callbacks=[default,ema] optimizer=sgd"]
+)
+def test_more_epochs_continue_a_done_run_to_the_bits_of_a_run_of_that_length(
+    options, make_config, tmp_path
+):
     cfg = make_config(*options.split(), "trainer.max_epochs=1")
     train(cfg)
     cfg.trainer.max_epochs = 3
@@ -105,7 +117,9 @@ def test_more_epochs_continue_a_done_run_to_the_bits_of_a_run_of_that_length(opt
     assert differences(tmp_path / "whole", tmp_path / "run") == []
     scheduled = ["scheduler=one_cycle", f"run_dir={tmp_path / 'scheduled'}"]
     train(make_config(*scheduled, "trainer.max_epochs=1"))
-    with pytest.raises(UserError, match=r"schedule is laid out for the old length.*choose another name"):
+    with pytest.raises(
+        UserError, match=r"schedule is laid out for the old length.*choose another name"
+    ):
         train(make_config(*scheduled, "trainer.max_epochs=2"))
 
 
@@ -120,22 +134,32 @@ def test_a_moved_run_goes_on_to_the_same_bits(make_config, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_full_disk_fails_the_run_in_a_sentence_and_the_same_command_goes_on(tiny_overrides, command_line, capfd):
+def test_a_full_disk_fails_the_run_in_a_sentence_and_the_same_command_goes_on(
+    tiny_overrides, command_line, capfd
+):
     def full(number: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with pytest.MonkeyPatch.context() as patched:
         act_in(patched, 1, lambda: patched.setattr("os.fsync", full))
         message = str(command_line(*tiny_overrides))
-    assert re.fullmatch(r"Error: \S+: No space left on device; free some space and run the same command again", message)
+    assert re.fullmatch(
+        r"Error: \S+: No space left on device; free some space and run the same command again",
+        message,
+    )
     assert "Traceback" not in capfd.readouterr().err
     assert command_line(*tiny_overrides) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_interrupted_run_says_which_command_continues_it(number, tiny_overrides, command_line, capfd):
+def test_an_interrupted_run_says_which_command_continues_it(
+    number, tiny_overrides, command_line, capfd
+):
     """A run without a name is told the one it was given."""
-    given = [*(item for item in tiny_overrides if not item.startswith("name=")), "model.dropout=0.2"]
+    given = [
+        *(item for item in tiny_overrides if not item.startswith("name=")),
+        "model.dropout=0.2",
+    ]
     with pytest.MonkeyPatch.context() as patched:
         act_in(patched, 1, lambda: os.kill(os.getpid(), number))
         assert command_line(*given) == 128 + number
@@ -163,13 +187,17 @@ def test_an_interrupted_sweep_keeps_what_is_done(number, tiny_overrides, command
     assert done == ["epoch 1/2", "epoch 2/2"]
 
 
-def test_the_script_that_kills_and_compares_still_runs(monkeypatch: pytest.MonkeyPatch, command_line, capfd):
+def test_the_script_that_kills_and_compares_still_runs(
+    monkeypatch: pytest.MonkeyPatch, command_line, capfd
+):
     def finish_training(arguments: list[str], folder: Path) -> None:
         monkeypatch.chdir(folder)
         assert command_line(*arguments) == 0
 
     monkeypatch.setattr(kill_and_resume, "finish_training", finish_training)
-    monkeypatch.setattr(sys, "argv", ["kill_and_resume", "run", "--kills", "0", "trainer.max_epochs=1"])
+    monkeypatch.setattr(
+        sys, "argv", ["kill_and_resume", "run", "--kills", "0", "trainer.max_epochs=1"]
+    )
     with pytest.raises(SystemExit) as stopped:
         kill_and_resume.main()
     assert stopped.value.code == 0

@@ -56,7 +56,9 @@ def test_one_wrong_row_promises_no_more_than_no_wrong_row():
 def test_errors_in_one_photo_say_less_than_errors_spread_out():
     gathered, spread = right_except(slice(200)), right_except(slice(0, None, 35))
     assert gathered.mean() == pytest.approx(spread.mean(), abs=2e-4)
-    assert np.diff(accuracy_interval(gathered, PHOTOS)) > 2 * np.diff(accuracy_interval(spread, PHOTOS))
+    assert np.diff(accuracy_interval(gathered, PHOTOS)) > 2 * np.diff(
+        accuracy_interval(spread, PHOTOS)
+    )
 
 
 def test_evenly_spread_errors_never_count_for_more_than_their_rows():
@@ -67,14 +69,18 @@ def test_evenly_spread_errors_never_count_for_more_than_their_rows():
 
 def test_one_row_per_photo_is_a_plain_binomial():
     correct = np.arange(1000) >= 100
-    assert accuracy_interval(correct, np.arange(1000)) == pytest.approx(beta.ppf([0.025, 0.975], 900.5, 100.5))
+    assert accuracy_interval(correct, np.arange(1000)) == pytest.approx(
+        beta.ppf([0.025, 0.975], 900.5, 100.5)
+    )
 
 
 def test_only_which_rows_belong_together_matters():
     correct = np.random.default_rng(0).random(len(PHOTOS)) < 0.9
     order = np.random.default_rng(1).permutation(len(PHOTOS))
     renamed = 7 * (400 - PHOTOS)
-    assert accuracy_interval(correct[order], renamed[order]) == pytest.approx(accuracy_interval(correct, PHOTOS))
+    assert accuracy_interval(correct[order], renamed[order]) == pytest.approx(
+        accuracy_interval(correct, PHOTOS)
+    )
 
 
 @pytest.mark.parametrize("groups", [1, 2, 5, 40])
@@ -147,9 +153,13 @@ def coverage() -> dict:
 
 
 # Wanted are 93 to 97 %, above 93 % from .99 on; 600 simulations blur that by 0.9 points, twice as much is allowed.
-@pytest.mark.parametrize(("accuracy", "high"), [(0.90, 98.8), (0.98, 98.8), (0.99, 100.0), (0.995, 100.0)])
+@pytest.mark.parametrize(
+    ("accuracy", "high"), [(0.90, 98.8), (0.98, 98.8), (0.99, 100.0), (0.995, 100.0)]
+)
 @pytest.mark.parametrize("variants", [(20, 20), (3, 60)])
-def test_intervals_hold_the_truth_as_often_as_they_say(coverage: dict, accuracy: float, high: float, variants: tuple):
+def test_intervals_hold_the_truth_as_often_as_they_say(
+    coverage: dict, accuracy: float, high: float, variants: tuple
+):
     rng = np.random.default_rng(0)
     for name, rates in coverage["MIXTURES"].items():
         (rows,) = coverage["simulate_sizes"](rng, variants, 600)

@@ -18,7 +18,12 @@ from sign_cnn.summarize import summarize
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Twelve jobs of four configurations, of which one failed and one is missing."""
-    names = [f"depth={d},downsample={s},seed={i}" for d in (3, 2) for s in ("max_pool", "strided") for i in range(3)]
+    names = [
+        f"depth={d},downsample={s},seed={i}"
+        for d in (3, 2)
+        for s in ("max_pool", "strided")
+        for i in range(3)
+    ]
     write_plan(tmp_path / "s", *names)
     for name in names[:-2]:
         wrong = 20 * ("depth=2" in name) + ("strided" in name) + int(name[-1])
@@ -38,17 +43,30 @@ def test_every_job_has_a_status(tmp_path: Path):
     with FileLock(tmp_path / "depth=3" / ".lock"), FileLock(tmp_path / "depth=6" / ".lock"):
         summary = summarize(tmp_path)
     assert (summary.jobs["job"].str[-1] + " " + summary.jobs["status"]).tolist() == [
-        "7 missing", "6 running", "1 done", "2 failed", "3 running", "4 interrupted", "5 interrupted"
-    ]  # fmt: skip
+        "7 missing",
+        "6 running",
+        "1 done",
+        "2 failed",
+        "3 running",
+        "4 interrupted",
+        "5 interrupted",
+    ]
     assert summary.notes[-1] == "depth=2: 28 → 14 → 0"
 
 
 @pytest.mark.parametrize(
     ("file", "content"),
-    [("result.json", b""), ("result.json", b"[]"), ("result.json", b"\x80"), ("predictions.npz", b"no archive"),
-     ("predictions.npz", None)],
-)  # fmt: skip
-def test_a_damaged_file_counts_as_failure_and_breaks_nothing(tmp_path: Path, file: str, content: bytes | None):
+    [
+        ("result.json", b""),
+        ("result.json", b"[]"),
+        ("result.json", b"\x80"),
+        ("predictions.npz", b"no archive"),
+        ("predictions.npz", None),
+    ],
+)
+def test_a_damaged_file_counts_as_failure_and_breaks_nothing(
+    tmp_path: Path, file: str, content: bytes | None
+):
     write_first_wrong(tmp_path / "depth=1", 3)
     path = write_first_wrong(tmp_path / "depth=2", 2) / file
     path.unlink() if content is None else path.write_bytes(content)
@@ -62,27 +80,51 @@ def test_what_weakens_the_table_stands_above_it(folder: Path, tmp_path: Path):
     for depth in (1, 2):
         write_first_wrong(tmp_path / f"depth={depth}", 3, epochs=1, data_kind="synthetic")
     caution = summarize(tmp_path).caution
-    assert caution == "Drawn hands, not Sign Language MNIST; one seed each (seed=0,1,2 tells) and one epoch " \
-                      "(trainer.max_epochs=5): the order may be luck"  # fmt: skip
+    assert (
+        caution
+        == "Drawn hands, not Sign Language MNIST; one seed each (seed=0,1,2 tells) and one epoch "
+        "(trainer.max_epochs=5): the order may be luck"
+    )
     assert f"**{caution}.**" in (tmp_path / "results.md").read_text()
 
 
 def test_seeds_of_a_configuration_are_one_line(tmp_path: Path):
     write_first_wrong(tmp_path / "depth=1,seed=0", 10, num_params=5, macs=7, fit_seconds=2.0)
-    write_first_wrong(tmp_path / "seed=1,depth=1", 20, num_params=5, macs=7, fit_seconds=4.0)  # in another order
+    write_first_wrong(
+        tmp_path / "seed=1,depth=1", 20, num_params=5, macs=7, fit_seconds=4.0
+    )  # in another order
     write_first_wrong(tmp_path / "seed=0,depth=1", 50)  # the same again, which counts once
     write_run(tmp_path / "depth=1,seed=2", None, status="failed", error="e")
     table = rank(tmp_path)
     assert table["val_acc"].tolist() == pytest.approx([0.85])
     assert table["val_acc_sd"].tolist() == pytest.approx([np.std([0.9, 0.8], ddof=1)])
-    columns = ["seeds", "val_photos", "val_photos_wrong", "num_params", "macs", "fit_seconds", "status"]
+    columns = [
+        "seeds",
+        "val_photos",
+        "val_photos_wrong",
+        "num_params",
+        "macs",
+        "fit_seconds",
+        "status",
+    ]
     assert table[columns].to_numpy().tolist() == [[2, 20, 3, 5, 7, 3, "3 done, 1 failed"]]
 
 
-def test_configurations_are_ranked_by_accuracy_photos_loss_and_macs_and_never_by_test(tmp_path: Path):
-    for name, wrong, loss, macs in (("e", 20, 0.1, 1), ("d", 10, 0.5, 10), ("c", 10, 0.5, 5), ("b", 10, 0.4, 10)):
-        write_first_wrong(tmp_path / f"model={name}", wrong, val_loss=loss, macs=macs, test_acc=wrong / 20)
-    write_job(tmp_path / "model=a", np.arange(100) % 10 > 0, val_loss=0.9, macs=99)  # no photo wholly wrong
+def test_configurations_are_ranked_by_accuracy_photos_loss_and_macs_and_never_by_test(
+    tmp_path: Path,
+):
+    for name, wrong, loss, macs in (
+        ("e", 20, 0.1, 1),
+        ("d", 10, 0.5, 10),
+        ("c", 10, 0.5, 5),
+        ("b", 10, 0.4, 10),
+    ):
+        write_first_wrong(
+            tmp_path / f"model={name}", wrong, val_loss=loss, macs=macs, test_acc=wrong / 20
+        )
+    write_job(
+        tmp_path / "model=a", np.arange(100) % 10 > 0, val_loss=0.9, macs=99
+    )  # no photo wholly wrong
     write_run(tmp_path / "model=0", None, status="failed", error="e")
     assert list(rank(tmp_path)["model"]) == ["a", "b", "c", "d", "e", "0"]
 
@@ -91,7 +133,10 @@ def write_folds(folder: Path, name: str, wrong: list[int], seed: int = 0) -> Non
     """Folds of 10, 30 and 60 rows; of each the first are wrong."""
     for fold, missed in enumerate(wrong):
         rows = np.arange(*[(0, 10), (10, 40), (40, 100)][fold])
-        path, config = folder / f"{name},fold={fold},seed={seed}", {"seed": seed, "data": {"fold": fold, "folds": 3}}
+        path, config = (
+            folder / f"{name},fold={fold},seed={seed}",
+            {"seed": seed, "data": {"fold": fold, "folds": 3}},
+        )
         write_job(path, rows >= rows[0] + missed, PHOTOS[rows], rows, config=config)
 
 
@@ -145,7 +190,10 @@ def test_without_validation_rows_nothing_is_ranked(tmp_path: Path):
     for depth in (2, 1):
         write_run(tmp_path / f"depth={depth}", None, macs=3, config={"data": {"val_split": "none"}})
     table = summarize(tmp_path).table
-    assert table[["seeds", "macs", "verdict", "status"]].to_numpy().tolist() == [[1, 3, "–", "done"]] * 2
+    assert (
+        table[["seeds", "macs", "verdict", "status"]].to_numpy().tolist()
+        == [[1, 3, "–", "done"]] * 2
+    )
 
 
 def test_the_files_hold_a_line_per_configuration_and_per_job(folder: Path):
@@ -167,21 +215,35 @@ def test_the_page_shows_table_notes_and_figures_but_not_the_test_set(folder: Pat
     assert page.startswith("# s\n\n```\npython -m sign_cnn.train -m sweep=s\n```\n\n| #")
     line = next(line for line in page.splitlines() if line.startswith("| 1 "))
     assert [cell.strip() for cell in line.split("|")[2:-1]] == [
-        "3", "max_pool", "3", "99.00 ± 1.00", "0.0", "1,000", "3.00 M", "2.5", "–", "best", "done",
-    ]  # fmt: skip
+        "3",
+        "max_pool",
+        "3",
+        "99.00 ± 1.00",
+        "0.0",
+        "1,000",
+        "3.00 M",
+        "2.5",
+        "–",
+        "best",
+        "done",
+    ]
     assert "- 12 jobs: 10 done, 1 failed, 1 missing" in page
     assert "![main_effects.png](figures/main_effects.png)" in page
     assert "12.35" not in page + (folder / "results.csv").read_text()
 
 
-def test_of_one_configuration_the_test_set_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_of_one_configuration_the_test_set_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     for seed, share in enumerate((0.97, 0.98)):
         write_first_wrong(tmp_path / f"seed={seed}", seed, test_acc=share)
     command.main([str(tmp_path)])
     assert "test accuracy 97.50 %, mean of 2" in capsys.readouterr().out
 
 
-def test_the_console_shows_twenty_configurations(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_console_shows_twenty_configurations(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     for width in range(23):
         write_first_wrong(tmp_path / f"width={width}", width)
     command.main([str(tmp_path)])

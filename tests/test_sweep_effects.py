@@ -40,12 +40,16 @@ def test_the_scatter_between_seeds_widens_the_interval():
 
 
 @pytest.mark.parametrize(("lead", "networks"), [(0.0, 3), (0.8, 3), (0.8, 36)])
-def test_intervals_of_means_hold_the_truth_and_are_narrower_than_with_whole_photos(lead: float, networks: int):
+def test_intervals_of_means_hold_the_truth_and_are_narrower_than_with_whole_photos(
+    lead: float, networks: int
+):
     rng, size = np.random.default_rng(0), np.full(250, 20)
 
     def probabilities(photos: np.ndarray, ahead: float) -> np.ndarray:
         hidden = photos + rng.normal(0, 1, photos.shape)  # of this architecture
-        return 1 / (1 + np.exp(-(5 + ahead - hidden - rng.normal(0, 1, (networks, *photos.shape))) / 0.5))
+        return 1 / (
+            1 + np.exp(-(5 + ahead - hidden - rng.normal(0, 1, (networks, *photos.shape))) / 0.5)
+        )
 
     many = rng.normal(0, 2.2, 40_000)
     truth = float(probabilities(many, lead).mean() - probabilities(many, 0).mean())
@@ -57,7 +61,9 @@ def test_intervals_of_means_hold_the_truth_and_are_narrower_than_with_whole_phot
         unit = max(1 / networks, (abs(gained) / size).max())
         low, high = (unit * bound for bound in difference_bounds(gained / unit, size))
         _, wide_low, wide_high = contrast([a, b], size, [1, -1])
-        assert wide_low <= low <= high <= wide_high  # seeds scatter by photo alone here, and add nothing to the truth
+        assert (
+            wide_low <= low <= high <= wide_high
+        )  # seeds scatter by photo alone here, and add nothing to the truth
         held.append(low <= truth <= high)
         widths.append(high - low)
         whole.append(np.diff(difference_bounds(gained, size)))
@@ -65,13 +71,22 @@ def test_intervals_of_means_hold_the_truth_and_are_narrower_than_with_whole_phot
     assert np.mean(widths) < np.mean(whole)
 
 
-def write_grid(folder: Path, wrong: Callable[..., int], seeds: int = 2, **levels: list[str]) -> None:
+def write_grid(
+    folder: Path, wrong: Callable[..., int], seeds: int = 2, **levels: list[str]
+) -> None:
     """Every combination of the levels; `wrong` says how many of 100 rows from their values."""
     for place in np.ndindex(*map(len, levels.values())):
-        values = {name: options[i] for (name, options), i in zip(levels.items(), place, strict=True)}
-        name, costs = ",".join(f"{key}={value}" for key, value in values.items()), {"macs": 10**5 * (1 + sum(place))}
+        values = {
+            name: options[i] for (name, options), i in zip(levels.items(), place, strict=True)
+        }
+        name, costs = (
+            ",".join(f"{key}={value}" for key, value in values.items()),
+            {"macs": 10**5 * (1 + sum(place))},
+        )
         for seed in range(seeds):
-            write_first_wrong(folder / f"{name},seed={seed}", wrong(*values.values()) + seed, **costs)
+            write_first_wrong(
+                folder / f"{name},seed={seed}", wrong(*values.values()) + seed, **costs
+            )
 
 
 def find_effects(folder: Path) -> pd.DataFrame:
@@ -80,10 +95,17 @@ def find_effects(folder: Path) -> pd.DataFrame:
 
 
 def test_a_main_effect_is_the_mean_over_the_other_factors(tmp_path: Path):
-    write_grid(tmp_path, lambda a, b: 10 + 10 * (a == "1") + 60 * (b == "y"), a=["10", "1", "2"], b=["x", "y"])
+    write_grid(
+        tmp_path,
+        lambda a, b: 10 + 10 * (a == "1") + 60 * (b == "y"),
+        a=["10", "1", "2"],
+        b=["x", "y"],
+    )
     effects = find_effects(tmp_path)
     assert effects["level"].tolist() == ["1", "2", "10", "x", "y"]
-    assert effects["accuracy"].tolist() == pytest.approx([0.495, 0.595, 0.595, 0.8617, 0.2617], abs=1e-4)
+    assert effects["accuracy"].tolist() == pytest.approx(
+        [0.495, 0.595, 0.595, 0.8617, 0.2617], abs=1e-4
+    )
     assert effects["networks"].tolist() == [4, 4, 4, 6, 6]
     assert effects["delta"].tolist() == pytest.approx([-1 / 15, 1 / 30, 1 / 30, 0.3, -0.3])
     assert effects["delta_low"].iloc[3] > 0 > effects["delta_high"].iloc[4]
@@ -92,17 +114,23 @@ def test_a_main_effect_is_the_mean_over_the_other_factors(tmp_path: Path):
 def test_a_main_effect_is_taken_over_what_all_levels_share(tmp_path: Path):
     write_grid(tmp_path, lambda _, b: 10 + 50 * (b == "z"), a=["1", "2"], b=["x", "y", "z"])
     for seed in range(2):
-        (tmp_path / f"a=1,b=z,seed={seed}" / "result.json").unlink()  # now a=2 alone has the bad one
+        (
+            tmp_path / f"a=1,b=z,seed={seed}" / "result.json"
+        ).unlink()  # now a=2 alone has the bad one
     effect = find_effects(tmp_path).query("factor == 'a'")
     assert effect["networks"].tolist() == [4, 4]
     assert effect["delta"].tolist() == pytest.approx([0, 0])
 
 
 def test_every_figure_is_drawn_and_one_without_anything_to_show_is_removed(tmp_path: Path):
-    write_grid(tmp_path, lambda depth, size: 30 - int(depth) - int(size), depth=["1", "2"], size=["3", "5"])
+    write_grid(
+        tmp_path, lambda depth, size: 30 - int(depth) - int(size), depth=["1", "2"], size=["3", "5"]
+    )
     figures = ["accuracy_against_cost.png", "heat_maps.png", "main_effects.png"]
     summarize(tmp_path)
-    assert all((tmp_path / "figures" / file).read_bytes().startswith(b"\x89PNG") for file in figures)
+    assert all(
+        (tmp_path / "figures" / file).read_bytes().startswith(b"\x89PNG") for file in figures
+    )
     for path in {*tmp_path.glob("*size=5*/result.json"), *tmp_path.glob("*seed=1/result.json")}:
         path.unlink()
     summarize(tmp_path)
@@ -118,7 +146,9 @@ def test_intervals_end_at_100_percent(tmp_path: Path):
 
 def test_values_that_a_search_drew_are_scattered_on_a_log_axis_where_they_span_much(tmp_path: Path):
     for i in range(8):
-        write_first_wrong(tmp_path / f"lr={10.0**-i:.7f},dropout={0.1 * i + 0.1:.1f},activation={'abc'[i % 3]}", i)
+        write_first_wrong(
+            tmp_path / f"lr={10.0**-i:.7f},dropout={0.1 * i + 0.1:.1f},activation={'abc'[i % 3]}", i
+        )
     figure = figures.plot_main_effects(rank(tmp_path), effects := find_effects(tmp_path))
     assert effects.empty
     scales = {axes.get_xlabel(): axes.get_xscale() for axes in figure.axes}
@@ -130,8 +160,15 @@ def test_heat_maps_show_the_largest_interaction_first(tmp_path: Path):
     write_grid(tmp_path, lambda a, b, c: 40 - 20 * (a == c) - 10 * (b == "x"), a=two, b=two, c=two)
     figure = figures.plot_heat_maps(rank(tmp_path))
     assert (figure.axes[0].get_ylabel(), figure.axes[0].get_xlabel()) == ("a", "c")
-    assert [axes.get_title() for axes in figure.axes] == [f"interaction {n} pp" for n in ("10.00", "0.00", "0.00")]
-    assert [text.get_text() for text in figure.axes[0].texts] == ["84.50", "64.50", "64.50", "84.50"]
+    assert [axes.get_title() for axes in figure.axes] == [
+        f"interaction {n} pp" for n in ("10.00", "0.00", "0.00")
+    ]
+    assert [text.get_text() for text in figure.axes[0].texts] == [
+        "84.50",
+        "64.50",
+        "64.50",
+        "84.50",
+    ]
 
 
 def test_one_factor_at_a_time_has_no_heat_map(tmp_path: Path):
@@ -141,8 +178,18 @@ def test_one_factor_at_a_time_has_no_heat_map(tmp_path: Path):
 
 
 def test_the_pareto_front_is_named(tmp_path: Path):
-    for width, wrong, macs in ((1, 50, 100), (2, 60, 200), (3, 20, 300), (4, 20, 400), (5, 10, 500)):
+    for width, wrong, macs in (
+        (1, 50, 100),
+        (2, 60, 200),
+        (3, 20, 300),
+        (4, 20, 400),
+        (5, 10, 500),
+    ):
         write_first_wrong(tmp_path / f"width={width}", wrong, macs=macs)
     figure = figures.plot_accuracy_against_cost(rank(tmp_path))
     (axes,) = figure.axes  # training time is not known
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["1  width=1", "2  width=3", "3  width=5"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+        "1  width=1",
+        "2  width=3",
+        "3  width=5",
+    ]

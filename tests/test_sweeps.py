@@ -20,7 +20,11 @@ FOLDER = Path("outputs/sweeps/s")
 def fixed(tiny_overrides: list[str]) -> list[str]:
     """What the jobs of a sweep share: one epoch of a small network."""
     swept = ("name", "model.depth", "model.batch_norm", "trainer.max_epochs", "figures")
-    return [*(item for item in tiny_overrides if not item.startswith(swept)), "trainer.max_epochs=1", "threads=1"]
+    return [
+        *(item for item in tiny_overrides if not item.startswith(swept)),
+        "trainer.max_epochs=1",
+        "threads=1",
+    ]
 
 
 @pytest.fixture
@@ -41,10 +45,22 @@ def statuses(folder: Path = FOLDER) -> dict[str, str]:
     ("overrides", "keys", "name"),
     [
         ("seed=0 augment=full model.depth=3", "augment model.depth", "augment=full,depth=3"),
-        ("model.depth=null lr=0.123456789 b=1e-05", "model.depth lr b", "depth=null,lr=0.123457,b=1e-05"),
-        ("augment=full augment=none hydra/launcher=x", "augment hydra/launcher", "augment=none,launcher=x"),
+        (
+            "model.depth=null lr=0.123456789 b=1e-05",
+            "model.depth lr b",
+            "depth=null,lr=0.123457,b=1e-05",
+        ),
+        (
+            "augment=full augment=none hydra/launcher=x",
+            "augment hydra/launcher",
+            "augment=none,launcher=x",
+        ),
         ("a=[24,48,96] b=True c=[] d='x/y=z'", "a b c d", "a=24-48-96,b=true,c=none,d=x_y_z"),
-        ("data.name=a logger.name=b seed=1", "data.name logger.name seed", "data.name=a,logger.name=b,seed=1"),
+        (
+            "data.name=a logger.name=b seed=1",
+            "data.name logger.name seed",
+            "data.name=a,logger.name=b,seed=1",
+        ),
         ("seed=1", "", "default"),
     ],
 )
@@ -59,7 +75,9 @@ def test_jobs_go_to_directories_named_by_their_values_in_the_order_of_the_sweep(
     assert plan["jobs"] == names
     assert plan["command"].startswith("python -m sign_cnn.train -m data.root=")
     assert statuses() == dict.fromkeys(names, "done")
-    assert all(result.name == name and result.test_acc is None for name, result in results().items())
+    assert all(
+        result.name == name and result.test_acc is None for name, result in results().items()
+    )
     assert not list(FOLDER.glob("*/figures/*.png"))
     assert len({result.num_params for result in results().values()}) == 4
     out = capfd.readouterr().out
@@ -68,7 +86,8 @@ def test_jobs_go_to_directories_named_by_their_values_in_the_order_of_the_sweep(
     assert places == sorted(places)
     ends = [line.rpartition("  ")[2] for line in out.splitlines() if re.match(r"\[\d/4\]", line)]
     assert [re.sub(r"about \d+ (s|min)", "about", end) for end in ends] == [
-        f"{'━' * 5 * done}{'╌' * (20 - 5 * done)} {done} of 4{', about left' * (done < 4)}" for done in (1, 2, 3, 4)
+        f"{'━' * 5 * done}{'╌' * (20 - 5 * done)} {done} of 4{', about left' * (done < 4)}"
+        for done in (1, 2, 3, 4)
     ]
     assert "epoch 1/1" not in out
     assert "epoch 1/1" in (FOLDER / names[0] / "train.log").read_text()
@@ -87,7 +106,10 @@ def test_bad_jobs_fail_alone_and_are_tried_again(sweep, capfd):
         patched.setattr(SignClassifier, "training_step", training_step)
         assert "Error: 2 of 3 jobs failed" in str(sweep("model.depth=1,5,2"))
         assert statuses() == {"depth=1": "done", "depth=5": "failed", "depth=2": "failed"}
-        assert results()["depth=5"].error == "5 blocks do not fit 28×28 pixels (28 → 14 → 7 → 3 → 1 → 0): at most 4"
+        assert (
+            results()["depth=5"].error
+            == "5 blocks do not fit 28×28 pixels (28 → 14 → 7 → 3 → 1 → 0): at most 4"
+        )
         assert results()["depth=2"].error == "out of memory"
         assert "RuntimeError: out of memory" in (FOLDER / "depth=2" / "train.log").read_text()
         assert "[2/3] depth=5  failed: 5 blocks do not fit" in capfd.readouterr().out
@@ -119,9 +141,17 @@ def test_an_unnamed_sweep_comes_back_to_its_place(fixed, command_line):
 
 
 def test_a_study_is_swept_with_what_the_command_line_fixes_still_in_the_names(sweep):
-    given = ["sweep=design", "model.kernel_size=3", "model.batch_norm=true", "model.downsample=max_pool", "seed=1,2"]
+    given = [
+        "sweep=design",
+        "model.kernel_size=3",
+        "model.batch_norm=true",
+        "model.downsample=max_pool",
+        "seed=1,2",
+    ]
     assert sweep(*given, "model.depth=1", "model.width=2", "name='it\\'s'") == 0
-    names = [f"depth=1,kernel_size=3,batch_norm=true,downsample=max_pool,seed={seed}" for seed in (1, 2)]
+    names = [
+        f"depth=1,kernel_size=3,batch_norm=true,downsample=max_pool,seed={seed}" for seed in (1, 2)
+    ]
     assert statuses(Path("outputs/sweeps/it's")) == dict.fromkeys(names, "done")
 
 
@@ -137,11 +167,18 @@ def test_a_dry_run_shows_sizes_and_problems_and_trains_nothing(sweep, capfd):
     out = capfd.readouterr().out
     assert "depth=1  13,012 parameters, 0.04 M MACs, 1 epochs, to do" in out
     assert "depth=5  impossible: 5 blocks do not fit" in out
-    assert [path.name for path in Path("outputs").rglob("*") if path.is_file()] == ["multirun.yaml"]  # Hydra's
+    assert [path.name for path in Path("outputs").rglob("*") if path.is_file()] == [
+        "multirun.yaml"
+    ]  # Hydra's
 
 
 def test_two_processes_share_a_sweep_and_no_job_is_done_twice(fixed, sweep, tmp_path: Path, capfd):
-    shared = ["seed=0,1,2", "model.depth=1", f"hydra.sweep.dir={tmp_path / FOLDER}", "trainer.max_epochs=60"]
+    shared = [
+        "seed=0,1,2",
+        "model.depth=1",
+        f"hydra.sweep.dir={tmp_path / FOLDER}",
+        "trainer.max_epochs=60",
+    ]
     command = [sys.executable, "-m", "sign_cnn.train", "-m", *fixed, "name=s", *shared]
     with subprocess.Popen(command, cwd=Path(CONFIG_DIR).parent, stdout=subprocess.DEVNULL) as other:
         while not list(FOLDER.glob("*/metrics.csv")) and other.poll() is None:
@@ -150,4 +187,8 @@ def test_two_processes_share_a_sweep_and_no_job_is_done_twice(fixed, sweep, tmp_
         assert other.wait() == 0
     assert "left to another process" in capfd.readouterr().out
     assert statuses() == dict.fromkeys(("seed=0", "seed=1", "seed=2"), "done")
-    assert [path.read_text().count("epoch 60/60") for path in FOLDER.glob("*/train.log")] == [1, 1, 1]
+    assert [path.read_text().count("epoch 60/60") for path in FOLDER.glob("*/train.log")] == [
+        1,
+        1,
+        1,
+    ]

@@ -42,9 +42,17 @@ def read_mlflow() -> dict[str, tuple[str, str, str, list[int]]]:
 
     client = MlflowClient("sqlite:///outputs/mlflow.db")
     found = client.search_runs([client.get_experiment_by_name("sign_cnn").experiment_id])
-    epochs = {run.info.run_id: [x.step for x in client.get_metric_history(run.info.run_id, "val/acc")] for run in found}
+    epochs = {
+        run.info.run_id: [x.step for x in client.get_metric_history(run.info.run_id, "val/acc")]
+        for run in found
+    }
     return {
-        run.info.run_name: (run.info.run_id, run.data.tags["group"], run.info.status, epochs[run.info.run_id])
+        run.info.run_name: (
+            run.info.run_id,
+            run.data.tags["group"],
+            run.info.status,
+            epochs[run.info.run_id],
+        )
         for run in found
     }
 
@@ -53,8 +61,17 @@ def test_jobs_are_grouped_closed_when_they_fail_and_continued_as_the_same_run(
     tiny_overrides, command_line, monkeypatch
 ):
     monkeypatch.setenv("WANDB_SILENT", "true")
-    swept = [item for item in tiny_overrides if not item.startswith(("name", "model.depth", "logger"))]
-    command = ["-m", *swept, "name=s", "model.depth=1,2", "logger=[wandb,mlflow]", "logger.wandb.offline=true"]
+    swept = [
+        item for item in tiny_overrides if not item.startswith(("name", "model.depth", "logger"))
+    ]
+    command = [
+        "-m",
+        *swept,
+        "name=s",
+        "model.depth=1,2",
+        "logger=[wandb,mlflow]",
+        "logger.wandb.offline=true",
+    ]
     original = SignClassifier.training_step
 
     def training_step(self, batch, batch_idx):
@@ -67,11 +84,13 @@ def test_jobs_are_grouped_closed_when_they_fail_and_continued_as_the_same_run(
         assert "1 of 2 jobs failed" in str(command_line(*command))
     runs, tracked = read_wandb(), read_mlflow()
     assert {name: (group, code) for name, [(_, group, code)] in runs.items()} == {
-        "depth=1": ("s", 0), "depth=2": ("s", 1),
-    }  # fmt: skip
+        "depth=1": ("s", 0),
+        "depth=2": ("s", 1),
+    }
     assert {name: rest for name, (_, *rest) in tracked.items()} == {
-        "depth=1": ["s", "FINISHED", [1, 2]], "depth=2": ["s", "FAILED", [1]],
-    }  # fmt: skip
+        "depth=1": ["s", "FINISHED", [1, 2]],
+        "depth=2": ["s", "FAILED", [1]],
+    }
 
     assert command_line(*command) == 0
     again = read_wandb()["depth=2"]

@@ -31,13 +31,23 @@ def make_variants(recipe: str, options: Options) -> Variants:
     for name, path in checkouts.items():
         commits[name] = subprocess.getoutput(f"git -C '{path}' describe --always --dirty")
         _train(path, options, [*words, "trainer=debug"], 0)  # fills the cache
-    options.tables["checkouts"] = pd.DataFrame({"commit": commits, "path": checkouts}).astype(str).reset_index()
+    options.tables["checkouts"] = (
+        pd.DataFrame({"commit": commits, "path": checkouts}).astype(str).reset_index()
+    )
     return {name: partial(_train, path, options, words) for name, path in checkouts.items()}
 
 
 def _train(checkout: Path, options: Options, words: list[str], seed: int) -> dict[str, float]:
     folder, cache = options.make_folder(), options.folder / f"cache{checkout}".replace("/", "_")
-    command = [sys.executable, "-m", "sign_cnn.train", *words, f"seed={seed}", "name=bench", f"data.cache_dir={cache}"]
+    command = [
+        sys.executable,
+        "-m",
+        "sign_cnn.train",
+        *words,
+        f"seed={seed}",
+        "name=bench",
+        f"data.cache_dir={cache}",
+    ]
     start, environment = clock(), os.environ | {"PYTHONPATH": str(checkout)}
     subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
     wall = clock() - start

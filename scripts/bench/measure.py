@@ -23,9 +23,13 @@ from sign_cnn.train import train
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = Path("outputs/bench")
 QUICK = (
-    "data.synthetic={train_photos: 2, test_photos: 1, variants: 5, seed: 0}", f"data.synthetic_root={OUTPUT / 'quick'}",
-    "data.epoch_rows=null", "data.batch_size=32", "model.width=4", "trainer.max_epochs=2",
-)  # fmt: skip
+    "data.synthetic={train_photos: 2, test_photos: 1, variants: 5, seed: 0}",
+    f"data.synthetic_root={OUTPUT / 'quick'}",
+    "data.epoch_rows=null",
+    "data.batch_size=32",
+    "model.width=4",
+    "trainer.max_epochs=2",
+)
 
 Variants = Mapping[str, Callable[[int], dict[str, float]]]
 clock = time.perf_counter
@@ -48,14 +52,23 @@ class Options:
     def recipe_overrides(self, recipe: str, *more: str) -> list[str]:
         """A recipe on the real set if SIGN_MNIST_DIR is set, else on a drawn one, without figures and test."""
         data = "sign_mnist" if os.environ.get("SIGN_MNIST_DIR") and not self.quick else "synthetic"
-        chosen = [] if any(item.startswith("data=") for item in self.overrides) else [f"data={data}"]
-        chosen += [f"experiment={recipe}", "figures=false", "test=false", "callbacks.progress_bar=null"]
+        chosen = (
+            [] if any(item.startswith("data=") for item in self.overrides) else [f"data={data}"]
+        )
+        chosen += [
+            f"experiment={recipe}",
+            "figures=false",
+            "test=false",
+            "callbacks.progress_bar=null",
+        ]
         return [*chosen, *(QUICK if self.quick else ()), *more, *self.overrides]
 
     def compose(self, recipe: str, *more: str) -> DictConfig:
         """The configuration of a run in an empty folder."""
         with initialize_config_dir(CONFIG_DIR, job_name="bench"):
-            return compose("train", [*self.recipe_overrides(recipe, *more), f"run_dir={self.make_folder()}"])
+            return compose(
+                "train", [*self.recipe_overrides(recipe, *more), f"run_dir={self.make_folder()}"]
+            )
 
 
 def fit(cfg: DictConfig) -> dict[str, float]:
@@ -72,7 +85,9 @@ def fit(cfg: DictConfig) -> dict[str, float]:
 def build(cfg: DictConfig) -> tuple[SignMNISTDataModule, SignClassifier]:
     """Data and network of a run, as `train` makes them; after a first `fit`, torch is as deterministic."""
     torch.manual_seed(cfg.seed)
-    data = SignMNISTDataModule(to_dataclass(DataConfig, cfg.data), to_dataclass(AugmentConfig, cfg.augment), cfg.seed)
+    data = SignMNISTDataModule(
+        to_dataclass(DataConfig, cfg.data), to_dataclass(AugmentConfig, cfg.augment), cfg.seed
+    )
     data.setup()
     nodes: Any = OmegaConf.to_container(cfg, resolve=True)
     parts = [nodes[name] for name in ("model", "loss", "optimizer", "scheduler")]
@@ -95,8 +110,15 @@ def summarize_rounds(rounds: pd.DataFrame, pairs: Iterable[str]) -> pd.DataFrame
     keys, parts = ["recipe", "variant", "round"], [rounds]
     for first, sign, second in (re.split(" ([/-]) ", pair) for pair in pairs):
         measures = rounds.set_index(keys).filter(regex="_ms$|seconds$|per_second$")
-        a, b = (measures[measures.index.isin([name], "variant")].droplevel("variant") for name in (first, second))
-        parts.append((a / b if sign == "/" else a - b).assign(variant=f"{first} {sign} {second}").reset_index())
+        a, b = (
+            measures[measures.index.isin([name], "variant")].droplevel("variant")
+            for name in (first, second)
+        )
+        parts.append(
+            (a / b if sign == "/" else a - b)
+            .assign(variant=f"{first} {sign} {second}")
+            .reset_index()
+        )
     values = pd.concat(parts).melt(keys, var_name="measure").dropna()
     groups = values.groupby(["recipe", "variant", "measure"], sort=False)["value"]
     table = groups.agg(median="median", min="min", max="max", n="count").reset_index()

@@ -17,16 +17,23 @@ def make_variants(recipe: str, options: Options) -> Variants:
     cfg = options.compose(recipe, "augment=full")
     data, _ = build(cfg)
     samples = PerSample(data, data.split.train[: 128 if options.quick else 8192])
-    loader = DataLoader(samples, cfg.data.batch_size, shuffle=True, num_workers=2, persistent_workers=True)
+    loader = DataLoader(
+        samples, cfg.data.batch_size, shuffle=True, num_workers=2, persistent_workers=True
+    )
     _rate(loader)  # starts the workers
-    return {"ours": lambda turn: _rate(_make_batches(data, turn)), "torchvision": lambda _: _rate(x for x, _ in loader)}
+    return {
+        "ours": lambda turn: _rate(_make_batches(data, turn)),
+        "torchvision": lambda _: _rate(x for x, _ in loader),
+    }
 
 
 def _make_batches(data: SignMNISTDataModule, epoch: int) -> Iterable[Any]:
     loader: Any = data.train_dataloader()
     loader.sampler.set_epoch(epoch)
     for batch in loader:
-        yield (data.on_after_batch_transfer(batch, 0).images.unsqueeze(1) / 255 - data.pixel_mean) / data.pixel_std
+        yield (
+            data.on_after_batch_transfer(batch, 0).images.unsqueeze(1) / 255 - data.pixel_mean
+        ) / data.pixel_std
 
 
 def _rate(batches: Iterable[Any]) -> dict[str, float]:

@@ -23,27 +23,42 @@ from sign_cnn.training import AtomicCheckpointIO
 
 RECIPES, REPEATS, PAIRS = ("best", "speedrun"), 1, ()
 MARKED = (
-    ("fit", pl.Trainer, "fit"), ("augmentation", Augment, "__call__"), ("metrics", MeanMetric, "update"),
-    ("metrics", MetricCollection, "update"), ("checkpoints", AtomicCheckpointIO, "save_checkpoint"),
-)  # fmt: skip
+    ("fit", pl.Trainer, "fit"),
+    ("augmentation", Augment, "__call__"),
+    ("metrics", MeanMetric, "update"),
+    ("metrics", MetricCollection, "update"),
+    ("checkpoints", AtomicCheckpointIO, "save_checkpoint"),
+)
 BACKWARD = "autograd::engine::evaluate_function: "
 GROUPS = {  # names of operations, which count with all that they call
-    "augmentation": "augmentation", "metrics": "metrics", "checkpoints": "checkpoints",
-    "convolution, forward": "aten::conv2d", "convolution, backward": f"{BACKWARD}Convolution.*",
-    "batch norm": f"aten::batch_norm|{BACKWARD}.*BatchNorm.*", "pooling": f"aten::max_pool2d|{BACKWARD}MaxPool.*",
+    "augmentation": "augmentation",
+    "metrics": "metrics",
+    "checkpoints": "checkpoints",
+    "convolution, forward": "aten::conv2d",
+    "convolution, backward": f"{BACKWARD}Convolution.*",
+    "batch norm": f"aten::batch_norm|{BACKWARD}.*BatchNorm.*",
+    "pooling": f"aten::max_pool2d|{BACKWARD}MaxPool.*",
     "activation": f"aten::(relu|leaky_relu|gelu|silu)_?|{BACKWARD}(Relu|LeakyRelu|Gelu|Silu).*",
-    "dense layers": f"aten::linear|{BACKWARD}(Addmm|Mm).*", "dropout": "aten::dropout",
+    "dense layers": f"aten::linear|{BACKWARD}(Addmm|Mm).*",
+    "dropout": "aten::dropout",
     "loss": f"aten::cross_entropy_loss|{BACKWARD}(NllLoss|LogSoftmax).*",
-    "optimizer": r"aten::_fused_\w+|Optimizer\.zero_grad.*", "gradients": f"{BACKWARD}.*AccumulateGrad",
-}  # fmt: skip
+    "optimizer": r"aten::_fused_\w+|Optimizer\.zero_grad.*",
+    "gradients": f"{BACKWARD}.*AccumulateGrad",
+}
 
 
 def make_variants(recipe: str, options: Options) -> Variants:
     """A fit of one epoch, without the profiler and under it."""
     if not options.tables:
-        functions = _trace_functions(options.compose(recipe, f"data.cache_dir={options.make_folder()}"))
-        options.tables = {f"{len(functions)} functions between a CSV and the first logits": functions}
-    fit(options.compose(recipe, "trainer.limit_train_batches=3"))  # the first steps of a process are slow
+        functions = _trace_functions(
+            options.compose(recipe, f"data.cache_dir={options.make_folder()}")
+        )
+        options.tables = {
+            f"{len(functions)} functions between a CSV and the first logits": functions
+        }
+    fit(
+        options.compose(recipe, "trainer.limit_train_batches=3")
+    )  # the first steps of a process are slow
     one = (recipe, "trainer.max_epochs=1")
     return {
         "one epoch": lambda _: fit(options.compose(*one)),
@@ -65,13 +80,22 @@ def _profile(cfg: DictConfig) -> dict[str, float]:
     """Shares of `Trainer.fit`, in %."""
     with ExitStack() as stack, profile(activities=[ProfilerActivity.CPU]) as profiler:
         for group, owner, name in MARKED:
-            stack.enter_context(patch.object(owner, name, record_function(group)(getattr(owner, name))))
+            stack.enter_context(
+                patch.object(owner, name, record_function(group)(getattr(owner, name)))
+            )
         fit(cfg)
-    seconds = pd.Series({event.key: event.cpu_time_total / 1e6 for event in profiler.key_averages()})
+    seconds = pd.Series(
+        {event.key: event.cpu_time_total / 1e6 for event in profiler.key_averages()}
+    )
     percent = 100 * seconds / seconds["fit"]
-    shares = {group: percent[percent.index.str.fullmatch(names)].sum() for group, names in GROUPS.items()}
+    shares = {
+        group: percent[percent.index.str.fullmatch(names)].sum() for group, names in GROUPS.items()
+    }
     rest = {"Python, Lightning, profiler": 100 - sum(shares.values())}
-    return {"fit_seconds": seconds["fit"], **{f"{group}, %": share for group, share in (shares | rest).items()}}
+    return {
+        "fit_seconds": seconds["fit"],
+        **{f"{group}, %": share for group, share in (shares | rest).items()},
+    }
 
 
 def _trace_functions(cfg: DictConfig) -> pd.DataFrame:
@@ -82,9 +106,20 @@ def _trace_functions(cfg: DictConfig) -> pd.DataFrame:
         code = frame.f_code
         if event == "return" and code is SignClassifier.forward.__code__:
             sys.setprofile(None)
-        named = code.co_flags & inspect.CO_OPTIMIZED and "<" not in code.co_name  # no class, module, lambda
-        if event == "call" and named and code.co_filename.startswith(f"{Path(sign_cnn.__file__).parent}/"):
-            seen.setdefault((str(Path(code.co_filename).relative_to(Path(sign_cnn.__file__).parent)), code.co_qualname))
+        named = (
+            code.co_flags & inspect.CO_OPTIMIZED and "<" not in code.co_name
+        )  # no class, module, lambda
+        if (
+            event == "call"
+            and named
+            and code.co_filename.startswith(f"{Path(sign_cnn.__file__).parent}/")
+        ):
+            seen.setdefault(
+                (
+                    str(Path(code.co_filename).relative_to(Path(sign_cnn.__file__).parent)),
+                    code.co_qualname,
+                )
+            )
 
     sys.setprofile(watch)
     train(cfg)

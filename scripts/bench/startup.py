@@ -25,13 +25,23 @@ class ExitAfterFirstStep(pl.Callback):
 
 def make_variants(recipe: str, options: Options) -> Variants:
     """Commands and what each must say; quick: without the bare import."""
-    command, short = ["-m", "sign_cnn.train", *options.recipe_overrides(recipe)], "trainer.limit_train_batches=1"
-    step = [*command, f"+callbacks.exit._target_={__name__}.ExitAfterFirstStep", "run_dir=FOLDER/run"]
+    command, short = (
+        ["-m", "sign_cnn.train", *options.recipe_overrides(recipe)],
+        "trainer.limit_train_batches=1",
+    )
+    step = [
+        *command,
+        f"+callbacks.exit._target_={__name__}.ExitAfterFirstStep",
+        "run_dir=FOLDER/run",
+    ]
     train(stored := options.compose(recipe, short))  # also fills the cache
     commands = {
         IMPORT: (["-c", IMPORT], ""),
         "first step": (step, DONE),
-        "wrong configuration": ([*command, "data.fold=99", "run_dir=FOLDER/run"], "data.fold=99 must be"),
+        "wrong configuration": (
+            [*command, "data.fold=99", "run_dir=FOLDER/run"],
+            "data.fold=99 must be",
+        ),
         "--help": ([*command, "--help"], "Any setting below"),
         "stored result": ([*command, short, f"run_dir={stored.run_dir}"], "already done"),
     }
@@ -41,7 +51,10 @@ def make_variants(recipe: str, options: Options) -> Variants:
 
 
 def _start(options: Options, words: list[str], expected: str, _: int) -> dict[str, float]:
-    command = [sys.executable, *(word.replace("FOLDER", str(options.make_folder())) for word in words)]
+    command = [
+        sys.executable,
+        *(word.replace("FOLDER", str(options.make_folder())) for word in words),
+    ]
     start, environment = clock(), os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     seconds = clock() - start

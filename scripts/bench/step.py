@@ -17,7 +17,9 @@ from sign_cnn.models.classifier import SignClassifier
 RECIPES, REPEATS, PAIRS = ("best", "speedrun"), 5, ("ours / plain", "ours / ours without metrics")
 WITHOUT_METRICS: dict[str, Any] = {
     "training_step": lambda model, batch, _: model.loss(model(batch.images), batch.labels),
-    "on_train_epoch_end": lambda model: model.log("train/acc", 1.0),  # a run is not finished without
+    "on_train_epoch_end": lambda model: model.log(
+        "train/acc", 1.0
+    ),  # a run is not finished without
 }
 
 
@@ -40,7 +42,9 @@ def make_variants(recipe: str, options: Options) -> Variants:
         with patch.multiple(SignClassifier, **WITHOUT_METRICS):
             return fit(options.compose(*settings))
 
-    fit(options.compose(*settings, "trainer.limit_train_batches=3"))  # the first steps of a process are slow
+    fit(
+        options.compose(*settings, "trainer.limit_train_batches=3")
+    )  # the first steps of a process are slow
     return {"ours": ours, "plain": plain, "ours without metrics": without_metrics}
 
 
@@ -64,7 +68,12 @@ def _fit_plain(cfg: DictConfig) -> tuple[dict[str, float], SignClassifier]:
             loss.backward()
             optimizer.step()
             scheduler.step()
-            sums += torch.stack([loss.detach() * len(logits), (logits.argmax(1) == batch.labels).sum()])
-        torch.save([model.state_dict(), optimizer.state_dict(), scheduler.state_dict(), sums], f"{cfg.run_dir}/last.pt")
+            sums += torch.stack(
+                [loss.detach() * len(logits), (logits.argmax(1) == batch.labels).sum()]
+            )
+        torch.save(
+            [model.state_dict(), optimizer.state_dict(), scheduler.state_dict(), sums],
+            f"{cfg.run_dir}/last.pt",
+        )
     seconds = clock() - start
     return {"step_ms": 1000 * seconds / steps, "fit_seconds": seconds}, model

@@ -12,8 +12,12 @@ from scripts.bench.measure import Options, Variants, clock
 from sign_cnn import train, training
 
 RECIPES, REPEATS, PAIRS = ("best",), 3, ()
-PARTS = (("fit", pl.Trainer, "fit"), ("scoring", pl.Trainer, "predict"), ("scoring", training, "score"),
-         ("overhead", train, "main"))  # fmt: skip
+PARTS = (
+    ("fit", pl.Trainer, "fit"),
+    ("scoring", pl.Trainer, "predict"),
+    ("scoring", training, "score"),
+    ("overhead", train, "main"),
+)
 
 
 def make_variants(recipe: str, options: Options) -> Variants:
@@ -35,7 +39,11 @@ def _sweep(recipe: str, options: Options, jobs: int) -> dict[str, float]:
         seconds[part] += clock() - start
 
     with ExitStack() as stack, redirect_stdout(io.StringIO()):
-        stack.enter_context(patch.object(sys, "argv", ["", "-m", *words, f"hydra.sweep.dir={options.make_folder()}"]))
+        stack.enter_context(
+            patch.object(
+                sys, "argv", ["", "-m", *words, f"hydra.sweep.dir={options.make_folder()}"]
+            )
+        )
         for part, owner, name in PARTS:
             stack.enter_context(patch.object(owner, name, timed(part)(getattr(owner, name))))
         train.main()

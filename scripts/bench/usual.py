@@ -23,8 +23,13 @@ RECIPES, REPEATS, PAIRS = ("best",), 3, ("usual / ours",)
 def make_variants(recipe: str, options: Options) -> Variants:
     """Both, without validation."""
     settings = (recipe, "data.val_split=none")
-    fit(options.compose(*settings, "trainer.limit_train_batches=3"))  # the first steps of a process are slow
-    return {"usual": lambda _: _fit(options.compose(*settings)), "ours": lambda _: fit(options.compose(*settings))}
+    fit(
+        options.compose(*settings, "trainer.limit_train_batches=3")
+    )  # the first steps of a process are slow
+    return {
+        "usual": lambda _: _fit(options.compose(*settings)),
+        "ours": lambda _: fit(options.compose(*settings)),
+    }
 
 
 class PerSample(TensorDataset):
@@ -35,19 +40,29 @@ class PerSample(TensorDataset):
         super().__init__(torch.from_numpy(images).unsqueeze(1), torch.from_numpy(labels))
         config: Any = data.augment.config
         zoom, shear = (1 - config.zoom, 1 + config.zoom), (-config.shear, config.shear)
-        self.transform = v2.Compose([
-            v2.ToDtype(torch.float32, scale=True),
-            v2.RandomAffine(config.rotation, (config.shift, config.shift), zoom, shear, InterpolationMode.BILINEAR),
-            v2.ColorJitter(config.brightness, config.contrast),
-            v2.Normalize([data.pixel_mean], [data.pixel_std]),
-        ])  # fmt: skip
+        self.transform = v2.Compose(
+            [
+                v2.ToDtype(torch.float32, scale=True),
+                v2.RandomAffine(
+                    config.rotation,
+                    (config.shift, config.shift),
+                    zoom,
+                    shear,
+                    InterpolationMode.BILINEAR,
+                ),
+                v2.ColorJitter(config.brightness, config.contrast),
+                v2.Normalize([data.pixel_mean], [data.pixel_std]),
+            ]
+        )
 
     def __getitem__(self, row: int) -> tuple[torch.Tensor, ...]:
         image, label = super().__getitem__(row)  # type: ignore[no-untyped-call]
         return self.transform(image), label
 
 
-def _training_step(model: SignClassifier, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> torch.Tensor:
+def _training_step(
+    model: SignClassifier, batch: tuple[torch.Tensor, torch.Tensor], _: int
+) -> torch.Tensor:
     """As in tutorials: loss and accuracy of each batch are computed and logged."""
     logits, labels = model.network(batch[0]), batch[1]
     loss: torch.Tensor = model.loss(logits, labels)
@@ -60,10 +75,14 @@ def _fit(cfg: DictConfig) -> dict[str, float]:
     data, model = build(cfg)
     torch.use_deterministic_algorithms(False)
     samples = PerSample(data, data.split.train[: cfg.data.epoch_rows])
-    loader = DataLoader(samples, cfg.data.batch_size, shuffle=True, num_workers=2, persistent_workers=True)
+    loader = DataLoader(
+        samples, cfg.data.batch_size, shuffle=True, num_workers=2, persistent_workers=True
+    )
     quiet: dict[str, Any] = {"enable_progress_bar": False, "enable_model_summary": False}
     trainer = pl.Trainer(max_epochs=cfg.trainer.max_epochs, default_root_dir=cfg.run_dir, **quiet)
-    usual = patch.multiple(SignClassifier, training_step=_training_step, on_train_epoch_end=lambda _: None)
+    usual = patch.multiple(
+        SignClassifier, training_step=_training_step, on_train_epoch_end=lambda _: None
+    )
     start = clock()
     with usual, execution_whitelist(UNSAFE_DISABLE_EXECUTION_CHECKS):
         trainer.fit(model, loader)

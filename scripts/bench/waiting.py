@@ -45,18 +45,30 @@ def make_variants(recipe: str, options: Options) -> Variants:
 
     def measure(way: str, neighbours: int) -> Callable[[int], dict[str, float]]:
         def run(_: int) -> dict[str, float]:
-            inherited = {key: os.environ[key] for key in os.environ.keys() - {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}}
+            inherited = {
+                key: os.environ[key]
+                for key in os.environ.keys() - {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
+            }
             overrides = [*options.recipe_overrides(recipe), f"run_dir={options.make_folder()}"]
             command = [sys.executable, "-c", STEP, str(5 if options.quick else STEPS), *overrides]
             with ExitStack() as stack:
                 for _ in range(neighbours):
-                    busy = stack.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+                    busy = stack.enter_context(
+                        subprocess.Popen([sys.executable, "-c", "while True: pass"])
+                    )
                     stack.callback(busy.kill)
-                times = subprocess.check_output(command, env=inherited | WAYS[way], text=True).split()
+                times = subprocess.check_output(
+                    command, env=inherited | WAYS[way], text=True
+                ).split()
             milliseconds = list(map(float, times))
-            return {"step_ms": statistics.median(milliseconds), "mean_step_ms": statistics.fmean(milliseconds)}
+            return {
+                "step_ms": statistics.median(milliseconds),
+                "mean_step_ms": statistics.fmean(milliseconds),
+            }
 
         return run
 
     pairs = [(way, n) for n in NEIGHBOURS for way in WAYS]
-    return {f"{way}, {n} beside": measure(way, n) for way, n in (pairs[:1] if options.quick else pairs)}
+    return {
+        f"{way}, {n} beside": measure(way, n) for way, n in (pairs[:1] if options.quick else pairs)
+    }

@@ -22,7 +22,14 @@ SENTENCE = "sentence"  # key of the session's state
 MAX_SENTENCE = 500  # characters
 
 # Points of a hand that lines join.
-FINGERS = [[0, 1, 2, 3, 4], [0, 5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16], [0, 17, 18, 19, 20], [5, 9, 13, 17]]
+FINGERS = [
+    [0, 1, 2, 3, 4],
+    [0, 5, 6, 7, 8],
+    [9, 10, 11, 12],
+    [13, 14, 15, 16],
+    [0, 17, 18, 19, 20],
+    [5, 9, 13, 17],
+]
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,9 @@ class Picture:
     key: str  # tells it from all others
     name: str
     content: bytes = field(repr=False)
-    points: NDArray[np.float32] | None = field(default=None, repr=False)  # (21, 3), of a sample, which has no content
+    points: NDArray[np.float32] | None = field(
+        default=None, repr=False
+    )  # (21, 3), of a sample, which has no content
 
 
 @dataclass(frozen=True)
@@ -48,8 +57,12 @@ class View:
 class Look(NamedTuple):
     """A picture before and after its preparation."""
 
-    inputs: NDArray[Any]  # what the network reads: pixels uint8 (S, S), 0..255, or points float32 (21, 3)
-    preview: Image.Image  # of close crops square, transparent beside the upright picture; else with the hand
+    inputs: NDArray[
+        Any
+    ]  # what the network reads: pixels uint8 (S, S), 0..255, or points float32 (21, 3)
+    preview: (
+        Image.Image
+    )  # of close crops square, transparent beside the upright picture; else with the hand
 
 
 def show_cards(pictures: list[Picture], view: View, place: str, word: Any = None) -> None:
@@ -61,7 +74,9 @@ def show_cards(pictures: list[Picture], view: View, place: str, word: Any = None
     shown: list[tuple[Picture, Look]] = []
     for picture in pictures:
         try:
-            shown.append((picture, _cached_look(picture, view.model.image_size, view.finder, view.mirror)))
+            shown.append(
+                (picture, _cached_look(picture, view.model.image_size, view.finder, view.mirror))
+            )
         except DataError as error:
             errors.error(_as_text(str(error)), icon=":material/broken_image:")
     readings = read_inputs(view.model, [look.inputs for _, look in shown], view.threshold)
@@ -69,23 +84,35 @@ def show_cards(pictures: list[Picture], view: View, place: str, word: Any = None
         with word, st.container(horizontal=True, vertical_alignment="center"):
             text = spell(readings)
             st.subheader(text, anchor=False, width="content")
-            if st.button("Add to sentence", f"add-{place}", type="primary", on_click=edit_sentence, args=(text,)):
+            if st.button(
+                "Add to sentence",
+                f"add-{place}",
+                type="primary",
+                on_click=edit_sentence,
+                args=(text,),
+            ):
                 st.toast(f"Sentence: {_as_text(st.session_state[SENTENCE])}")
         if "?" in text:
-            word.caption("? stands for a letter that is too unsure; it can be replaced in the sentence.")
+            word.caption(
+                "? stands for a letter that is too unsure; it can be replaced in the sentence."
+            )
     for (picture, look), reading in zip(shown, readings, strict=True):
         with grid.container(border=True, width=324):
             _show_card(picture, look, reading, view.model)
 
 
-def look_at(picture: Picture, size: int | None, finder: HandFinder | None = None, mirror: bool = False) -> Look:
+def look_at(
+    picture: Picture, size: int | None, finder: HandFinder | None = None, mirror: bool = False
+) -> Look:
     """Decode a picture, find the hand or prepare the pixels.
 
     Raises DataError: the picture cannot be read (see `open_image`), or shows no hand.
     """
     if picture.points is not None:
         return Look(picture.points, draw_points(picture.points))
-    image = open_image(picture.content, name=picture.name, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS)
+    image = open_image(
+        picture.content, name=picture.name, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS
+    )
     small = ImageOps.contain(to_colours(image), (PREVIEW_SIZE, PREVIEW_SIZE))
     if size:
         inputs: NDArray[Any] = prepare_input(image, picture.name, size, finder, {"mirror": mirror})
@@ -94,7 +121,9 @@ def look_at(picture: Picture, size: int | None, finder: HandFinder | None = None
         if not (hand := finder(image)):
             raise DataError(f"{picture.name}: {NO_HAND}")
         scale = small.width / image.width
-        ImageDraw.Draw(small).polygon([tuple(corner) for corner in (hand.box * scale).tolist()], outline="gold")
+        ImageDraw.Draw(small).polygon(
+            [tuple(corner) for corner in (hand.box * scale).tolist()], outline="gold"
+        )
         _draw_skeleton(small, hand.points[:, :2] * scale)
         inputs = hand.as_left()
     square = ImageOps.pad(small.convert("RGBA"), (PREVIEW_SIZE, PREVIEW_SIZE), color=(0, 0, 0, 0))
@@ -120,7 +149,9 @@ def _draw_skeleton(image: Image.Image, points: NDArray[Any]) -> None:
 
 # A session's cache is gone with its visitor.
 HASHES: dict[str | type[Any], Any] = {Picture: lambda picture: picture.key, HandFinder: id}
-_cached_look = st.cache_data(show_spinner=False, scope="session", max_entries=100, hash_funcs=HASHES)(look_at)
+_cached_look = st.cache_data(
+    show_spinner=False, scope="session", max_entries=100, hash_funcs=HASHES
+)(look_at)
 
 
 def edit_sentence(added: str = "", keep: int | None = None) -> None:
@@ -137,11 +168,15 @@ def _show_card(picture: Picture, look: Look, reading: Reading, model: OnnxModel)
         with st.container(horizontal=True):
             st.image(look.preview, "original", width=SHOWN_SIZE, alt=f"{picture.name} original")
             for pixels, caption in ((grey, f"as read, {size}×{size}"), (lit, "what it looks at")):
-                enlarged = pixels.repeat(8, axis=0).repeat(8, axis=1)  # so that browsers do not blur the pixels
+                enlarged = pixels.repeat(8, axis=0).repeat(
+                    8, axis=1
+                )  # so that browsers do not blur the pixels
                 st.image(enlarged, caption, width=SHOWN_SIZE, alt=f"{picture.name} {caption}")
     else:
         st.image(look.preview, width=2 * SHOWN_SIZE, alt=f"{picture.name} with its hand")
-    st.markdown(f"### {reading.letter}" if reading.sure else f"### unsure, perhaps {reading.letter}")
+    st.markdown(
+        f"### {reading.letter}" if reading.sure else f"### unsure, perhaps {reading.letter}"
+    )
     with st.container(gap="xxsmall"):
         for letter, probability in reading.top.items():
             st.progress(min(probability, 1.0), f"{letter}  {100 * probability:.1f} %")
@@ -149,4 +184,7 @@ def _show_card(picture: Picture, look: Look, reading: Reading, model: OnnxModel)
 
 def _as_text(text: str) -> str:
     """Without the meaning that Markdown gives to characters of a file's name."""
-    return "".join(f"\\{character}" if character in r"\`*_{}[]<>()#+-.!|~$:" else character for character in text)
+    return "".join(
+        f"\\{character}" if character in r"\`*_{}[]<>()#+-.!|~$:" else character
+        for character in text
+    )

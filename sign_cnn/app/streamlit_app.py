@@ -13,7 +13,15 @@ ROOT = str(Path(__file__).resolve().parents[2])
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
-from sign_cnn.app.cards import MAX_SENTENCE, SENTENCE, Picture, View, draw_points, edit_sentence, show_cards  # noqa: E402
+from sign_cnn.app.cards import (
+    MAX_SENTENCE,
+    SENTENCE,
+    Picture,
+    View,
+    draw_points,
+    edit_sentence,
+    show_cards,
+)  # noqa: E402
 from sign_cnn.app.teach_tab import TAUGHT, show_lessons  # noqa: E402
 from sign_cnn.errors import UserError  # noqa: E402
 from sign_cnn.hands.finder import HandFinder, find_models  # noqa: E402
@@ -37,12 +45,16 @@ def main() -> None:
     try:
         if given := os.environ.get(MODEL_VARIABLE):
             path = Path(given)
-            networks["hands" if open_model(path, changed(path)).image_size is None else "crops"] = path
+            networks["hands" if open_model(path, changed(path)).image_size is None else "crops"] = (
+                path
+            )
         hands, crops = (open_model(path, changed(path)) for path in networks.values())
     except UserError as error:
         st.error(f"There is no model to read with: {error}")
         st.stop()
-    st.markdown("Reads the American finger alphabet: one hand, one letter a picture; several pictures spell a word.")
+    st.markdown(
+        "Reads the American finger alphabet: one hand, one letter a picture; several pictures spell a word."
+    )
     st.caption(describe_hands(hands.card))
     taught = st.session_state.get(TAUGHT)
     model = OnnxModel(taught) if taught else hands
@@ -71,13 +83,19 @@ def main() -> None:
         st.caption(describe_crops(crops.card))
         with st.container(horizontal=True):
             mirror = st.toggle("Mirror", help="Swaps left and right: for the other hand.")
-            cut = st.toggle("Cut the hand out", help="For a photograph; a close crop is read as it is.")
+            cut = st.toggle(
+                "Cut the hand out", help="For a photograph; a close crop is read as it is."
+            )
         view = View(crops, threshold, finder if cut else None, mirror)
         show_cards(choose_files("crops"), view, "crops")
     show_sentence()
     with st.expander("How sure, and about the networks"):
-        st.slider("Unsure below", 0, 100, round(100 * THRESHOLD), 5, format="%d %%", key=UNSURE, width=200)
-        st.markdown(f"{CONFUSED} Show it your own hand in the tab “Teach it your hand”, and it reads you better.")
+        st.slider(
+            "Unsure below", 0, 100, round(100 * THRESHOLD), 5, format="%d %%", key=UNSURE, width=200
+        )
+        st.markdown(
+            f"{CONFUSED} Show it your own hand in the tab “Teach it your hand”, and it reads you better."
+        )
         st.json({"photos, camera, samples": hands.card, "close crops": crops.card}, expanded=1)
 
 
@@ -101,19 +119,29 @@ def open_finder() -> HandFinder:
 def choose_files(key: str) -> list[Picture]:
     """The uploader and the files in it."""
     label = "Pictures of one hand, up to 5 MB each"
-    files = st.file_uploader(label, type="image", accept_multiple_files=True, max_upload_size=5, key=key)
+    files = st.file_uploader(
+        label, type="image", accept_multiple_files=True, max_upload_size=5, key=key
+    )
     with st.container():
         orders = ["as added", "by name"]
-        if len(files) > 1 and st.segmented_control("Order", orders, default=orders[0], key=f"{key}-order") == orders[1]:
+        if (
+            len(files) > 1
+            and st.segmented_control("Order", orders, default=orders[0], key=f"{key}-order")
+            == orders[1]
+        ):
             files = sorted(files, key=lambda file: natural_key(file.name))
         if len(files) > MAX_PICTURES:
-            st.error(f"Only the first {MAX_PICTURES} of {len(files)} pictures are read: remove those that are done.")
+            st.error(
+                f"Only the first {MAX_PICTURES} of {len(files)} pictures are read: remove those that are done."
+            )
     return [Picture(file.file_id, file.name, file.getvalue()) for file in files[:MAX_PICTURES]]
 
 
 def take_photo() -> list[Picture]:
     """The camera, once it is wanted, and its photo."""
-    if not st.toggle("Use the camera", help="Pictures go to this page's server, are read, and are not kept."):
+    if not st.toggle(
+        "Use the camera", help="Pictures go to this page's server, are read, and are not kept."
+    ):
         st.caption("One hand, all of it in the frame, in good light.")
         return []
     shot = st.camera_input("One letter per photo", key="shot")
@@ -122,25 +150,41 @@ def take_photo() -> list[Picture]:
 
 def choose_samples(letters: str, samples: NDArray[np.float32]) -> list[Picture]:
     """The drawn skeletons, and those that were clicked."""
-    st.caption("Hands drawn by this project, as the finder would see them. Each click adds one to the word.")
+    st.caption(
+        "Hands drawn by this project, as the finder would see them. Each click adds one to the word."
+    )
     chosen: list[str] = st.session_state.setdefault("samples", [])
     add, full = chosen.append, len(chosen) >= MAX_PICTURES
     with st.container(horizontal=True, gap="small"):
         for letter, points in zip(letters, samples, strict=True):
             with st.container(width=72, gap=None):
                 st.image(draw_points(points, 144), width=72, alt=f"drawn hand, letter {letter}")
-                st.button(letter, f"sample-{letter}", on_click=add, args=(letter,), width="stretch", disabled=full)
+                st.button(
+                    letter,
+                    f"sample-{letter}",
+                    on_click=add,
+                    args=(letter,),
+                    width="stretch",
+                    disabled=full,
+                )
     with st.container():
         if chosen and st.button("Remove the last sample"):
             chosen.pop()
             st.rerun()
-    return [Picture(f"{i}-{key}", key, b"", samples[letters.index(key)]) for i, key in enumerate(chosen)]
+    return [
+        Picture(f"{i}-{key}", key, b"", samples[letters.index(key)]) for i, key in enumerate(chosen)
+    ]
 
 
 def show_sentence() -> None:
     """The sentence, which can be edited by hand, and its buttons."""
     st.divider()
-    st.text_input("Sentence", key=SENTENCE, max_chars=MAX_SENTENCE, placeholder="Letters that you add appear here")
+    st.text_input(
+        "Sentence",
+        key=SENTENCE,
+        max_chars=MAX_SENTENCE,
+        placeholder="Letters that you add appear here",
+    )
     with st.container(horizontal=True):
         st.button("Space", on_click=edit_sentence, args=(" ",), icon=":material/space_bar:")
         st.button("Delete", on_click=edit_sentence, args=("", -1), icon=":material/backspace:")
@@ -160,8 +204,10 @@ def describe_hands(card: dict[str, Any]) -> str:
 
 def describe_crops(card: dict[str, Any]) -> str:
     """The same of the network of pixels."""
-    kind = {"official": "Sign Language MNIST, close grey crops of 28 pixels",
-            "synthetic": "hands drawn by this project"}.get(card["data_kind"], "a private set of pictures")  # fmt: skip
+    kind = {
+        "official": "Sign Language MNIST, close grey crops of 28 pixels",
+        "synthetic": "hands drawn by this project",
+    }.get(card["data_kind"], "a private set of pictures")
     text = f"The convolutional network, trained on {kind}."
     if card["test_acc"] is not None:
         text += f" It reads {_percent(card['test_acc'])} of that set's test pictures."

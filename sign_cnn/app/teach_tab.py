@@ -17,13 +17,22 @@ TAUGHT = "taught"  # key of the session's state: content of the person's own net
 LESSONS = "lessons"  # letter: points of its pictures, by the picture's key
 
 
-def show_lessons(content: bytes, letters: str, finder: HandFinder, samples: NDArray[np.float32]) -> None:
+def show_lessons(
+    content: bytes, letters: str, finder: HandFinder, samples: NDArray[np.float32]
+) -> None:
     """The letter to show, the pictures so far, and the result, for an exported network; samples: (letters, 21, 3)."""
-    lessons: dict[str, dict[str, Any]] = st.session_state.setdefault(LESSONS, {letter: {} for letter in letters})
-    st.markdown(f"{SHOTS} pictures of a letter, turned a little from one to the next; skip what you do not need.")
+    lessons: dict[str, dict[str, Any]] = st.session_state.setdefault(
+        LESSONS, {letter: {} for letter in letters}
+    )
+    st.markdown(
+        f"{SHOTS} pictures of a letter, turned a little from one to the next; skip what you do not need."
+    )
     st.session_state.setdefault("lesson", letters[0])
     letter = st.pills("Letter", list(letters), key="lesson") or letters[0]
-    got, again = lessons[letter], st.session_state.setdefault("lesson-again", 0)  # anew, the uploaders are empty
+    got, again = (
+        lessons[letter],
+        st.session_state.setdefault("lesson-again", 0),
+    )  # anew, the uploaders are empty
     left, right = st.columns([1, 3], vertical_alignment="center")
     left.image(draw_points(samples[letters.index(letter)]), f"an example of {letter}", width=128)
     with right:
@@ -50,10 +59,16 @@ def show_lessons(content: bytes, letters: str, finder: HandFinder, samples: NDAr
     names = ", ".join(f"{letter} {len(shots)}" for letter, shots in lessons.items() if shots)
     st.caption(f"So far: {names}." if names else "No pictures yet.")
     following, start, clear = st.columns(3)
-    later = [one for one in [*letters, *letters][letters.index(letter) + 1 :] if len(lessons[one]) < SHOTS]
+    later = [
+        one
+        for one in [*letters, *letters][letters.index(letter) + 1 :]
+        if len(lessons[one]) < SHOTS
+    ]
     if later:
         go_to = {"lesson": later[0]}
-        following.button(f"Next: {later[0]}", on_click=st.session_state.update, kwargs=go_to, width="stretch")
+        following.button(
+            f"Next: {later[0]}", on_click=st.session_state.update, kwargs=go_to, width="stretch"
+        )
     if start.button("Teach", type="primary", disabled=len(enough) < 2, width="stretch"):
         shots = {key: list(lessons[key].values()) for key in enough}
         st.session_state["lesson-scores"] = learn(content, letters, shots)
@@ -67,23 +82,37 @@ def show_lessons(content: bytes, letters: str, finder: HandFinder, samples: NDAr
         one, two = st.columns(2)
         one.metric("Before, pictures left out", f"{before} of {count}")
         two.metric("After", f"{after} of {count}", after - before)
-        st.markdown("The network now reads your hand in the other tabs. It is kept for this visit only.")
-        st.download_button("Download the network", st.session_state[TAUGHT], "my_hand.onnx", on_click="ignore")
+        st.markdown(
+            "The network now reads your hand in the other tabs. It is kept for this visit only."
+        )
+        st.download_button(
+            "Download the network", st.session_state[TAUGHT], "my_hand.onnx", on_click="ignore"
+        )
 
 
-def learn(content: bytes, letters: str, shots: dict[str, list[NDArray[np.float32]]]) -> tuple[int, int, int]:
+def learn(
+    content: bytes, letters: str, shots: dict[str, list[NDArray[np.float32]]]
+) -> tuple[int, int, int]:
     """Keep a network taught all pictures; count the last of each letter, and how many of them are read right.
 
     Before, and by a network that was taught the others.
     """
     labels = {letter: letters.index(letter) for letter in shots}
-    held, truth = np.stack([points[-1] for points in shots.values()]), np.array(list(labels.values()))
+    held, truth = (
+        np.stack([points[-1] for points in shots.values()]),
+        np.array(list(labels.values())),
+    )
 
     def collect(last: int | None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         kept = [(points, labels[letter]) for letter in shots for points in shots[letter][:last]]
-        return np.stack([points for points, _ in kept]), np.array([label for _, label in kept], np.int64)
+        return np.stack([points for points, _ in kept]), np.array(
+            [label for _, label in kept], np.int64
+        )
 
     networks = content, teach(content, *collect(-1))
-    right = [int((OnnxModel(network).predict_proba(held).argmax(1) == truth).sum()) for network in networks]
+    right = [
+        int((OnnxModel(network).predict_proba(held).argmax(1) == truth).sum())
+        for network in networks
+    ]
     st.session_state[TAUGHT] = teach(content, *collect(None))
     return len(held), right[0], right[1]

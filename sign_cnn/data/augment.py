@@ -48,13 +48,17 @@ class Augment:
         """Put another wall behind what differs in grey from the plane through the upper borders."""
         height, width = pixels.shape[1:]
         y, x = (torch.linspace(-1, 1, n, device=pixels.device) for n in (height, width))
-        plane = torch.stack([torch.ones(height, width, device=pixels.device), *torch.meshgrid(y, x, indexing="ij")])
+        plane = torch.stack(
+            [torch.ones(height, width, device=pixels.device), *torch.meshgrid(y, x, indexing="ij")]
+        )
         border = torch.zeros(height, width, dtype=torch.bool, device=pixels.device)
         border[: height // 2, [0, 1, -2, -1]] = border[:2] = True
         fit = torch.linalg.pinv(plane[:, border].T)
         wall = torch.einsum("kn,bn,khw->bhw", fit, pixels[:, border], plane)
         hand = torch.sigmoid(((pixels - wall).abs() - WALL_TOLERANCE) / 4)
-        hand = F.avg_pool2d(F.max_pool2d(hand.unsqueeze(1), 3, 1, 1), 3, 1, 1, count_include_pad=False).squeeze(1)
+        hand = F.avg_pool2d(
+            F.max_pool2d(hand.unsqueeze(1), 3, 1, 1), 3, 1, 1, count_include_pad=False
+        ).squeeze(1)
         draw = draws[:, 12:19, None, None]
         waves = torch.sin(4 * (draw[:, 3] * x + draw[:, 4] * y[:, None]) + 7 * draw[:, 5])
         tilt = (draw[:, 1] - 0.5) * x + (draw[:, 2] - 0.5) * y[:, None]
@@ -70,7 +74,9 @@ class Augment:
         cos, sin = angle.cos() * scale, angle.sin() * scale
         # Grid coordinates run over -1..1, so that a shift by the image's width is 2.
         x, y = signed[:, 3] * 2 * config.shift, signed[:, 4] * 2 * config.shift
-        matrix = torch.stack([cos, cos * slant - sin, x, sin, sin * slant + cos, y], dim=1).view(-1, 2, 3)
+        matrix = torch.stack([cos, cos * slant - sin, x, sin, sin * slant + cos, y], dim=1).view(
+            -1, 2, 3
+        )
         stacked = pixels.unsqueeze(1)
         grid = F.affine_grid(matrix, list(stacked.shape), align_corners=False)
         return F.grid_sample(stacked, grid, padding_mode="border", align_corners=False).squeeze(1)
@@ -88,7 +94,9 @@ class Augment:
         for axis, (size_draw, place_draw) in ((1, (8, 9)), (2, (10, 11))):
             size = low + (high - low) * draws[:, size_draw]
             start = (1 - size) * draws[:, place_draw]
-            centres = (torch.arange(pixels.shape[axis], device=pixels.device) + 0.5) / pixels.shape[axis]
+            centres = (torch.arange(pixels.shape[axis], device=pixels.device) + 0.5) / pixels.shape[
+                axis
+            ]
             hit = (centres >= start[:, None]) & (centres < (start + size)[:, None])
             inside = inside & hit.unsqueeze(3 - axis)
         return torch.where(inside, pixels.mean((1, 2), keepdim=True), pixels)

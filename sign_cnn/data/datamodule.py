@@ -30,7 +30,9 @@ class Batch(NamedTuple):
     images: Tensor  # (B, S, S), 0..255; uint8 as stored, float32 once augmented; or points float32 (B, 21, 3)
     labels: Tensor  # int64 (B,), class index
     rows: Tensor  # int64 (B,), row of the training or test set, from 0
-    draws: Tensor | None = None  # float32 (B, draws), 0..1, for the augmentation; None: leave the images alone
+    draws: Tensor | None = (
+        None  # float32 (B, draws), 0..1, for the augmentation; None: leave the images alone
+    )
 
 
 class Indices(NamedTuple):
@@ -88,8 +90,12 @@ class TrainSampler(Sampler[Indices]):
         if self.weights is None:
             order = torch.randperm(len(self.rows), generator=generator)[: self.epoch_rows]
         else:
-            order = torch.multinomial(self.weights, self.epoch_rows or 1, replacement=True, generator=generator)
-        places = torch.arange(len(order)).repeat(2)[self.rank : self.rows_per_rank * self.num_ranks : self.num_ranks]
+            order = torch.multinomial(
+                self.weights, self.epoch_rows or 1, replacement=True, generator=generator
+            )
+        places = torch.arange(len(order)).repeat(2)[
+            self.rank : self.rows_per_rank * self.num_ranks : self.num_ranks
+        ]
         mine, device = order[places], self.rows.device
         rows, draws = self.rows[mine.to(device)], None
         if self.num_draws:  # one row a draw: a further one leaves those before it as they are
@@ -101,7 +107,9 @@ class TrainSampler(Sampler[Indices]):
             yield Indices(rows[part], None if draws is None else draws[part])
 
 
-def eval_batches(rows: Tensor, batch_size: int, *, rank: int = 0, num_ranks: int = 1) -> list[Indices]:
+def eval_batches(
+    rows: Tensor, batch_size: int, *, rank: int = 0, num_ranks: int = 1
+) -> list[Indices]:
     """Every row once, in order; ranks differ by at most one row and make the same number of steps."""
     num_steps = math.ceil(math.ceil(len(rows) / num_ranks) / batch_size)
     parts = torch.tensor_split(rows[rank::num_ranks], num_steps) if num_steps else ()
@@ -130,21 +138,31 @@ def split_rows(rows: Rows, data: DataConfig) -> Split:
         return Split(everything, everything[:0])
     if data.val_size is not None:
         with explain_settings("data.val_size"):  # that leaves nothing to train on
-            train, val = train_test_split(everything, test_size=data.val_size, random_state=data.split_seed)
+            train, val = train_test_split(
+                everything, test_size=data.val_size, random_state=data.split_seed
+            )
         return Split(np.sort(train), np.sort(val))
     all_groups = {"random": everything, "photo": rows.photos, **rows.groups}
     if data.val_split not in all_groups:
         known = ", ".join([*all_groups, "none"])
-        raise ConfigError([f"data.val_split={data.val_split} is not known of these data: choose one of {known}"])
+        raise ConfigError(
+            [f"data.val_split={data.val_split} is not known of these data: choose one of {known}"]
+        )
     groups = all_groups[data.val_split]
     most = min(len(np.unique(groups)), int(np.bincount(rows.labels).max()))
     if most < data.folds:
-        raise ConfigError([f"data.folds={data.folds} is too many for these data: data.val_split={data.val_split} "
-                           f"allows at most {most}"])  # fmt: skip
+        raise ConfigError(
+            [
+                f"data.folds={data.folds} is too many for these data: data.val_split={data.val_split} "
+                f"allows at most {most}"
+            ]
+        )
     grouped, bytes_of = data.val_split != "random", (rows.labels.tobytes(), groups.tobytes())
     train, val = _split_folds(grouped, data.folds, data.split_seed, *bytes_of)[data.fold]
     if not len(val):
-        raise ConfigError([f"data.fold={data.fold} of data.folds={data.folds} gets no rows: set fewer folds"])
+        raise ConfigError(
+            [f"data.fold={data.fold} of data.folds={data.folds} gets no rows: set fewer folds"]
+        )
     return Split(train, val)
 
 
@@ -155,8 +173,12 @@ def _split_folds(grouped: bool, folds: int, seed: int, *label_and_group_bytes: b
     labels, groups = (np.frombuffer(array, np.int64) for array in label_and_group_bytes)
     if grouped and len(np.unique(groups)) == folds:  # fold k is group k
         return list(LeaveOneGroupOut().split(labels, labels, groups))
-    splitter = (StratifiedGroupKFold if grouped else StratifiedKFold)(folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of letters too rare for every fold
+    splitter = (StratifiedGroupKFold if grouped else StratifiedKFold)(
+        folds, shuffle=True, random_state=seed
+    )
+    with warnings.catch_warnings(
+        action="ignore", category=UserWarning
+    ):  # of letters too rare for every fold
         return list(splitter.split(labels, labels, groups))
 
 
@@ -169,13 +191,18 @@ class SignMNISTDataModule(pl.LightningDataModule):
     """
 
     def __init__(
-        self, data: DataConfig | None = None, augment: AugmentConfig | PointAugmentConfig | None = None, seed: int = 0
+        self,
+        data: DataConfig | None = None,
+        augment: AugmentConfig | PointAugmentConfig | None = None,
+        seed: int = 0,
     ) -> None:
         """Nothing is read yet. The seed is that of order and augmentation; the split has its own, `data.split_seed`."""
         super().__init__()
         self.data = data or DataConfig()
         augment = augment or AugmentConfig()
-        self.augment = PointAugment(augment) if isinstance(augment, PointAugmentConfig) else Augment(augment)
+        self.augment = (
+            PointAugment(augment) if isinstance(augment, PointAugmentConfig) else Augment(augment)
+        )
         self.seed = seed
         self.dataset: SignDataset
         self.split: Split
@@ -189,25 +216,46 @@ class SignMNISTDataModule(pl.LightningDataModule):
         self.dataset = load_dataset(self.data)
         self.split = split_rows(self.dataset.train, self.data)
         groups = self.dataset.train.groups
-        if self.data.val_split == "session" and np.array_equal(groups["session"], groups["lookalike"]):
-            log.info("the sessions of these data are not known: photos that look alike are held out together instead")
+        if self.data.val_split == "session" and np.array_equal(
+            groups["session"], groups["lookalike"]
+        ):
+            log.info(
+                "the sessions of these data are not known: photos that look alike are held out together instead"
+            )
         if self.data.normalize == "standardize" and self.dataset.kind != "landmarks":
-            self.pixel_mean, self.pixel_std = compute_mean_std(self.dataset.train.images[self.split.train])
+            self.pixel_mean, self.pixel_std = compute_mean_std(
+                self.dataset.train.images[self.split.train]
+            )
 
     def train_dataloader(self) -> DataLoader[Batch]:
         num_draws = self.augment.num_draws if self.augment.steps else 0
-        options: dict[str, Any] = {"seed": self.seed, "num_draws": num_draws, "epoch_rows": self.data.epoch_rows}
+        options: dict[str, Any] = {
+            "seed": self.seed,
+            "num_draws": num_draws,
+            "epoch_rows": self.data.epoch_rows,
+        }
         if self.data.balance:
             sources = self.dataset.train.groups["source"][self.split.train]
             options["weights"] = torch.from_numpy(1 / np.bincount(sources)[sources])
-        return self._loader(TrainSampler, "train", self.split.train, self.data.batch_size, **options)
+        return self._loader(
+            TrainSampler, "train", self.split.train, self.data.batch_size, **options
+        )
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         rows = self.split.val
-        return self._loader(eval_batches, "train", rows, self.data.eval_batch_size) if len(rows) else []
+        return (
+            self._loader(eval_batches, "train", rows, self.data.eval_batch_size)
+            if len(rows)
+            else []
+        )
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        return self._loader(eval_batches, "test", np.arange(len(self.dataset.test.labels)), self.data.eval_batch_size)
+        return self._loader(
+            eval_batches,
+            "test",
+            np.arange(len(self.dataset.test.labels)),
+            self.data.eval_batch_size,
+        )
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augment on the device of the training."""
@@ -216,7 +264,12 @@ class SignMNISTDataModule(pl.LightningDataModule):
         return batch._replace(images=self.augment(batch.images, batch.draws), draws=None)
 
     def _loader(
-        self, sampler: Callable[..., Iterable[Indices]], half: str, rows: NDArray[np.int64], size: int, **options: Any
+        self,
+        sampler: Callable[..., Iterable[Indices]],
+        half: str,
+        rows: NDArray[np.int64],
+        size: int,
+        **options: Any,
     ) -> DataLoader[Batch]:
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         if self.trainer:
@@ -226,16 +279,20 @@ class SignMNISTDataModule(pl.LightningDataModule):
         # batch_size=None hands each of the sampler's indices, a whole batch, to the data set, and nothing is collated.
         # A loader draws one number each time it is iterated; from a generator of its own, it leaves dropout's alone.
         return DataLoader(
-            self._on_device[half, device], batch_size=None, generator=torch.Generator(),
+            self._on_device[half, device],
+            batch_size=None,
+            generator=torch.Generator(),
             sampler=sampler(torch.from_numpy(rows).to(device), size, **options),
-        )  # fmt: skip
+        )
 
 
 def compute_mean_std(images: NDArray[np.uint8]) -> tuple[float, float]:
     """Mean and standard deviation of all pixels / 255, in whole numbers to the end: the same on every machine."""
     parts = np.array_split(images, 64)  # bincount makes int64 of all that it is given
     counts = np.sum([np.bincount(part.ravel(), minlength=256) for part in parts], axis=0).tolist()
-    count, total, squares = (sum(value**power * n for value, n in enumerate(counts)) for power in range(3))
+    count, total, squares = (
+        sum(value**power * n for value, n in enumerate(counts)) for power in range(3)
+    )
     return total / (255 * count), math.sqrt(count * squares - total**2) / (255 * count)
 
 

@@ -36,17 +36,23 @@ def download(root: Path) -> str:
         fetched = Path(kagglehub.dataset_download(HANDLE))
     except ImportError:
         raise DataError('the download needs kagglehub: pip install -e ".[download]"') from None
-    except Exception as error:  # the network, Kaggle's answers and kagglehub's own have no common class
+    except (
+        Exception
+    ) as error:  # the network, Kaggle's answers and kagglehub's own have no common class
         reason = textwrap.shorten(f"{type(error).__name__}: {error}", 120)
         way_out = f"download archive.zip in a browser from {PAGE} and put it in {root}"
         raise DataError(f"no download from Kaggle ({reason}); {way_out}") from error
     if _fingerprint(fetched) != OFFICIAL_FINGERPRINT:
-        raise DataError(f"{HANDLE} on Kaggle is not the official set; nothing was copied to {root} from {fetched}")
+        raise DataError(
+            f"{HANDLE} on Kaggle is not the official set; nothing was copied to {root} from {fetched}"
+        )
     with explain_os_errors(root):
         for csv in find_csvs(fetched) or ():
             target = root / csv.name
             if target.exists() and not filecmp.cmp(csv, target, shallow=False):
-                raise DataError(f"{target} is damaged or of another set; move it away, or name another --root")
+                raise DataError(
+                    f"{target} is damaged or of another set; move it away, or name another --root"
+                )
             with atomic_write(target) as temporary:
                 shutil.copyfile(csv, temporary)
     return f"{root} now holds the official set (verified)"
@@ -79,9 +85,13 @@ def _fingerprint(root: Path) -> str | None:
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m sign_cnn.data.download", description=f"Fetch {PAGE}.")
+    parser = argparse.ArgumentParser(
+        prog="python -m sign_cnn.data.download", description=f"Fetch {PAGE}."
+    )
     default = Path(os.environ.get("SIGN_MNIST_DIR") or DataConfig.root)
-    parser.add_argument("--root", type=Path, default=default, help="folder for the CSVs (default: %(default)s)")
+    parser.add_argument(
+        "--root", type=Path, default=default, help="folder for the CSVs (default: %(default)s)"
+    )
     with exit_on_user_error():
         print(download(parser.parse_args(arguments).root))
 

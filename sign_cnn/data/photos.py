@@ -18,10 +18,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-METHOD_VERSION = 2  # raise it with every change that alters what is found, so that cached groups are found anew
+METHOD_VERSION = (
+    2  # raise it with every change that alters what is found, so that cached groups are found anew
+)
 PHOTO_THRESHOLD = 0.999  # rows more similar than this are variants of one photo
-LOOKALIKE_THRESHOLD = 0.90  # rows more similar show look-alike photos; at .86 one group is more than a fold can hold
-VARIANT_SIMILARITY = 0.94  # the least similarity of a variant to the nearest other variant of its photo
+LOOKALIKE_THRESHOLD = (
+    0.90  # rows more similar show look-alike photos; at .86 one group is more than a fold can hold
+)
+VARIANT_SIMILARITY = (
+    0.94  # the least similarity of a variant to the nearest other variant of its photo
+)
 
 
 def group_photos(
@@ -34,7 +40,9 @@ def group_photos(
         labels: (N,), one number per letter.
         threshold: Cosine similarity in (0, 1) above which two groups of rows always join; lower it for look-alikes.
     """
-    from scipy.cluster.hierarchy import DisjointSet  # a second; not needed once the groups are cached
+    from scipy.cluster.hierarchy import (
+        DisjointSet,
+    )  # a second; not needed once the groups are cached
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -42,28 +50,36 @@ def group_photos(
     links = _strongest_links(images, labels, min(threshold, VARIANT_SIMILARITY))
     first, second = links[:2].astype(np.int64)
     near = links[2] > VARIANT_SIMILARITY
-    graph = coo_array((np.ones(near.sum()), (first[near], second[near])), shape=(num_rows, num_rows))
+    graph = coo_array(
+        (np.ones(near.sum()), (first[near], second[near])), shape=(num_rows, num_rows)
+    )
     _, variants = connected_components(graph, directed=False)
     stray_below = 2 / 3 * np.median(np.bincount(variants)[variants])
 
     # The forest is enough: a link outside it closes a ring of stronger ones, and where one of those was refused,
     # neither side was a stray any more.
     groups = DisjointSet(range(num_rows))
-    for i, j, always in zip(first.tolist(), second.tolist(), (links[2] > threshold).tolist(), strict=True):
+    for i, j, always in zip(
+        first.tolist(), second.tolist(), (links[2] > threshold).tolist(), strict=True
+    ):
         if always or min(groups.subset_size(i), groups.subset_size(j)) < stray_below:
             groups.merge(i, j)
     return pd.factorize(np.array([groups[row] for row in range(num_rows)]))[0]
 
 
 def nearest_similarity(
-    images: NDArray[np.uint8], labels: NDArray[np.integer],
-    others: NDArray[np.uint8], other_labels: NDArray[np.integer],
-) -> NDArray[np.float32]:  # fmt: skip
+    images: NDArray[np.uint8],
+    labels: NDArray[np.integer],
+    others: NDArray[np.uint8],
+    other_labels: NDArray[np.integer],
+) -> NDArray[np.float32]:
     """Similarity of each image to the nearest of the others with its label: (N,), -1..1; -1 if none."""
     nearest = np.full(len(labels), -1, np.float32)
     for label in np.intersect1d(labels, other_labels):
         rows = np.flatnonzero(labels == label)
-        nearest[rows] = (_directions(images[rows]) @ _directions(others[other_labels == label]).T).max(axis=1)
+        nearest[rows] = (
+            _directions(images[rows]) @ _directions(others[other_labels == label]).T
+        ).max(axis=1)
     return nearest
 
 
@@ -75,7 +91,9 @@ def _directions(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return pixels
 
 
-def _strongest_links(images: NDArray[np.uint8], labels: NDArray[np.integer], floor: float) -> NDArray[np.float64]:
+def _strongest_links(
+    images: NDArray[np.uint8], labels: NDArray[np.integer], floor: float
+) -> NDArray[np.float64]:
     """Pairs of rows that single linkage can use, most similar first: each letter's spanning forest above `floor`.
 
     float64 (3, pairs): one row, the other row, their similarity.

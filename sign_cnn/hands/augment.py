@@ -26,14 +26,18 @@ class PointAugment:
     def _move(self, points: Tensor, draws: Tensor) -> Tensor:
         config, signed = self.config, draws * 2 - 1
         points = points - points[:, :1]
-        points = points / points[:, [5, 9, 13, 17]].norm(dim=2).mean(1).clamp_min(1e-6)[:, None, None]
+        points = (
+            points / points[:, [5, 9, 13, 17]].norm(dim=2).mean(1).clamp_min(1e-6)[:, None, None]
+        )
         x, y, z = points.unbind(2)
         x = x * torch.where(draws[:, 6:7] < config.mirror, -1.0, 1.0)
         z = z * torch.exp(signed[:, 1:2] * config.depth) * (draws[:, 2:3] >= config.flat)
         y, z = _turn(y, z, signed[:, 3:4], config.tilt)
         x, z = _turn(x, z, signed[:, 4:5], config.tilt)
         x, y = _turn(x, y, signed[:, 5:6], config.rotation)
-        x = x * torch.exp(signed[:, :1] * config.aspect)  # last: sources measure x and y in shares of other pictures
+        x = x * torch.exp(
+            signed[:, :1] * config.aspect
+        )  # last: sources measure x and y in shares of other pictures
         points = torch.stack([x, y, z], dim=2)
         return points + config.jitter * math.sqrt(3) * signed[:, NUM_GLOBAL:].reshape(points.shape)
 

