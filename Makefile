@@ -15,31 +15,31 @@ comma := ,
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) ## build .venv for training; EXTRAS=all: for everything; TORCH_BACKEND=cpu: without CUDA (PyTorch's index)
+setup: $(READY) ## build .venv for training; EXTRAS=all installs everything, TORCH_BACKEND=cpu PyTorch without CUDA
 
 $(BIN)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2])'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
 
-# Pinned by requirements.lock; its hashes are those of PyPI's files.
+# requirements.lock pins the versions; its hashes are those of PyPI's files.
 .venv/.ready-%: pyproject.toml requirements.lock | $(BIN)/uv
 	@echo "Installing into .venv: some GB, a minute or two"
 	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND) --no-verify-hashes) \
 	  --constraint requirements.lock --editable '.[$(subst $() ,$(comma),$(if $(filter lean,$*),$(LEAN),$*))]'
 	@touch $@
 
-train: $(READY) ## train the recipe to start from; ARGS="key=value …"
+train: $(READY) ## train the recipe to start from; ARGS="key=value …" changes settings
 	$(BIN)/python -m sign_cnn.train data=auto $(ARGS)
 	@echo "Next: make tensorboard (its curves), make app (a page that reads your hand), make sweep (compares 24 configurations, three seeds each)"
 
-sweep: $(READY) ## run the main study, or go on; ARGS="sweep=…": another
+sweep: $(READY) ## run the main study, or continue it; ARGS="sweep=…" runs another
 	$(BIN)/python -m sign_cnn.train -m data=auto hydra/launcher=joblib $(or $(ARGS),sweep=design)
 
-test: lint ## linters, types and the whole test suite
+test: lint ## run linters, type checks and the whole test suite
 	$(BIN)/python -m pytest $(XDIST)
 
-lint: $(ALL) ## ruff and mypy
+lint: $(ALL) ## run ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -47,25 +47,25 @@ lint: $(ALL) ## ruff and mypy
 tensorboard: $(READY) ## show the curves of all runs
 	$(BIN)/tensorboard --logdir outputs
 
-app: .venv/.ready-app ## open the web page, on this machine alone
+app: .venv/.ready-app ## open the web page, served on this machine only
 	$(BIN)/streamlit run sign_cnn/app/streamlit_app.py $(ARGS)
 
-live: ## open the live page, which reads the camera in the browser alone (needs npm)
+live: ## serve the live page, which reads the camera in the browser alone (needs npm)
 	npm install --no-package-lock --prefix docs/live
 	cp sign_cnn/app/hands.onnx docs/live
 	@echo "Open http://localhost:8600"
 	$(PYTHON) -m http.server 8600 --bind localhost --directory docs/live
 
-bench: $(ALL) ## measure speed; ARGS=step: a part of it
+bench: $(ALL) ## measure speed; ARGS=step measures one part
 	$(BIN)/python -m scripts.bench $(ARGS)
 
-audit: $(ALL) ## known vulnerabilities of what is installed
+audit: $(ALL) ## list known vulnerabilities of what is installed
 	$(BIN)/pip-audit --skip-editable --progress-spinner off
 
-lock: | $(BIN)/uv ## pin every dependency anew
+lock: | $(BIN)/uv ## pin all dependencies anew
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade --generate-hashes --extra all \
 	  --prerelease if-necessary-or-explicit --no-header --no-annotate --quiet --output-file requirements.lock
 
-clean: ## remove caches of tools; data, runs and .venv stay
+clean: ## remove caches of tools, but not data, runs and .venv
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find sign_cnn tests scripts -name __pycache__ -type d -exec rm -rf {} +

@@ -1,202 +1,287 @@
-"""Typed, range-checked settings of data, augmentation and network, and what makes two runs the same experiment.
+"""The settings: types, defaults, ranges and sentences; and what makes two runs one experiment.
 
-Trainer, callbacks, loggers, optimizer, scheduler, loss are `_target_` nodes in `conf/`, checked by their own classes.
+Each dataclass is registered in Hydra's ConfigStore as `<name>_schema`, and the choices in `conf/`
+build on these. Whatever is a class of a library (trainer, callbacks, loggers, optimizer, scheduler,
+loss) is a `_target_` node in `conf/` and is checked by that class.
 """
 
 import difflib
 import hashlib
 import json
+import operator
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
-from operator import ge, gt, le, lt
+from inspect import getsource
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
+from hydra.types import RunMode
+from hydra.utils import UNSAFE_DISABLE_EXECUTION_CHECKS, instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
-from sign_cnn.errors import ConfigError
+from sign_cnn.errors import ConfigError, UserError
 from sign_cnn.letters import LETTERS
 
 CONFIG_DIR = str(
     next(p / "conf" for p in Path(__file__).resolve().parents if (p / "conf").is_dir())
 )
-"""Absolute, so that `main` also works from a test, a notebook or an installed wheel (which holds a copy of `conf/`)."""
+"""Absolute, so that it is found from anywhere; a wheel holds a copy of `conf/`."""
 
-OmegaConf.register_resolver("len", len, replace=True)
+NETWORK_PACKAGES = ("sign_cnn.models", "torch.nn", "torchvision.models")
+"""Packages whose networks a checkpoint may name; `trusted_packages` adds others."""
 
 T = TypeVar("T")
+BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
 
-def setting(
-    default: Any, *, low: Any = None, high: Any = None, above: Any = None, below: Any = None
-) -> Any:
-    """A dataclass field with a range: `low`, `high` are allowed, `above`, `below` not. For a list, of each item."""
-    metadata = {
-        "at least": (ge, low),
-        "at most": (le, high),
-        "above": (gt, above),
-        "below": (lt, below),
-    }
+def setting(default: Any, **bounds: float) -> Any:
+    """Return a dataclass field with a range.
+
+    Args:
+        default: The default value; a list is copied.
+        bounds: Any of `ge`, `gt`, `le`, `lt`. Those of a list hold for each of its items.
+    """
     if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
-
-
-@dataclass
-class SyntheticConfig:
-    """Size of the drawn set; read only with `data.name=synthetic`."""
-
-    train_photos: int = setting(14, low=1, high=2000)  # of each letter
-    test_photos: int = setting(7, low=1, high=2000)  # of each letter
-    shots: int = setting(3, low=1)  # photos of each letter in a session: one person, room and light
-    variants: int = setting(20, low=2, high=100)  # rows of each photo, about
-    seed: int = setting(0, low=0)
-
-
-POINTS = ("landmarks", "folder")  # names of data that are points of hands, not pictures
+        return field(default_factory=lambda: list(default), metadata=bounds)
+    return field(default=default, metadata=bounds)
 
 
 @dataclass
 class DataConfig:
-    """Where the rows come from and how they are split and batched."""
+    """What all data modules share: how rows are split and batched."""
 
-    # auto: the real set, or where there is none the drawn one; landmarks: points of hands; folder: of photographs
-    name: Literal["sign_mnist", "synthetic", "auto", "landmarks", "folder"] = "sign_mnist"
-    root: str = "data/sign_mnist"  # folder with CSVs or photographs; of landmarks, a table, or "": the package's own
-    synthetic_root: str = "data/synthetic"  # folder that the drawn set is written to
-    download: bool = True  # auto: from Kaggle, where it answers
-    cache_dir: str = "data/cache"  # parsed data, about 27 MB a set
-    letters: str = LETTERS  # the classes, in order; rows of other letters are left out
-    image_size: int = setting(28, low=8, high=256)  # height and width in pixels
-    batch_size: int = setting(128, low=1)  # images per training step and device
-    epoch_rows: int | None = setting(
-        None, low=1
-    )  # training rows of an epoch, drawn anew each time; null: all
-    eval_batch_size: int = setting(1024, low=1)  # images per step without gradients
-    normalize: Literal["standardize", "unit", "image"] = (
-        "standardize"  # by mean and sd of the training set, or image
-    )
-    balance: bool = (
-        False  # draw rows of each source equally often; epoch_rows may then exceed the rows
-    )
-    # What is never in both train and val; source and person are known of landmarks alone.
-    val_split: Literal["session", "lookalike", "photo", "source", "person", "random", "none"] = (
-        "session"
-    )
-    val_size: float | None = setting(
-        None, above=0, below=1
-    )  # random only: share of rows, in place of folds
-    folds: int = setting(7, low=2)  # validation is one fold of these
-    fold: int = setting(0, low=0)  # which one, 0..folds-1
-    split_seed: int = setting(0, low=0, high=2**32 - 1)
+    _target_: str = "???"
+    batch_size: int = setting(128, ge=1)
+    """Rows per training step and device."""
+    epoch_rows: int | None = setting(None, ge=1)
+    """Training rows of an epoch, drawn anew in each; null: all of them."""
+    eval_batch_size: int = setting(1024, ge=1)
+    """Rows per step without gradients."""
+    val_split: str = "random"
+    """What is never in both training and validation."""
+    val_size: float | None = setting(None, gt=0, lt=1)
+    """Share of rows to validate on, with val_split=random, in place of folds."""
+    folds: int = setting(7, ge=2)
+    """Validation is one fold of these."""
+    fold: int = setting(0, ge=0)
+    """Which fold, 0 to folds - 1."""
+    split_seed: int = setting(0, ge=0, lt=2**32)
+    """Seed of the split alone."""
+    cache_dir: str = "data/cache"
+    """Folder of the parsed data."""
+
+
+@dataclass
+class SyntheticConfig:
+    """Size of the synthetic set."""
+
+    train_photos: int = setting(14, ge=1, le=2000)
+    """Training photos of each letter."""
+    test_photos: int = setting(7, ge=1, le=2000)
+    """Test photos of each letter."""
+    shots: int = setting(3, ge=1)
+    """Photos of each letter in a session: one person, room and light."""
+    variants: int = setting(20, ge=2, le=100)
+    """Rows of each photo, about."""
+    seed: int = setting(0, ge=0)
+    """Seed of the set."""
+
+
+@dataclass
+class SignMNISTConfig(DataConfig):
+    """Sign Language MNIST, or a set in its format."""
+
+    _target_: str = "sign_cnn.data.sign_mnist.SignMNISTDataModule"
+    source: Literal["csv", "synthetic", "auto"] = "csv"
+    """csv: files in root; synthetic: generated; auto: csv or a download, else synthetic."""
+    root: str = "${oc.env:SIGN_MNIST_DIR,data/sign_mnist}"
+    """Folder with the CSV files."""
+    synthetic_root: str = "data/synthetic"
+    """Folder that the synthetic set is written to."""
+    download: bool = True
+    """With source=auto, whether to try Kaggle."""
+    letters: str = LETTERS
+    """The classes in order; rows of other letters are left out."""
+    image_size: int = setting(28, ge=8, le=256)
+    """Height and width in pixels."""
+    normalize: Literal["standardize", "unit"] = "standardize"
+    """standardize: by mean and deviation of the training pixels; unit: to 0..1."""
+    val_split: Literal["session", "lookalike", "photo", "random", "none"] = "session"
+    """What is never in both training and validation; random splits rows, which leaks."""
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
 
 
 @dataclass
-class AugmentConfig:
-    """Random changes to each training image, drawn anew every epoch; 0 switches one off."""
+class ImageFolderConfig(DataConfig):
+    """A folder of pictures, as torchvision's ImageFolder has it."""
 
-    rotation: float = setting(0.0, low=0, high=180)  # ± degrees
-    zoom: float = setting(0.0, low=0, below=1)  # ± share of the size
-    shift: float = setting(0.0, low=0, high=1)  # ± share of the image width, each axis
-    shear: float = setting(0.0, low=0, below=90)  # ± degrees, along x
-    brightness: float = setting(0.0, low=0, high=1)  # ± share of the pixel range, added
-    contrast: float = setting(0.0, low=0, below=1)  # ± share, around the image's mean
-    erasing: float = setting(
-        0.0, low=0, high=1
-    )  # probability that a rectangle is replaced by the image's mean
-    background: float = setting(
-        0.0, low=0, high=1
-    )  # probability that another wall is put behind the hand
+    _target_: str = "sign_cnn.data.image_folder.ImageFolderDataModule"
+    root: str = "???"
+    """Folder with <class>/* or {train,val,test}/<class>/*."""
+    channels: Literal[1, 3] = 3
+    """1: grey; 3: colour."""
+    image_size: int | None = setting(None, ge=4, le=1024)
+    """Height and width in pixels, to which pictures are fitted; null: as they are."""
+    normalize: Literal["standardize", "unit"] = "standardize"
+    """standardize: by mean and deviation of each channel; unit: to 0..1."""
+    val_split: Literal["auto", "folder", "lookalike", "photo", "random", "none"] = "auto"
+    """auto: the folder val if there is one, else look-alikes that stay together, else photos."""
 
 
 @dataclass
-class PointAugmentConfig:
-    """Random changes to the points of each training hand, drawn anew every epoch; 0 switches one off."""
+class LandmarkConfig(DataConfig):
+    """Landmarks of hands, one row per picture."""
 
-    rotation: float = setting(0.0, low=0, high=180)  # ± degrees, in the picture
-    tilt: float = setting(0.0, low=0, high=90)  # ± degrees, out of the picture, about both axes
-    aspect: float = setting(0.0, low=0, below=1)  # ± natural logarithm of the stretch of x
-    depth: float = setting(0.0, low=0, below=3)  # ± natural logarithm of the stretch of z
-    flat: float = setting(0.0, low=0, high=1)  # probability that z is 0
-    mirror: float = setting(
-        0.0, low=0, high=1
-    )  # probability that the hand is mirrored, as finders mistake it
-    jitter: float = setting(0.0, low=0, below=1)  # standard deviation of each coordinate, in palms
+    _target_: str = "sign_cnn.data.landmarks.LandmarkDataModule"
+    root: str = ""
+    """A table of landmarks, or of hand_photos a folder; empty: the package's table."""
+    letters: str = LETTERS
+    """The classes in order; rows of other letters are left out."""
+    balance: bool = False
+    """Draw rows of each source equally often."""
+    val_split: Literal["source", "person", "random", "none"] = "source"
+    """What is never in both training and validation; fold k is the k-th source by name."""
+
+
+@dataclass
+class ImageAugmentConfig:
+    """Random changes to each training picture, new in every epoch; 0 switches one off."""
+
+    _target_: str = "sign_cnn.data.augment.ImageAugment"
+    rotation: float = setting(0.0, ge=0, le=180)
+    """± degrees."""
+    zoom: float = setting(0.0, ge=0, lt=1)
+    """± share of the size."""
+    shift: float = setting(0.0, ge=0, le=1)
+    """± share of the width, along each axis."""
+    shear: float = setting(0.0, ge=0, lt=90)
+    """± degrees, along x."""
+    brightness: float = setting(0.0, ge=0, le=1)
+    """± share of the pixel range, added."""
+    contrast: float = setting(0.0, ge=0, lt=1)
+    """± share, around the picture's mean."""
+
+
+@dataclass
+class LandmarkAugmentConfig:
+    """Random changes to the landmarks of each hand, new in every epoch; 0 switches one off."""
+
+    _target_: str = "sign_cnn.data.augment.LandmarkAugment"
+    rotation: float = setting(0.0, ge=0, le=180)
+    """± degrees, in the picture."""
+    tilt: float = setting(0.0, ge=0, le=90)
+    """± degrees, out of the picture, about both axes."""
+    aspect: float = setting(0.0, ge=0, lt=1)
+    """± natural logarithm of the stretch of x."""
+    depth: float = setting(0.0, ge=0, lt=3)
+    """± natural logarithm of the stretch of z."""
+    flat: float = setting(0.0, ge=0, le=1)
+    """Probability that z is 0."""
+    mirror: float = setting(0.0, ge=0, le=1)
+    """Probability that the hand is mirrored."""
+    jitter: float = setting(0.0, ge=0, lt=1)
+    """Standard deviation of each coordinate, in palms."""
 
 
 @dataclass
 class ConvNetConfig:
-    """A `ConvNet`: convolution blocks, then dense layers, then one logit per class."""
+    """Blocks of convolutions that each halve the picture, then dense layers."""
 
-    num_classes: int = setting(len(LETTERS), low=2)
-    image_size: int = DataConfig.image_size  # pixels
-    width: int = setting(16, low=1, high=1024)  # channels of the first block, doubled by each next
-    depth: int = setting(3, low=1, high=8)  # number of blocks
-    channels: list[int] | None = setting(
-        None, low=1, high=4096
-    )  # of each block, in place of width and depth
-    convs_per_block: int = setting(1, low=1, high=8)
-    kernel_size: int = setting(3, low=1, high=27)  # pixels, odd
-    batch_norm: bool = True
-    downsample: Literal["max_pool", "strided_conv"] = (
-        "max_pool"  # how a block halves height and width
-    )
-    activation: Literal["relu", "leaky_relu", "gelu", "silu"] = "relu"
-    dropout: float = setting(
-        0.0, low=0, below=1
-    )  # probability, after each block and each dense layer
-    dense_units: list[int] = setting(
-        [128], low=1, high=8192
-    )  # units of each dense layer before the logits
-    head: Literal["flatten", "global_pool"] = (
-        "flatten"  # what the dense layers see of the last block
-    )
-    init: Literal["torch", "keras"] = (
-        "torch"  # torch: uniform by fan-in; keras: Glorot uniform, biases 0
-    )
     _target_: str = "sign_cnn.models.conv_net.ConvNet"
-
-    def block_channels(self) -> list[int]:
-        """Output channels of each block."""
-        return (
-            list(self.channels) if self.channels else [self.width * 2**i for i in range(self.depth)]
-        )
-
-    def block_sizes(self) -> list[int]:
-        """Pixels a side after each block: pooling drops an odd last one, a strided convolution keeps it."""
-        sizes, odd = [self.image_size], int(self.downsample == "strided_conv")
-        for _ in self.block_channels():
-            sizes.append((sizes[-1] + odd) // 2 if sizes[-1] > 1 else 0)
-        return sizes[1:]
+    num_classes: int = setting("${data_info:num_classes}", ge=2)
+    """Number of logits."""
+    in_channels: int = setting("${data_info:channels}", ge=1)
+    """Channels of a picture."""
+    image_size: int = setting("${data_info:image_size}", ge=1)
+    """Height and width of a picture, in pixels."""
+    width: int = setting(16, ge=1, le=1024)
+    """Channels of the first block, doubled by each next."""
+    depth: int = setting(3, ge=1, le=8)
+    """Number of blocks."""
+    channels: list[int] | None = setting(None, ge=1, le=4096)
+    """Channels of each block, such as [32,64,96], in place of width and depth."""
+    convs_per_block: int = setting(1, ge=1, le=8)
+    """Convolutions of a block."""
+    kernel_size: int = setting(3, ge=1, le=27)
+    """Height and width of a kernel in pixels, odd."""
+    batch_norm: bool = True
+    """Whether batch norm follows each convolution."""
+    downsample: Literal["max_pool", "strided_conv"] = "max_pool"
+    """How a block halves its input."""
+    activation: Literal["relu", "leaky_relu", "gelu", "silu"] = "relu"
+    """Activation function."""
+    dropout: float = setting(0.0, ge=0, lt=1)
+    """Probability, after each block and each dense layer."""
+    dense_units: list[int] = setting([128], ge=1, le=8192)
+    """Units of each dense layer; [] for none."""
+    head: Literal["flatten", "global_pool"] = "flatten"
+    """What the dense layers see."""
+    init: Literal["torch", "keras"] = "torch"
+    """keras: Glorot uniform weights, biases 0."""
 
 
 @dataclass
-class Config:
+class LandmarkMLPConfig:
+    """Several small networks of dense layers on features of a hand, averaged."""
+
+    _target_: str = "sign_cnn.models.landmark_mlp.LandmarkMLP"
+    num_classes: int = setting("${data_info:num_classes}", ge=2)
+    """Number of logits."""
+    width: int = setting(128, ge=1, le=4096)
+    """Units of each hidden layer."""
+    depth: int = setting(3, ge=1, le=16)
+    """Hidden layers."""
+    members: int = setting(4, ge=1, le=64)
+    """Networks that are averaged."""
+    dropout: float = setting(0.2, ge=0, lt=1)
+    """Probability, after each hidden layer."""
+    input_dropout: float = setting(0.2, ge=0, lt=1)
+    """Probability, of each feature."""
+
+
+@dataclass
+class TrainConfig:
     """The root. Groups of type `Any` are `_target_` nodes, or mappings of them."""
 
-    name: str = "run"  # directory below outputs/runs
-    run_dir: str = "outputs/runs/${name}"
-    experiment: str | None = None  # name of the recipe, for the record
-    seed: int = setting(
-        0, low=0, high=2**32 - 1
-    )  # weights, order of rows, augmentation, dropout; never the split
-    monitor: Literal["val/loss", "val/acc"] | None = (
-        None  # makes an epoch the best one; null: the last
-    )
-    test: bool | None = None  # score the test set once, at the end; null: not in a sweep
-    figures: bool | None = None  # draw curves and confusion matrix at the end; null: not in a sweep
-    dry_run: bool = False  # only validate and show the size of the network
-    init_from: str | None = None  # run directory whose best weights are the start
-    group: str | None = None  # of runs in W&B and MLflow; in a sweep, its name
-    run_id: str | None = None  # of this run there, drawn when its directory is made
-    threads: int | None = setting(None, low=1)  # CPU threads of torch; null: its own choice
-    compile: bool = False  # torch.compile the network
-    data: DataConfig = field(default_factory=DataConfig)
-    augment: Any = None  # AugmentConfig, or of landmarks PointAugmentConfig
+    name: str = "${now:%Y-%m-%d_%H-%M-%S-%f}"
+    """Directory below outputs/runs, or of a sweep below outputs/sweeps."""
+    run_dir: str = "${run_dir:${name}}"
+    """Directory of the run; the same again resumes it."""
+    experiment: str | None = None
+    """Name of the recipe, for the record."""
+    seed: int = setting(0, ge=0, lt=2**32)
+    """Weights, order of rows, augmentation, dropout."""
+    monitor: str | None = None
+    """Logged metric that makes an epoch the best one, such as val/loss; null: the last epoch."""
+    monitor_mode: Literal["min", "max"] | None = setting("${metric_mode:${monitor}}")
+    """Whether less or more of it is better; by default as torchmetrics says."""
+    test: bool = setting("${single_run:}")
+    """Score the test split once, at the end; not in a sweep."""
+    figures: bool = setting("${single_run:}")
+    """Draw curves and a confusion matrix; not in a sweep."""
+    init_from: str | None = None
+    """Directory of a finished run whose best weights are the start."""
+    trusted_packages: list[str] = setting([])
+    """Packages whose networks may be trained and loaded again."""
+    group: str | None = "${sweep_name:}"
+    """Group of the run in W&B and MLflow."""
+    run_id: str = "${run_id:${run_dir}}"
+    """Identity of the run there."""
+    threads: int | None = setting(None, ge=1)
+    """CPU threads of torch; null: its own choice."""
+    compile: bool = False
+    """Whether torch.compile is used on the network."""
+    dry_run: bool = False
+    """Only validate, and show the size of the network; with -m, of each job."""
+    data: Any = None
+    augment: Any = None
     model: Any = None
     loss: Any = None
     optimizer: Any = None
@@ -206,138 +291,217 @@ class Config:
     logger: Any = None
 
 
-NOT_PART_OF_EXPERIMENT = (
-    "name",
-    "run_dir",
-    "experiment",
-    "test",
-    "figures",
-    "dry_run",
-    "group",
-    "run_id",
-    "threads",
-    "compile",
-    "logger",
-    "data.name",
-    "data.root",
-    "data.synthetic_root",
-    "data.download",
-    "data.cache_dir",
-    "data.synthetic",
-    "data.eval_batch_size",
-    "trainer.accelerator",
-    "trainer.strategy",
-    "trainer.deterministic",
-    "trainer.plugins",
-    "trainer.enable_progress_bar",
-    "trainer.enable_model_summary",
-    "trainer.log_every_n_steps",
-    "callbacks.progress_bar",
+NOT_PART_OF_EXPERIMENT = {
+    *("name", "run_dir", "experiment", "test", "figures", "dry_run", "group", "run_id", "threads"),
+    *("compile", "logger", "trusted_packages", "data.source", "data.root", "data.synthetic_root"),
+    *("data.download", "data.cache_dir", "data.synthetic", "data.eval_batch_size"),
+    *("trainer.accelerator", "trainer.strategy", "trainer.deterministic", "trainer.plugins"),
+    *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.log_every_n_steps"),
     "callbacks.image_grid",
-)
-"""What may differ between two runs of one experiment. The data are known by their fingerprint instead."""
+}
+"""What may differ between two runs of one experiment; data are known by their fingerprint."""
 
 
-def to_dataclass(kind: type[T], node: Any, prefix: str = "") -> T:
-    """A config node as an object of `kind`. Raises ConfigError: a key is unknown or has the wrong type."""
+def single_run() -> bool:
+    """Return whether this is a run, and not a job of a sweep."""
+    return not (HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN)
+
+
+def data_info(key: str, *, _root_: DictConfig) -> Any:
+    """Return an attribute of the data module, to which a network's settings refer."""
+    with explain_settings("data"):
+        datamodule = instantiate(_root_.data, _execution_whitelist_=UNSAFE_DISABLE_EXECUTION_CHECKS)
+    if not hasattr(datamodule, key):
+        kind = type(datamodule).__name__
+        raise ConfigError(
+            [f"model: {kind} has no {key}, which this network needs: choose another model="]
+        )
+    return getattr(datamodule, key)
+
+
+RESOLVERS: dict[str, Callable[..., Any]] = {
+    "data_info": data_info,
+    "single_run": single_run,
+    "on_terminal": lambda: single_run() and sys.stdout.isatty(),
+    "run_dir": lambda n: (
+        f"outputs/runs/{n}" if single_run() else HydraConfig.get().runtime.output_dir
+    ),
+    "run_name": lambda run_dir: Path(run_dir).name,
+    "sweep_name": lambda: None if single_run() else Path(HydraConfig.get().sweep.dir).name,
+    # Hydra fills in the help by string.Template, to which a dollar sign means a place.
+    "settings_help": lambda *, _root_: settings_help(_root_).replace("$", "$$"),
+}
+for name, resolver in RESOLVERS.items():
+    OmegaConf.register_resolver(name, resolver, replace=True)
+
+for name, node in {
+    "train": TrainConfig,
+    "sign_mnist": SignMNISTConfig,
+    "image_folder": ImageFolderConfig,
+    "landmark": LandmarkConfig,
+    "image_augment": ImageAugmentConfig,
+    "landmark_augment": LandmarkAugmentConfig,
+    "conv_net": ConvNetConfig,
+    "landmark_mlp": LandmarkMLPConfig,
+}.items():
+    ConfigStore.instance().store(name=f"{name}_schema", node=node)
+
+
+def make_config(schema: type[T], settings: dict[str, Any]) -> T:
+    """Return `schema(**settings)` with checked types and ranges.
+
+    Raises:
+        ConfigError: With every problem found.
+    """
     try:
-        plain = OmegaConf.to_container(node, resolve=True)
-        merged = OmegaConf.merge(OmegaConf.structured(kind), plain)
-        return OmegaConf.to_object(merged)  # type: ignore[return-value]
+        node: Any = OmegaConf.merge(OmegaConf.structured(schema), settings)
     except OmegaConfBaseException as error:
-        key = f"{prefix}.{error.full_key}".strip(".") if error.full_key else prefix
-        if isinstance(error, ConfigKeyError):
-            known = ", ".join(item.name for item in fields(error.object_type or kind))  # type: ignore[arg-type]
-            raise ConfigError([f"{key} is not a setting; there are {known}"]) from None
-        raise ConfigError([f"{key}: {str(error).splitlines()[0]}"]) from None
+        raise ConfigError([f"{error.full_key}: {str(error).splitlines()[0]}"]) from None
+    if problems := list(setting_problems(node)):
+        raise ConfigError(problems)
+    return OmegaConf.to_object(node)  # type: ignore[return-value]
 
 
-@contextmanager
-def explain_settings(key: str) -> Iterator[None]:
-    """Turn what a class of torch or Lightning says of its arguments into a `ConfigError` that names the setting."""
-    from hydra.errors import InstantiationException
+def setting_problems(node: DictConfig, prefix: str = "") -> Iterator[str]:
+    """Yield a sentence for each typed setting that is unknown or out of its range."""
+    schema = OmegaConf.get_type(node)
+    known = {item.name: item for item in fields(schema)} if is_dataclass(schema) else {}
+    for key in map(str, node):
+        if known and key not in known and not key.startswith("_"):  # as `+model.foo=2` adds it
+            yield f"{prefix}{key} is not a setting; there are {', '.join(known)}"
+        elif OmegaConf.is_missing(node, key):
+            yield f"{prefix}{key} must be given"
+        elif OmegaConf.is_interpolation(node, key):
+            continue
+        elif isinstance(value := node[key], DictConfig):
+            yield from setting_problems(value, f"{prefix}{key}.")
+        elif bounds := known[key].metadata if key in known else {}:
+            numbers = [n for n in (value if OmegaConf.is_list(value) else [value]) if n is not None]
+            if not all(getattr(operator, k)(n, v) for k, v in bounds.items() for n in numbers):
+                yield f"{prefix}{key}={value} must be {describe_bounds(bounds)}"
 
-    try:
-        yield
-    except (TypeError, ValueError, ImportError, InstantiationException) as error:
-        raise ConfigError([f"{key}: {' '.join(str(error.__cause__ or error).split())}"]) from error
+
+def describe_bounds(bounds: Mapping[str, Any]) -> str:
+    """Return a range in words: `at least 1 and below 8`."""
+    return " and ".join(f"{BOUNDS[name]} {bound}" for name, bound in bounds.items())
+
+
+def settings_help(node: Any, prefix: str = "") -> str:
+    """Return two lines for each typed setting: its value, its sentence and what is allowed."""
+    schema: Any = OmegaConf.get_type(node)
+    kinds: list[Any] = [kind for kind in reversed(schema.mro()) if is_dataclass(kind)]
+    sentences = dict(
+        re.findall(r'^    (\w+): .*\n    """(.*)"""$', "\n".join(map(getsource, kinds)), re.M)
+    )
+    lines = []
+    for item in fields(schema):
+        child = node._get_node(item.name)
+        if is_dataclass(OmegaConf.get_type(child)):
+            lines.append(settings_help(child, f"{prefix}{item.name}."))
+        elif sentence := sentences.get(item.name):
+            value = json.dumps(OmegaConf.to_container(OmegaConf.create({"": child})))[5:-1]
+            types = (item.type, *get_args(item.type))
+            choices = [choice for one in types for choice in get_args(one) if type(choice) is str]
+            allowed = " | ".join(choices) or describe_bounds(item.metadata)
+            allowed = f" ({allowed})" if allowed else ""
+            lines.append(f"{prefix}{item.name} = {value}\n    {sentence}{allowed}")
+    return "\n".join(lines)
 
 
 def validate(cfg: DictConfig) -> None:
-    """Check types, ranges and contradictions, without torch. Raises ConfigError: with every problem found."""
-    config, augment = to_dataclass(Config, cfg), augmentation(cfg)
-    data = config.data
-    problems = [*_out_of_range(config), *_out_of_range(augment, "augment.")]
-    if data.balance and data.name not in POINTS:
-        problems.append("data.balance=true needs data=landmarks: other data have no sources")
-    if data.fold >= data.folds:
-        problems.append(f"data.fold={data.fold} must be below data.folds={data.folds}")
-    if data.val_size is not None and (data.val_split != "random" or data.fold):
-        problems.append(
-            f"data.val_size={data.val_size} needs data.val_split=random and data.fold=0; or set it to null"
-        )
-    problems += name_problems(config.name)
-    if not re.fullmatch(r"(?:([A-Z])(?!.*\1)){2,}", letters := data.letters):
-        problems.append(
-            f"data.letters={letters} must be two or more different capital letters, such as ABC"
-        )
-    if missing := [
-        key for key in ("best_checkpoint", "last_checkpoint") if not (cfg.callbacks or {}).get(key)
-    ]:
+    """Check ranges, names and contradictions, without torch.
+
+    Raises:
+        ConfigError: With every problem found.
+    """
+    callbacks = cfg.callbacks or {}
+    problems = [*name_problems(cfg.name), *setting_problems(cfg)]
+    if missing := [key for key in ("best_checkpoint", "last_checkpoint") if not callbacks.get(key)]:
         problems.append(f"callbacks lack {' and '.join(missing)}: choose callbacks=[default,…]")
-    if data.val_split == "none" and (cfg.callbacks or {}).get("early_stopping"):
-        problems.append(
-            "callbacks.early_stopping needs a validation split, and data.val_split=none has none"
-        )
+    if cfg.data.get("val_split") == "none":
+        stopping = callbacks.get("early_stopping") or {}
+        wanted = {"monitor": cfg.monitor, "callbacks.early_stopping": stopping.get("monitor")}
+        needy = [key for key, metric in wanted.items() if str(metric).startswith("val/")]
+        none = "needs validation rows: data.val_split=none has none"
+        problems += [f"{key} {none}" for key in needy]
+    is_stated = not OmegaConf.is_interpolation(cfg, "monitor_mode")
+    if cfg.monitor and is_stated and not cfg.monitor_mode:
+        problems.append("monitor_mode must be min or max")
     if flags := [flag for flag in ("fast_dev_run", "overfit_batches") if cfg.trainer.get(flag)]:
         problems.append(f"trainer.{flags[0]} is not supported: use trainer=debug")
     if not isinstance(epochs := cfg.trainer.max_epochs, int) or epochs < 1:
         problems.append(f"trainer.max_epochs={epochs} must be a whole number of at least 1")
-    if isinstance(cfg.model, DictConfig) and cfg.model.get("_target_") == ConvNetConfig._target_:
-        model = to_dataclass(ConvNetConfig, cfg.model, "model")
-        problems += _out_of_range(model, "model.") or _geometry_problems(model)
     if problems:
         raise ConfigError(problems)
 
 
-def augmentation(cfg: DictConfig) -> AugmentConfig | PointAugmentConfig:
-    """The augmentation that fits the data. Raises ConfigError: a key is unknown or has the wrong type."""
-    kind: Any = PointAugmentConfig if cfg.data.name in POINTS else AugmentConfig
-    return to_dataclass(kind, cfg.augment, "augment")  # type: ignore[no-any-return]
+def name_problems(name: str) -> list[str]:
+    """Return what keeps a name from being that of a directory, as sentences."""
+    if (
+        name.strip(". ")
+        and name.isprintable()
+        and not {*name} & {*"/\\"}
+        and len(name.encode()) <= 200
+    ):
+        return []
+    return [f"name={name[:40]!r} cannot be a directory's name: choose a short one without / or \\"]
+
+
+@contextmanager
+def explain_settings(key: str) -> Iterator[None]:
+    """Turn what a class says of its arguments into a `ConfigError` that names the setting."""
+    wrappers = (InstantiationException, InterpolationResolutionError)
+    try:
+        yield
+    except (TypeError, ValueError, ArithmeticError, ImportError, *wrappers) as error:
+        key = getattr(error, "full_key", None) or key  # that OmegaConf was resolving
+        cause: BaseException = error
+        while isinstance(cause, wrappers) and (inner := cause.__cause__ or cause.__context__):
+            cause = inner
+        if isinstance(cause, UserError):
+            raise cause from None
+        raise ConfigError([f"{key}: {' '.join(str(cause).split())}"]) from error
+
+
+def whitelist(trusted: Any = ()) -> list[str]:
+    """Return the targets of which a network may be built, as Hydra's execution whitelist."""
+    return [pattern for name in (*NETWORK_PACKAGES, *trusted) for pattern in (name, f"{name}.*")]
 
 
 def suggest(key: str, cfg: DictConfig) -> list[str]:
-    """Settings that somebody may have meant by an unknown key: `epochs` is `trainer.max_epochs`."""
+    """Return settings that an unknown key may mean: `epochs` is `trainer.max_epochs`."""
     wanted = key.rpartition(".")[2]
     names = {item: item.rpartition(".")[2] for item in flatten(OmegaConf.to_container(cfg))}
     found = (
-        [wanted]
-        if wanted in names.values()
-        else [name for name in names.values() if name.endswith(wanted)]
+        [wanted] if wanted in names.values() else [n for n in names.values() if n.endswith(wanted)]
     )
     found = found or difflib.get_close_matches(wanted, names.values(), n=1)
     return [key for key, name in names.items() if name in found]
 
 
 def experiment_settings(cfg: DictConfig) -> dict[str, Any]:
-    """What makes two runs the same experiment, flat: `{"model.depth": 3, …}`."""
-    settings = flatten(OmegaConf.to_container(cfg, resolve=True))
+    """Return what makes two runs the same experiment, flat: `{"model.depth": 3, …}`."""
+    kept = OmegaConf.masked_copy(
+        cfg, [str(key) for key in cfg if key not in NOT_PART_OF_EXPERIMENT]
+    )
+    with explain_settings("settings"):
+        settings = flatten(OmegaConf.to_container(kept, resolve=True))
     prefixes = tuple(f"{key}." for key in NOT_PART_OF_EXPERIMENT)
     return {
-        k: v
-        for k, v in settings.items()
-        if k not in NOT_PART_OF_EXPERIMENT and not k.startswith(prefixes)
+        key: value
+        for key, value in settings.items()
+        if key not in NOT_PART_OF_EXPERIMENT and not key.startswith(prefixes)
     }
 
 
-def config_hash(cfg: DictConfig, data_fingerprint: str) -> str:
-    """16 hex digits that two runs share exactly when they are the same experiment on the same data."""
-    text = json.dumps([experiment_settings(cfg), data_fingerprint], sort_keys=True)
+def config_hash(cfg: DictConfig, fingerprint: str) -> str:
+    """Return 16 hex digits that two runs share if they are one experiment on the same data."""
+    text = json.dumps([experiment_settings(cfg), fingerprint], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted key; lists are values."""
+    """Return nested settings by dotted key; lists are values."""
     if not isinstance(node, dict) or not node:
         return {prefix.rstrip("."): node}
     return {
@@ -345,46 +509,3 @@ def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
         for name in node
         for key, value in flatten(node[name], f"{prefix}{name}.").items()
     }
-
-
-def _out_of_range(node: Any, prefix: str = "") -> list[str]:
-    problems = []
-    for item in fields(node):
-        value, key = getattr(node, item.name), f"{prefix}{item.name}"
-        if is_dataclass(value):
-            problems += _out_of_range(value, f"{key}.")
-        bounds = {word: rule for word, rule in item.metadata.items() if rule[1] is not None}
-        numbers = [
-            v for v in (value if isinstance(value, list) else [value]) if isinstance(v, int | float)
-        ]
-        if any(not holds(number, bound) for number in numbers for holds, bound in bounds.values()):
-            allowed = " and ".join(f"{word} {bound}" for word, (_, bound) in bounds.items())
-            problems.append(f"{key}={value} must be {allowed}")
-    return problems
-
-
-def _geometry_problems(model: ConvNetConfig) -> list[str]:
-    problems = []
-    if model.kernel_size % 2 == 0:
-        problems.append(
-            f"model.kernel_size={model.kernel_size} must be odd, so that padding can keep the size"
-        )
-    sizes = [model.image_size, *model.block_sizes()]
-    if 0 in sizes:
-        shown, most = " → ".join(map(str, sizes)), sizes.index(0) - 1
-        problems.append(
-            f"{len(sizes) - 1} blocks do not fit {sizes[0]}×{sizes[0]} pixels ({shown}): at most {most}"
-        )
-    return problems
-
-
-def name_problems(name: str) -> list[str]:
-    """What keeps a name from being that of a directory."""
-    if (
-        name.strip(". ")
-        and name.isprintable()
-        and not set(name) & set("/\\")
-        and len(name.encode()) <= 200
-    ):
-        return []
-    return [f"name={name[:40]!r} cannot be a directory's name: choose a short one without / or \\"]

@@ -1,13 +1,14 @@
-"""Log lines and tables on the console, which the progress bar shares, so that none overwrites another."""
+"""Log lines and tables on the console of the progress bar, so that none overwrites another."""
 
 import logging
+from typing import Any
 
 import pandas as pd
 from rich import get_console
 
 
 class ConsoleHandler(logging.Handler):
-    """Prints log messages as they are: no time stamp (train.log has it), no line break inside a path."""
+    """Prints log messages without a time stamp (train.log has it) or a line break in a path."""
 
     def emit(self, record: logging.LogRecord) -> None:
         print_line(self.format(record), "red" if record.levelno >= logging.ERROR else None)
@@ -19,11 +20,9 @@ def print_line(text: str, style: str | None = None) -> None:
 
 
 def print_table(df: pd.DataFrame, title: str = "") -> None:
-    """Print a DataFrame without its index; numbers to the right, as they are."""
-    sides = [
-        "right" if df[name].astype(str).str.match(r"[-−–]?\d|–?$").all() else "left" for name in df
-    ]
-    table = df.astype(str).to_markdown(
-        tablefmt="rounded_outline", index=False, disable_numparse=True, colalign=sides
-    )
-    print_line(f"{title}\n{table}".lstrip())
+    """Print a table without its index; numbers are aligned to the right and not rounded."""
+    df = df.astype(str)
+    is_number = (df[name].str.match(r"[-−–]?\d|–?$").all() for name in df)
+    sides = ["right" if right else "left" for right in is_number]
+    options: Any = {"tablefmt": "rounded_outline", "index": False, "disable_numparse": True}
+    print_line(f"{title}\n{df.to_markdown(**options, colalign=sides)}".lstrip())

@@ -1,27 +1,26 @@
-"""Errors that the user can mend, and how a command ends with one."""
+"""Errors that the user can correct, and how a command ends with one."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class UserError(Exception):
-    """The message names the cause and the way out; commands print it without a traceback."""
+    """An error whose message names the cause and the way out; commands print no traceback."""
 
 
 class ConfigError(UserError):
-    """Settings that cannot work; holds every problem found."""
+    """Settings that cannot work; it holds every problem found."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__(problems)
         self.problems = problems
 
     def __str__(self) -> str:
-        return (
-            self.problems[0]
-            if len(self.problems) == 1
-            else "\n".join(["", *(f"  - {p}" for p in self.problems)])
-        )
+        if len(self.problems) == 1:
+            return self.problems[0]
+        return "".join(f"\n  - {problem}" for problem in self.problems)
 
 
 class DataError(UserError):
@@ -33,7 +32,7 @@ class RunInUseError(UserError):
 
 
 def error_message(error: BaseException) -> str:
-    """An error in one line: the problems of a configuration, else its first line, or its class if it says nothing."""
+    """Return an error in one line: its problems, else its first line, else its class."""
     if isinstance(error, ConfigError):
         return "; ".join(error.problems)
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
@@ -41,9 +40,18 @@ def error_message(error: BaseException) -> str:
 
 @contextmanager
 def exit_on_user_error() -> Iterator[None]:
-    """End the process with the message of a `UserError` (exit code 1), or quietly on Ctrl-C (130)."""
+    """End the process with the message of a `UserError` (exit code 1), or quietly on Ctrl-C (130).
+
+    Output that nobody reads any more, as after `| head`, is dropped.
+
+    Yields:
+        Nothing.
+    """
     try:
         yield
+        sys.stdout.flush()
+    except BrokenPipeError:  # at exit, Python would write what is left, and complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except UserError as error:
         sys.exit(f"Error: {error}")
     except KeyboardInterrupt:

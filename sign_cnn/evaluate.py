@@ -1,324 +1,291 @@
-"""Report on a finished run's best checkpoint, or paired comparison of two: `python -m sign_cnn.evaluate RUN [RUN]`."""
+"""Report on the best checkpoint of a run, or compare two: `python -m sign_cnn.evaluate RUN [RUN]`.
+
+A run is scored on a split of its own data, on a folder of pictures, or on a table of landmarks.
+"""
 
 import argparse
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from hydra.utils import instantiate
 from numpy.typing import NDArray
+from scipy.special import softmax
 
-from sign_cnn.config import DataConfig, to_dataclass
+from sign_cnn.config import explain_settings, whitelist
 from sign_cnn.console import print_line, print_table
-from sign_cnn.data.csv import find_csvs
-from sign_cnn.data.dataset import Rows, load_dataset
 from sign_cnn.errors import DataError, UserError, exit_on_user_error
 from sign_cnn.files import explain_os_errors, write_text
 from sign_cnn.hands.finder import HandFinder
-from sign_cnn.hands.landmarks import measure_folder, read_landmarks, to_points
+from sign_cnn.hands.landmarks import read_landmarks, to_landmarks
 from sign_cnn.images import open_image
-from sign_cnn.letters import class_index
-from sign_cnn.predict import THRESHOLD, prepare_input
+from sign_cnn.predict import THRESHOLD, occlusion_map
 from sign_cnn.reports.run import compare, format_report, make_report
 from sign_cnn.runs import Predictions, Run, load_config, load_run
 
+if TYPE_CHECKING:  # these import torch, which stored logits do without
+    from sign_cnn.data.base import BaseDataModule
+    from sign_cnn.models.classifier import Classifier
+
+NO_HAND = "no hand"  # the class that is predicted where no hand was found
+COLUMNS = ["name", "source", "class", "input"]  # of examples; the input is None without a hand
+NUM_DRAWN = 36  # photos of a figure, at most
+NUM_HEAT = 6  # photos whose patches are covered, each with hundreds of forward passes
+CONTEXT = ("experiment", "data_kind", "data_fingerprint", "git_commit")
+
+
+class Examples(NamedTuple):
+    """Scored rows that are not of a run's own data."""
+
+    title: str  # of the report
+    inputs: NDArray[Any]  # (N, …) as the network takes them; zeros where no hand was found
+    predictions: Predictions
+    class_names: list[str]  # of the network, and NO_HAND if a hand was not found
+    table: pd.DataFrame  # of each row `name` and `source`, and whether a hand was `found`
+    notes: list[str]
+
+
+def evaluate(run: Run, split: str = "test", examples: Examples | None = None) -> dict[str, Any]:
+    """Report on a finished run, and write the report with its figures to `<run>/evaluation`.
+
+    Args:
+        run: A finished run.
+        split: The rows of its data to report on, `test` or `val`.
+        examples: The rows to report on in place of a split.
+
+    Returns:
+        Numbers, lists and tables by name, see `make_report`; of examples also the numbers of rows
+        `found`, `right` and `sure`, the share `accuracy_if_sure` (0..1), and the table `sources`.
+    """
+    from sign_cnn.reports import figures
+
+    if examples:
+        split, inputs, predictions, class_names, table, notes = examples
+    else:
+        predictions, class_names, notes = load_predictions(run, split), run.result.class_names, []
+    report = {"run": str(run.path), "split": split} | {k: getattr(run.result, k) for k in CONTEXT}
+    report |= make_report(predictions, class_names) | {"notes": notes}
+    if examples:
+        total = score_sources(predictions, table.assign(source="")).fillna(0).to_dict("records")[0]
+        report |= {key: total[key] for key in ("found", "right", "sure", "accuracy_if_sure")}
+        report["sources"] = score_sources(predictions, table)
+        report["hardest"]["photo"] = table["name"].iloc[report["hardest"]["photo"]].to_numpy()
+        notes.append("the intervals take rows for independent; those of one person are not")
+
+    title = f"{run.path.resolve().name}, {split}: {report['acc']:.2%} right"
+    drawn = {
+        "reliability": figures.plot_reliability(predictions, title),
+        "confusion": figures.plot_confusion_matrix(report["confusion"], class_names, title),
+    }
+    try:
+        inputs = inputs if examples else load_data(run).rows_of(split)[0].inputs
+        model, first = load_classifier(run), report["hardest"].head(NUM_HEAT)
+        heat = [occlusion_map(model, inputs[row]) for row in first["row"]]
+        sheets = {"hardest": report["hardest"], "confused": report["confused"].explode("row")}
+        sheets |= {"occlusion": first} if heat[0] is not None else {}  # landmarks have no patches
+        for name, photos in sheets.items():
+            if photos.empty:
+                continue
+            pictures = model.inputs.draw(inputs[photos["row"].head(NUM_DRAWN).astype(int)])
+            laid_over = heat if name == "occlusion" else ()
+            drawn[name] = figures.plot_sheet(photos, pictures, title, laid_over)
+    except UserError as error:
+        notes.append(f"figures are left out: {error}")
+
+    directory = run.path / "evaluation" / split
+    notes.append(f"written to {directory}")
+    with explain_os_errors(directory):
+        for name, figure in drawn.items():
+            figures.save_figure(figure, directory / f"{name}.png")
+        write_text(directory / "classes.csv", report["classes"].to_csv(index=False))
+        write_text(directory / "report.json", to_json(report))
+    return report
+
+
+def load_classifier(run: Run) -> "Classifier":
+    """Return the best network of a run, on the CPU in evaluation mode."""
+    from sign_cnn.models.classifier import Classifier
+
+    return Classifier.load(run.best_checkpoint, run.trust)
+
+
+def load_data(run: Run) -> "BaseDataModule":
+    """Return the data module of a run, set up; if `data.root` is gone, below SIGN_MNIST_DIR.
+
+    Raises:
+        DataError: If the data are not those of the run.
+    """
+    node = load_config(run.path).data
+    if "root" in node and not Path(node.root).exists():
+        node.root = os.environ.get("SIGN_MNIST_DIR", node.root)
+    with explain_settings("data"):
+        allowed = ["sign_cnn.data.*", *whitelist(run.trust)]
+        data: BaseDataModule = instantiate(node, _convert_="all", _execution_whitelist_=allowed)
+    if data.identity.fingerprint != run.result.data_fingerprint:
+        problem = f"{data.identity.description} is not what {run.path} was trained on"
+        raise DataError(f"{problem}: restore the data that its config.yaml names")
+    data.setup()
+    return data
+
+
+def load_predictions(run: Run, split: str) -> Predictions:
+    """Return the logits of a split in file order, stored or computed.
+
+    Raises:
+        UserError: If they are not stored and cannot be computed, or the split has no rows.
+    """
+    if run.predictions.exists() and len(
+        (stored := Predictions.load(run.predictions).of(split)).row
+    ):
+        return stored
+    rows, index = load_data(run).rows_of(split)
+    if not len(index):
+        way_out = "use another --split, --images or --landmarks"
+        raise UserError(f"{run.path} has no {split} rows: {way_out}")
+    logits = load_classifier(run).predict_logits(rows.inputs[index])
+    return Predictions.of_rows(split, rows, index, logits)
+
+
+def read_folder(folder: Path, model: "Classifier", find_hand: bool = False) -> Examples:
+    """Score pictures in sub-folders that are named after classes.
+
+    Args:
+        folder: Holds `<class>/*` or `<class>/**/*`.
+        model: The network.
+        find_hand: Whether to cut the hand out, which inputs that need it always do.
+
+    Returns:
+        A row for each picture that can be opened; its `name` is its path below `folder`.
+    """
+    finder = HandFinder() if find_hand or model.inputs.needs_finder else None
+    lines, notes = [], []
+    for file in filter(Path.is_file, sorted(folder.glob("[!.]*/**/[!.]*"))):
+        path, image, read = file.relative_to(folder), None, None
+        try:
+            image = open_image(file)
+            read = model.inputs.read(image, str(path), finder)
+        except DataError as error:
+            notes.append(str(error))
+        if image:
+            lines.append((path.as_posix(), folder.name, path.parts[0], read))
+    table = pd.DataFrame(lines, columns=COLUMNS)
+    return score_examples(f"images-{folder.resolve().name}", table, model, notes)
+
+
+def read_table(path: Path, model: "Classifier") -> Examples:
+    """Return the scored rows of a table of landmarks; a row's `name` is its number in the file.
+
+    Raises:
+        DataError: If the network takes other inputs, or there are no rows of its classes.
+    """
+    table = read_landmarks(path).rename(columns={"letter": "class"})
+    landmarks = to_landmarks(table)
+    if landmarks.shape[1:] != model.inputs.shape:
+        raise DataError(
+            f"the network does not take landmarks, which {path} holds: name another run"
+        )
+    table["input"] = pd.Series([*landmarks], table.index).where(table["found"] == 1, None)
+    table["name"] = table.index
+    return score_examples(f"landmarks-{path.resolve().name}", table[COLUMNS], model)
+
+
+def score_examples(
+    title: str, table: pd.DataFrame, model: "Classifier", notes: Sequence[str] = ()
+) -> Examples:
+    """Compute the logits of examples.
+
+    Where no hand was found, the network is taken to find all classes equally likely, and one more,
+    `NO_HAND`, a little likelier: such a row counts as wrong, and as unsure.
+
+    Args:
+        title: Of the report.
+        table: With `COLUMNS`; case of a class counts only if names differ in nothing else.
+        model: The network.
+        notes: For the report.
+
+    Returns:
+        The rows of the network's classes.
+
+    Raises:
+        DataError: If there are none.
+    """
+    from sign_cnn.data.base import Rows
+
+    exact = {name: label for label, name in enumerate(model.class_names)}
+    folded = {name.casefold(): label for name, label in exact.items()}
+    known = folded | exact if len(folded) == len(exact) else exact
+    labels = table["class"].map(known).fillna(table["class"].str.casefold().map(known))
+    if others := ", ".join(table.loc[labels.isna(), "class"].unique()):
+        notes = [*notes, f"left out: {others}, no classes of the network"]
+    table = table.assign(label=labels).dropna(subset="label")
+    if table.empty:
+        problem = f"{title} holds nothing readable in folders or rows named {', '.join(exact)}"
+        raise DataError("; ".join([problem, *notes[:1]]))
+    found = table["input"].notna().to_numpy()
+    inputs = np.zeros((len(table), *model.inputs.shape), model.inputs.dtype)
+    logits = np.zeros((len(table), len(exact) + 1), np.float32)
+    logits[:, -1] = np.where(found, -1e4, 1e-3)
+    if found.any():
+        inputs[found] = np.stack([*table.loc[found, "input"]])
+        logits[found, :-1] = model.predict_logits(inputs[found])
+    class_names = [*exact, NO_HAND][: logits.shape[1] - found.all()]
+    rows = Rows.make(inputs, table["label"].to_numpy(int))
+    predictions = Predictions.of_rows(title, rows, rows.photos, logits[:, : len(class_names)])
+    facts = table[["name", "source"]].assign(found=found)
+    return Examples(title, inputs, predictions, class_names, facts, [*notes])
+
+
+def score_sources(predictions: Predictions, table: pd.DataFrame) -> pd.DataFrame:
+    """Return a line per `source`: its rows found, right and sure (counts), and shares (0..1)."""
+    sure, right = softmax(predictions.logits, axis=1).max(1) >= THRESHOLD, predictions.correct
+    facts = table.assign(rows=1, right=right, sure=sure, accuracy_if_sure=right & sure)
+    sums = facts.drop(columns="name").groupby("source").sum()
+    sums["accuracy_if_sure"] /= sums["sure"]
+    return sums.assign(accuracy=sums["right"] / sums["rows"]).reset_index()
+
+
+def to_json(report: dict[str, Any]) -> str:
+    """Return a JSON object; tables become lists of objects, in which NaN is null."""
+    to_list = lambda table: json.loads(table.to_json(orient="records"))  # noqa: E731
+    return json.dumps(report, indent=2, ensure_ascii=False, default=to_list)
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sign_cnn.evaluate", description=(__doc__ or "").partition(":")[0]
-    )
-    parser.add_argument(
-        "runs",
-        type=Path,
-        nargs="+",
-        metavar="RUN",
-        help="directory of a finished run; two: compare",
-    )
-    choice = parser.add_mutually_exclusive_group()
-    choice.add_argument(
-        "--split", choices=("test", "val"), default="test", help="rows of its data (default: test)"
-    )
-    choice.add_argument(
-        "--images", type=Path, metavar="DIR", help="pictures instead, in one sub-folder per letter"
-    )
-    choice.add_argument(
-        "--landmarks", type=Path, metavar="CSV", help="a table of points of hands instead"
-    )
-    text = "with --images, of a run on images: cut the hand out of photographs, in place of reading close crops"
-    parser.add_argument("--find-hand", action="store_true", help=text)
-    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    """Run the command line."""
+    parser = argparse.ArgumentParser("python -m sign_cnn.evaluate", description="Report on a run.")
+    add, choice = parser.add_argument, parser.add_mutually_exclusive_group()
+    add("runs", type=Path, nargs="+", metavar="RUN", help="a finished run; two are compared")
+    choice.add_argument("--split", choices=("test", "val"), default="test", help="rows to score")
+    choice.add_argument("--images", type=Path, metavar="DIR", help="or a folder per class")
+    choice.add_argument("--landmarks", type=Path, metavar="CSV", help="or a table of landmarks")
+    add("--find-hand", action="store_true", help="cut the hand out of --images of whole scenes")
+    add("--trust", action="append", default=[], metavar="PACKAGE", help="where its network is from")
+    add("--json", action="store_true", help="print JSON instead of tables")
     options = parser.parse_args(arguments)
     if len(options.runs) > 2 or (len(options.runs) == 2 and (options.images or options.landmarks)):
         parser.error("name one run, or two runs without --images and --landmarks")
     with exit_on_user_error():
-        run, *others = [load_run(path) for path in options.runs]
-        if options.landmarks or (options.images and run.result.data_kind == "landmarks"):
-            report = evaluate_landmarks(run, options.landmarks or options.images)
+        run, *others = [load_run(path, options.trust) for path in options.runs]
+        examples = None
+        if options.landmarks:
+            examples = read_table(options.landmarks, load_classifier(run))
+        elif options.images:
+            examples = read_folder(options.images, load_classifier(run), options.find_hand)
+        if others:
+            both = [load_predictions(run, options.split) for run in (run, *others)]
+            report = {"run_A": str(run.path), "run_B": str(others[0].path), **compare(*both)}
         else:
-            split, images = options.split, (options.images, options.find_hand)
-            report = (
-                compare_runs(run, others[0], split) if others else evaluate(run, split, *images)
-            )
+            report = evaluate(run, options.split, examples)
     if options.json:
         print(to_json(report))
         return
     for title, table in format_report(report).items():
         print_table(table.head(10), title if len(table) <= 10 else f"{title} (10 of {len(table)})")
     print_line("\n".join(report["notes"]))
-
-
-def evaluate(
-    run: Run, split: str, folder: Path | None = None, find_hand: bool = False
-) -> dict[str, Any]:
-    """Report on a split of a run's data, or on a folder of pictures; also written to `<run>/evaluation`."""
-    from sign_cnn.reports import figures
-
-    rows, letters = None, load_config(run.path).data.letters
-    if folder:
-        split = f"images-{folder.resolve().name}"
-        rows, files, notes = read_folder(folder, run, find_hand)
-        predictions, _ = load_predictions(run, split, rows)
-    else:
-        predictions, *notes = load_predictions(run, split)
-        try:
-            rows = load_rows(run, split)
-        except UserError as error:
-            notes.append(f"hardest.png is left out: {error}")
-    context = {
-        key: getattr(run.result, key)
-        for key in ("experiment", "data_kind", "data_fingerprint", "git_commit")
-    }
-    report = {
-        "run": str(run.path),
-        "split": split,
-        **context,
-        **make_report(predictions, letters),
-        "notes": notes,
-    }
-    title = f"{run.path.resolve().name}, {split}: {report['acc']:.2%} right"
-    drawn = {
-        "confusion": figures.plot_confusion_matrix(np.array(report["confusion"]), letters, title),
-        "reliability": figures.plot_reliability(predictions, title),
-    }
-    if rows:
-        images = rows.images[report["hardest"]["row"]]
-        drawn["hardest"] = figures.plot_hardest(report["hardest"], images, title)
-        if confused := figures.plot_confused(report["confused"], rows.images, title):
-            drawn["confused"] = confused
-        try:
-            heat, heading = attend(run, images), f"{title}; bright: what it looks at"
-            drawn["attention"] = figures.plot_hardest(report["hardest"], images, heading, heat)
-        except UserError as error:
-            notes.append(f"attention.png is left out: {error}")
-    if folder:
-        report["hardest"]["photo"] = [files[photo] for photo in report["hardest"]["photo"]]
-    facts = [f"{key}: {value}" for key, value in report.items() if isinstance(value, str)]
-    page = [
-        f"# {title}",
-        "- " + "\n- ".join(facts + notes),
-        *(f"![{name}]({name}.png)" for name in drawn),
-    ]
-    page += [
-        f"## {name}\n\n{table.to_markdown(index=False)}"
-        for name, table in format_report(report).items()
-    ]
-    directory = run.path / "evaluation" / split
-    notes.append(f"written to {directory}")
-    with explain_os_errors(directory):
-        for name, figure in drawn.items():
-            figures.save_figure(figure, directory / f"{name}.png")
-        write_text(directory / "letters.csv", report["letters"].to_csv(index=False))
-        write_text(directory / "report.md", "\n\n".join(page) + "\n")
-        write_text(directory / "report.json", to_json(report))
-    return report
-
-
-def evaluate_landmarks(run: Run, path: Path) -> dict[str, Any]:
-    """How many rows of a table or pictures of a folder the run reads right; those without a hand count as wrong."""
-    from scipy.special import softmax
-
-    from sign_cnn.models.classifier import SignClassifier  # torch
-    from sign_cnn.statistics import photo_interval
-
-    if run.result.data_kind != "landmarks":
-        raise UserError(f"{run.path} reads pictures, not landmarks: name a run of experiment=hands")
-    table, notes = measure_folder(path) if path.is_dir() else (read_landmarks(path), [])
-    letters = load_config(run.path).data.letters
-    known = table["letter"].isin(list(letters))
-    notes += [f"left out: {(~known).sum():,} rows of other letters"] if not known.all() else []
-    table = table[known]
-    if table.empty:
-        raise DataError(f"{path} holds no row of the letters {letters}")
-    found = (table["found"] == 1).to_numpy()
-    logits = SignClassifier.load(run.best_checkpoint).predict_logits(to_points(table[found]))
-    read, sure = np.full(len(table), "", dtype=object), np.full(len(table), False)
-    read[found], sure[found] = (
-        np.array(list(letters))[logits.argmax(1)],
-        softmax(logits, 1).max(1) >= THRESHOLD,
-    )
-    table = table[["source", "person", "letter"]].assign(found=found, read=read, sure=sure)
-    table["right"] = table["read"] == table["letter"]
-    table["sure_right"] = table["right"] & sure
-
-    def summarize(group: str) -> pd.DataFrame:
-        sums = table.groupby(group)[["found", "right", "sure", "sure_right"]].sum()
-        rows = table.groupby(group).size()
-        shares = {
-            "accuracy": sums["right"] / rows,
-            "accuracy_if_sure": sums.pop("sure_right") / sums["sure"],
-        }
-        return sums.assign(rows=rows, **shares).reset_index()
-
-    confused = table[found & ~table["right"]].groupby(["letter", "read"], as_index=False).size()
-    rows, right = len(table), int(table["right"].sum())
-    wrong_low, wrong_high = photo_interval(rows - right, rows)
-    return {
-        "run": str(run.path),
-        "landmarks": str(path),
-        "accuracy": right / rows,
-        "accuracy_ci95": [1 - wrong_high, 1 - wrong_low],
-        "rows": rows,
-        "found": int(found.sum()),
-        "right": right,
-        "sure": int(sure.sum()),
-        "accuracy_if_sure": table["sure_right"].sum() / max(sure.sum(), 1),
-        "sources": summarize("source"),
-        "letters": summarize("letter").sort_values("accuracy"),
-        "confused": confused.sort_values("size", ascending=False),
-        "notes": [*notes, "the interval takes rows for independent; those of one person are not"],
-    }
-
-
-def attend(run: Run, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Where the last convolution speaks for what the network reads, by Grad-CAM without its mean over space.
-
-    That mean, of Selvaraju et al. (2017), is nothing to dense layers on a flattened map: HiResCAM (Draelos, 2020).
-    Images uint8 (N, S, S), 0..255; returns (N, S, S), 0..1. Raises UserError: captum or a convolution is missing.
-    """
-    try:
-        from captum.attr import LayerAttribution, LayerGradientXActivation
-    except ImportError:
-        raise UserError('it needs captum: pip install -e ".[explain]"') from None
-    import torch
-
-    from sign_cnn.models.classifier import SignClassifier
-
-    model, inputs = SignClassifier.load(run.best_checkpoint), torch.from_numpy(images).float()
-    layers = [layer for layer in model.modules() if isinstance(layer, torch.nn.Conv2d)]
-    if not layers:
-        raise UserError("the network has no convolution")
-    heat = LayerGradientXActivation(model, layers[-1]).attribute(inputs, model(inputs).argmax(1))
-    heat = LayerAttribution.interpolate(
-        heat.sum(1, keepdim=True).relu(), images.shape[1:], "bilinear"
-    )
-    heat = heat.detach().squeeze(1)
-    return np.asarray(heat / heat.amax((1, 2), keepdim=True).clamp_min(1e-12))
-
-
-def compare_runs(a: Run, b: Run, split: str) -> dict[str, Any]:
-    """Paired comparison of two runs on one split; a UserError unless it is the same for both."""
-    if a.result.data_fingerprint != b.result.data_fingerprint:
-        raise UserError(
-            f"{a.path} and {b.path} were trained on different data, and cannot be compared"
-        )
-    comparison = compare(*(load_predictions(run, split)[0] for run in (a, b)))
-    comparison["notes"].insert(0, f"{split} rows, A: {a.path}, B: {b.path}")
-    return {"run_A": str(a.path), "run_B": str(b.path), "split": split, **comparison}
-
-
-def load_predictions(run: Run, split: str, pictures: Rows | None = None) -> tuple[Predictions, str]:
-    """Logits of a split in file order or of pictures, and a note on whether they were stored; else a UserError."""
-    if split == "test" and run.result.data_kind == "landmarks":
-        raise UserError(f"{run.path} has no test rows: use --split val, or --landmarks CSV")
-    if split == "val" and run.result.val_split == "none":
-        raise UserError(
-            f"{run.path} has no validation rows (data.val_split=none): use --split test"
-        )
-    if (
-        not pictures
-        and run.predictions.exists()
-        and len((stored := Predictions.load(run.predictions).of(split)).row)
-    ):
-        return stored, f"{split} rows: logits stored in {run.predictions.name}"
-    from sign_cnn.models.classifier import SignClassifier  # torch, which stored logits do without
-
-    rows, data = (
-        pictures or load_rows(run, split),
-        to_dataclass(DataConfig, load_config(run.path).data),
-    )
-    index = np.arange(len(rows.labels))
-    if split == "val":
-        from sign_cnn.data.datamodule import split_rows  # torch
-
-        index = split_rows(rows, data).val
-    logits = SignClassifier.load(run.best_checkpoint).predict_logits(rows.images[index])
-    predictions = Predictions.of_rows(split, rows, index, logits)
-    return predictions, f"{split} rows: logits computed with {run.best_checkpoint.name}"
-
-
-def load_rows(run: Run, split: str) -> Rows:
-    """The CSV that holds a split of the run's data, below `data.root` or SIGN_MNIST_DIR; a UserError if it is gone."""
-    data, elsewhere = (
-        to_dataclass(DataConfig, load_config(run.path).data),
-        os.environ.get("SIGN_MNIST_DIR"),
-    )
-    if (
-        elsewhere
-        and run.result.data_kind in ("official", "custom")
-        and not find_csvs(Path(data.root))
-    ):
-        data = replace(data, root=elsewhere)
-    dataset = load_dataset(data)
-    if dataset.fingerprint != run.result.data_fingerprint:
-        raise DataError(
-            f"the data found ({dataset.fingerprint[:12]}) are not those of {run.path} "
-            f"({run.result.data_fingerprint[:12]}): point SIGN_MNIST_DIR at those"
-        )
-    return dataset.test if split == "test" else dataset.train
-
-
-def read_folder(folder: Path, run: Run, find_hand: bool) -> tuple[Rows, list[str], list[str]]:
-    """Pictures in sub-folders named after letters, of either case; their files, and notes on what is left out."""
-    data, found, notes = load_config(run.path).data, [], []
-    finder = HandFinder() if find_hand else None
-    for file in sorted(folder.glob("[!.]*/[!.]*")):
-        try:
-            label = class_index(file.parent.name, data.letters)
-            image = prepare_input(open_image(file), str(file), data.image_size, finder, {})
-            found.append((file.relative_to(folder).as_posix(), label, image))
-        except (
-            ValueError,
-            DataError,
-        ) as error:  # ValueError: the folder is no letter, for each of its files
-            notes.append(f"left out: {error}")
-    if not found:
-        raise DataError(
-            f"{folder} holds no picture that can be read: put those of each letter in a sub-folder, such "
-            f"as {folder / data.letters[0]}{f' ({notes[0]})' if notes else ''}"
-        )
-    files, labels, images = zip(*found, strict=True)
-    photos = np.arange(len(files))
-    unknown = np.full(len(files), np.nan, np.float32)
-    return (
-        Rows(np.stack(images), np.array(labels), photos, {}, unknown),
-        list(files),
-        list(dict.fromkeys(notes)),
-    )
-
-
-def to_json(report: dict[str, Any]) -> str:
-    """A JSON object; tables are lists of objects, NaN is null."""
-    return json.dumps(
-        report,
-        indent=2,
-        ensure_ascii=False,
-        default=lambda t: json.loads(t.to_json(orient="records")),
-    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""A run's best checkpoint as one ONNX file: `python -m sign_cnn.export RUN [--output FILE]`.
+"""Export a run's best checkpoint as one ONNX file: `python -m sign_cnn.export RUN [--output FILE]`.
 
-The file takes its name only after it read every test picture as the checkpoint does.
+The file takes its name only after it has read the run's own data as the checkpoint does.
 """
 
 import argparse
@@ -17,200 +17,140 @@ import torch
 from torch import Tensor, nn
 
 from sign_cnn.console import print_line
-from sign_cnn.errors import DataError, UserError, exit_on_user_error
-from sign_cnn.evaluate import evaluate_landmarks, load_rows
+from sign_cnn.errors import UserError, error_message, exit_on_user_error
+from sign_cnn.evaluate import load_classifier, load_data, read_table, score_sources
 from sign_cnn.files import atomic_write, explain_os_errors
-from sign_cnn.models.classifier import SignClassifier
+from sign_cnn.models.classifier import Classifier
 from sign_cnn.predict import OnnxModel
 from sign_cnn.runs import Run, load_run
 
-MAX_DIFFERENCE = 1e-5  # of a probability; letters must not change at all
-TAUGHT_MARK = np.random.default_rng(0).random(
-    64, np.float32
-)  # to find a weight's place in the file
+MAX_DIFFERENCE = 1e-5  # of a probability; the predicted classes must not change at all
 COPIED = (
-    "experiment",
-    "seed",
-    "data_kind",
-    "data_fingerprint",
-    "num_params",
-    "val_acc",
-    "val_split",
-    "test_acc",
-    "test_photos",
-    "test_photos_wrong",
-    "git_commit",
-    "versions",
+    *("experiment", "seed", "data_kind", "data_fingerprint", "num_params", "git_commit"),
+    *("val_acc", "val_split", "test_acc", "test_photos", "test_photos_wrong", "versions"),
 )
+"""Fields of a run's result that the file keeps."""
 
 
-def export(run: Run, output: Path, scored: Path | None = None) -> dict[str, Any]:
-    """Write the file and return its model card. Raises UserError: its answers differ, or something is missing.
+def export(run: Run, output: Path, landmarks: Path | None = None) -> dict[str, Any]:
+    """Write the file, and compare it with the checkpoint.
 
-    Of a network of points, rows and rows right of a table that it was not trained on (`scored`) go into the card.
+    Args:
+        run: A finished run.
+        output: The file to write.
+        landmarks: A table that the network was not trained on, whose scores go into the card.
+
+    Returns:
+        The card that the file carries: `class_names`, `inputs` (their spec), `run`, the `COPIED`
+        fields, `compared` (number of inputs), `compared_with`, `max_difference` (of a probability)
+        and, with `landmarks`, `strangers` (rows and rows right by source).
+
+    Raises:
+        UserError: If the file does not agree with the checkpoint, or something is missing.
     """
-    if missing := [
-        name for name in ("onnx", "onnxruntime", "onnxscript") if not importlib.util.find_spec(name)
-    ]:
+    packages = ("onnx", "onnxruntime", "onnxscript")
+    if missing := [name for name in packages if not importlib.util.find_spec(name)]:
         raise UserError(f'the export needs {", ".join(missing)}: pip install -e ".[export]"')
     import onnx
 
-    model = SignClassifier.load(run.best_checkpoint)
-    card: dict[str, Any] = {
-        "letters": model.letters,
-        "image_size": model.image_size,
-        "run": run.result.name,
-    }
-    card |= {name: getattr(run.result, name) for name in COPIED}
-    size = model.image_size
+    model = load_classifier(run)
     try:
-        inputs = load_rows(run, "test" if size else "train").images
-        source = (
-            f"test pictures of the {run.result.data_kind} data"
-            if size
-            else "hands that it was trained on"
-        )
-    except DataError as error:
-        rng = np.random.default_rng(0)
-        inputs = (
-            rng.integers(0, 256, (240, size, size), np.uint8)
-            if size
-            else rng.random((240, 21, 3), np.float32)
-        )
-        source = "random inputs"
+        data = load_data(run)
+        split = "test" if len(data.test_rows.labels) else "train"
+        inputs, source = data.rows_of(split)[0].inputs, f"{split} rows"
+    except UserError as error:
+        inputs, source = model.inputs.example(240), "random inputs"
         print_line(f"Compared on {source}, not on the run's own data: {error}", "yellow")
+    card: dict[str, Any] = {name: getattr(run.result, name) for name in COPIED}
+    card["run"], card["class_names"] = run.result.name, model.class_names
+    card["inputs"] = model.inputs.spec()
     graph = make_graph(model)
-    if not size:
-        card["taught_at"] = graph.SerializeToString().index(TAUGHT_MARK.tobytes())
-        taught = next(
-            part for part in graph.graph.initializer if TAUGHT_MARK.tobytes() in part.raw_data
-        )
-        taught.raw_data = bytes(len(taught.raw_data))
+    onnx.helper.set_model_props(graph, {"card": json.dumps(card)})
+    expected = model.predict_proba(inputs)
+    found = OnnxModel(graph.SerializeToString()).predict_proba(inputs)
+    changed = int((found.argmax(1) != expected.argmax(1)).sum())
+    difference = float(np.abs(found - expected).max())
+    if changed or not difference <= MAX_DIFFERENCE:
+        problem = f"{changed:,} classes differ, and probabilities are up to {difference:.1e} apart"
+        raise UserError(f"nothing was written: on {len(inputs):,} {source}, {problem}")
+    card |= {"compared": len(inputs), "compared_with": source, "max_difference": difference}
+    if landmarks:
+        examples = read_table(landmarks, model)
+        sources = score_sources(examples.predictions, examples.table)
+        card["strangers"] = sources[["source", "rows", "right"]].to_dict("records")
+    onnx.helper.set_model_props(graph, {"card": json.dumps(card)})
     with atomic_write(output) as temporary:
-        onnx.helper.set_model_props(graph, {"card": json.dumps(card)})
-        temporary.write_bytes(graph.SerializeToString())
-        exported = OnnxModel(temporary)
-        expected, answers = model.predict_proba(inputs), exported.predict_proba(inputs)
-        changed, difference = (
-            int((answers.argmax(1) != expected.argmax(1)).sum()),
-            np.abs(answers - expected).max(),
-        )
-        if changed or not difference <= MAX_DIFFERENCE:
-            raise UserError(
-                f"nothing was written: of {len(inputs):,} {source}, the file reads {changed:,} otherwise "
-                f"than the checkpoint, with probabilities up to {difference:.1e} apart"
-            )
-        card |= {
-            "compared": len(inputs),
-            "compared_with": source,
-            "max_difference": float(difference),
-        }
-        if scored:
-            sources = evaluate_landmarks(run, scored)["sources"]
-            card["strangers"] = sources[["source", "rows", "right"]].to_dict("records")
-        onnx.helper.set_model_props(graph, {"card": json.dumps(card)})
         temporary.write_bytes(graph.SerializeToString())
     return card
 
 
-def make_graph(classifier: SignClassifier) -> Any:
-    """An `onnx.ModelProto` of any batch size.
+def make_graph(classifier: Classifier) -> Any:
+    """Return an `onnx.ModelProto` from `inputs` of any number to the outputs of `Inference`.
 
-    `images` to `logits` and `probabilities`, normalisation inside; or `points` to `embedding` and `probabilities`.
+    Raises:
+        UserError: If torch cannot export the network.
     """
-    size = classifier.image_size
-    # Of one row, the batch would be a constant.
-    example = torch.zeros(2, size, size, dtype=torch.uint8) if size else torch.rand(2, 21, 3)
-    name, outputs = ("images", "logits") if size else ("points", "embedding")
-    inference = Inference(classifier) if size else PointInference(classifier)
-    with (
-        warnings.catch_warnings(action="ignore", category=FutureWarning),
-        torch.no_grad(),
-    ):  # of torch, in torch
-        program: Any = torch.onnx.export(
-            inference.eval(),
-            (example,),
-            dynamo=True,
-            verbose=False,
-            input_names=[name],
-            output_names=[outputs, "probabilities"],
-            dynamic_shapes={name: {0: torch.export.Dim("batch")}},
-        )
-    model = program.model_proto  # made anew at each access
-    graph = model.graph
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
+    inference = Inference(classifier).eval()
+    example = torch.from_numpy(classifier.inputs.example(2))  # of one, the batch would be constant
+    names = ["embedding" if inference.has_embedding else "logits", "probabilities"]
+    options: Any = {"dynamic_shapes": {"inputs": {0: torch.export.Dim("batch")}}}
+    try:
+        # The warnings are of torch, in torch.
+        with warnings.catch_warnings(action="ignore", category=FutureWarning), torch.no_grad():
+            traced = torch.export.export(inference, (example,), **options)
+            options |= {"input_names": ["inputs"], "output_names": names, "verbose": False}
+            program: Any = torch.onnx.export(traced, dynamo=True, **options)
+    except Exception as error:  # a network of anyone's fails in any number of ways
+        name, reason = type(classifier.network).__name__, error_message(error)
+        raise UserError(f"torch cannot export {name} to ONNX: {reason}") from error
     # Stack traces and names of source files are a third of a small file.
-    for part in (
-        model,
-        graph,
-        *graph.node,
-        *graph.input,
-        *graph.output,
-        *graph.value_info,
-        *graph.initializer,
-    ):
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")
-    return model
+    ClearMetadataAndDocStringPass()(program.model)
+    return program.model_proto
 
 
 class Inference(nn.Module):
-    """Images uint8 (B, S, S), 0..255, to logits and probabilities (B, classes)."""
+    """Preprocessing and network in one: inputs to logits and probabilities (B, classes).
 
-    def __init__(self, classifier: SignClassifier) -> None:
-        super().__init__()
-        # Channels last would be written out as transpositions before flattening.
-        self.network = copy.deepcopy(classifier.network).to(memory_format=torch.contiguous_format)
-        self.normalize = classifier.normalize
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalise, and run the network."""
-        logits = self.network(self.normalize(images))
-        return logits, logits.softmax(1)
-
-
-class PointInference(nn.Module):
-    """Points float32 (B, 21, 3) to the last hidden layer and probabilities (B, classes).
-
-    `taught`, nothing here, is what a person's own pictures add to the logits: the page writes it into the file, at
-    `taught_at` of the card (`sign_cnn.teach`).
+    A network with `embed` and `read` gives its embedding (B, D) in place of the logits, and gets a
+    weight `taught` (D, classes) of zeros, of which `embedding @ taught` is added to the logits:
+    `sign_cnn.hands.fit` fits it to a person's own hand.
     """
 
-    def __init__(self, classifier: SignClassifier) -> None:
+    def __init__(self, classifier: Classifier) -> None:
         super().__init__()
-        self.network: Any = copy.deepcopy(classifier.network)
-        if not hasattr(self.network, "embed"):
-            raise UserError(
-                f"{type(self.network).__name__} lacks embed() and read(), which the export of points needs"
-            )
-        shape = self.network.embed(torch.rand(2, 21, 3)).shape[1], len(classifier.letters)
-        self.taught = nn.Parameter(torch.from_numpy(np.resize(TAUGHT_MARK, shape)))
+        self.preprocessing = classifier.preprocessing
+        # Channels last would be written out as transpositions before flattening.
+        network: Any = copy.deepcopy(classifier.network).to(memory_format=torch.contiguous_format)
+        self.network, self.has_embedding = network, hasattr(network, "embed")
+        if self.has_embedding:
+            example = torch.from_numpy(classifier.inputs.example(2))
+            width = network.embed(classifier.preprocessing(example)).shape[1]
+            self.taught = nn.Parameter(torch.zeros(width, len(classifier.class_names)))
 
-    def forward(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Run the network."""
-        embedding = self.network.embed(points)
-        return embedding, (self.network.read(embedding) + embedding @ self.taught).softmax(1)
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        embed = self.network.embed if self.has_embedding else self.network
+        first: Tensor = embed(self.preprocessing(inputs))
+        logits = self.network.read(first) + first @ self.taught if self.has_embedding else first
+        return first, logits.softmax(1)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sign_cnn.export", description="A run's best checkpoint as ONNX."
-    )
-    parser.add_argument("run", type=Path, metavar="RUN", help="directory of a finished run")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="default: model.onnx in RUN")
-    text = (
-        "of a network of points: a table that it was not trained on, whose scores go into the file"
-    )
-    parser.add_argument("--landmarks", type=Path, metavar="CSV", help=text)
+    """Run the command line."""
+    parser = argparse.ArgumentParser("python -m sign_cnn.export", description="Export to ONNX.")
+    add = parser.add_argument
+    add("run", type=Path, metavar="RUN", help="directory of a finished run")
+    add("--output", type=Path, metavar="FILE", help="default: model.onnx in RUN")
+    add("--landmarks", type=Path, metavar="CSV", help="strangers, whose scores go into the file")
+    add("--trust", action="append", default=[], metavar="PACKAGE", help="where its network is from")
     options = parser.parse_args(arguments)
     output = options.output or options.run / "model.onnx"
     with exit_on_user_error(), explain_os_errors(output):
-        card = export(load_run(options.run), output, options.landmarks)
+        card = export(load_run(options.run, options.trust), output, options.landmarks)
     print_line(f"Written to {output}: {output.stat().st_size / 1000:,.0f} kB")
-    compared, difference = f"{card['compared']:,} {card['compared_with']}", card["max_difference"]
-    print_line(
-        f"{compared}: no letter differs from the checkpoint's, probabilities by at most {difference:.1e}"
-    )
+    agreement = f"the same classes, and probabilities at most {card['max_difference']:.1e} apart"
+    print_line(f"Checkpoint and file on {card['compared']:,} {card['compared_with']}: {agreement}")
 
 
 if __name__ == "__main__":

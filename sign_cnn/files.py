@@ -10,14 +10,24 @@ from pathlib import Path
 from sign_cnn.errors import UserError
 
 TEMPORARY_SUFFIX = ".tmp"
+FULL_OR_DENIED = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST),
+}
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` that replaces it when the block ends, and is removed when it raises.
+    """Write a file through a temporary one that takes its place at the end of the block.
 
-    The temporary file lies on the same file system (a move from elsewhere is a copy, which a kill can tear) and is
-    synced before it takes the name. The folder is made when missing.
+    It lies on the same file system, because a move from elsewhere is a copy, which a kill can tear,
+    and is synced before it takes the name. If the block raises, it is removed.
+
+    Args:
+        path: The file; its folder is made when missing.
+
+    Yields:
+        The temporary path beside it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
@@ -39,28 +49,26 @@ def write_text(path: Path, text: str) -> None:
 
 
 def remove_temporary(folder: Path) -> None:
-    """Remove what killed processes left of `atomic_write` in a folder; call it while holding the folder's lock."""
+    """Remove what killed processes left of `atomic_write`; the caller holds the folder's lock."""
     for path in folder.glob(f".*{TEMPORARY_SUFFIX}"):
         path.unlink(missing_ok=True)
 
 
 @contextmanager
 def explain_os_errors(path: Path) -> Iterator[None]:
-    """Turn an `OSError` of a full disk, a read-only place and the like into a `UserError` that names `path`."""
+    """Turn the `OSError` of a full disk or a read-only place into a `UserError` that names `path`.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        UserError: In place of such an error.
+        OSError: If it is another error.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            advice = "free some space and run the same command again"
-        elif error.errno in (
-            errno.EACCES,
-            errno.EPERM,
-            errno.EROFS,
-            errno.EISDIR,
-            errno.ENOTDIR,
-            errno.EEXIST,
-        ):
-            advice = "choose a writable directory"
-        else:
+        if error.errno not in FULL_OR_DENIED:
             raise
+        advice = "make room there, or choose another directory"
         raise UserError(f"{path}: {error.strerror}; {advice}") from error

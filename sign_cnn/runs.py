@@ -1,11 +1,11 @@
-"""A run's directory: who may write to it, what it holds, and the one rule of resuming.
+"""The directory of a run: who may write to it, what it holds, and the one rule of resuming.
 
-The same command into the same directory returns a finished result, continues a half-done run, and is refused if it is
-another experiment. A run that says `running` while nobody holds its lock was killed, and is continued.
+The same command in the same directory returns a finished result at once and continues a half-done
+run; another experiment is refused. A run that says `running` while no process holds its lock was
+killed, and is continued.
 """
 
 import json
-import logging
 import os
 import platform
 import re
@@ -17,66 +17,82 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
+import joblib
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
 from sign_cnn.config import config_hash, experiment_settings
-from sign_cnn.data.dataset import Rows
 from sign_cnn.errors import RunInUseError, UserError, error_message
 from sign_cnn.files import atomic_write, explain_os_errors, remove_temporary, write_text
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:  # the data modules import torch
+    from sign_cnn.data.base import DataIdentity, Rows
 
 Status = Literal["running", "interrupted", "failed", "done"]
+PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "numpy", "scikit-learn")
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn whatever is raised while a file of a run is read into a `UserError` that names it.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        UserError: If the file is missing or damaged.
+    """
+    try:
+        yield
+    except Exception as error:  # those of numpy, zipfile, PyYAML and OmegaConf have no common base
+        way_out = "name the directory of a finished run, or remove the file and run again"
+        raise UserError(f"{path} cannot be read ({error_message(error)}): {way_out}") from None
 
 
 @dataclass
 class Result:
-    """`result.json`: one flat row. None: not known, or not asked for."""
+    """The fields of `result.json`, one flat row; None means not known, or not asked for."""
 
     status: Status
     error: str | None = None
-    name: str = ""
-    experiment: str | None = None
+    name: str = ""  # of the run's directory
+    experiment: str | None = None  # name of the recipe
     seed: int = 0
     overrides: list[str] = field(default_factory=list)  # of the command line
-    config_hash: str = ""
-    data_fingerprint: str = ""
-    data_kind: str = ""  # official, synthetic or custom
+    config_hash: str = ""  # 16 hex digits
+    data_fingerprint: str = ""  # sha256, 64 hex digits
+    data_kind: str = ""  # as the data module says, such as official, synthetic or custom
+    class_names: list[str] = field(default_factory=list)  # in the order of the logits
     git_commit: str | None = None
     versions: str = ""
     machine: str = ""
     device: str | None = None
-    num_params: int | None = None
-    macs: int | None = None  # multiply-accumulates of one forward pass of one image
+    num_params: int | None = None  # trainable parameters
+    macs: int | None = None  # multiply-accumulates of one forward pass of one input
     epochs: int | None = None  # trained in all, interruptions included
-    fit_seconds: float | None = None  # training and validation, and all checkpoints but the last
-    train_images_per_second: float | None = (
-        None  # while training, without validation and checkpoints
-    )
+    fit_seconds: float | None = None  # training, validation and every checkpoint but the last
+    train_images_per_second: float | None = None  # while training, without validation
     best_epoch: int | None = None  # counted from 1
-    val_split: str | None = None
+    val_split: str | None = None  # what was really done
     split_seed: int | None = None
-    fold: int | None = None
-    val_acc: float | None = None  # share of rows right, of the best checkpoint, as all below
-    val_loss: float | None = None
+    fold: int | None = None  # counted from 0
+    val_acc: float | None = None  # 0..1, share of rows right; as all below, of the best checkpoint
+    val_loss: float | None = None  # nats
     val_photos: int | None = None
     val_photos_wrong: int | None = None  # most of whose variants are wrong
-    test_acc: float | None = None
-    test_loss: float | None = None
+    test_acc: float | None = None  # 0..1
+    test_loss: float | None = None  # nats
     test_errors: int | None = None  # rows wrong
     test_photos: int | None = None
     test_photos_wrong: int | None = None
     test_photos_with_error: int | None = None
-    test_acc_ci95: list[float] | None = None  # by photo
-    test_clean_acc: float | None = (
-        None  # of rows whose photo has no look-alike among the training photos
-    )
-    test_clean_acc_ci95: list[float] | None = None
+    test_acc_ci95: list[float] | None = None  # 0..1, by photo
+    test_clean_acc: float | None = None  # 0..1, of photos without a look-alike in training
+    test_clean_acc_ci95: list[float] | None = None  # 0..1, by photo
     test_clean_photos: int | None = None
     test_clean_photos_wrong: int | None = None
 
@@ -86,102 +102,92 @@ class Result:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a result file; unknown fields are left out. Raises UserError: the file is missing or damaged."""
-        try:
+        """Return a stored result, without the fields that are unknown here.
+
+        Raises:
+            UserError: If the file is missing or damaged.
+        """
+        with reading(path):
             stored = json.loads(path.read_text(encoding="utf-8"))
-            return cls(
-                **{item.name: stored[item.name] for item in fields(cls) if item.name in stored}
-            )
-        except FileNotFoundError:
-            raise UserError(
-                f"{path} does not exist: is {path.parent} the directory of a run?"
-            ) from None
-        except (OSError, ValueError, TypeError) as error:
-            raise UserError(
-                f"{path} is not a result file ({error}); remove it to run again"
-            ) from None
+            return cls(**{key.name: stored[key.name] for key in fields(cls) if key.name in stored})
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """One entry per row; arrays of equal length."""
+    """The logits of scored rows; one entry per row in arrays of equal length."""
 
     split: NDArray[np.str_]  # "val" or "test"
     row: NDArray[np.int64]  # of the training or test set, from 0
-    photo: NDArray[np.int64]  # rows of a file with the same number show the same photo
+    photo: NDArray[np.int64]  # rows of a split with the same number show the same photo
     label: NDArray[np.int64]  # class index
-    logits: NDArray[
-        np.floating[Any]
-    ]  # (N, classes); stored as float16 with the largest of each row at 0
-    similarity: NDArray[
-        np.float32
-    ]  # of its photo to the nearest training photo of the letter, -1..1; NaN: not known
+    logits: NDArray[np.floating[Any]]  # (N, classes); stored as float16
+    similarity: NDArray[np.float32]  # -1..1, to the nearest training photo of its class, or NaN
 
-    def of(self, split: str) -> "Predictions":
-        """The rows of one split in file order; possibly none."""
+    def of(self, split: str) -> Self:
+        """Return the rows of one split in file order; there may be none."""
         index = np.flatnonzero(self.split == split)
         return self.take(index[np.argsort(self.row[index], kind="stable")])
 
-    def take(self, index: NDArray[Any]) -> "Predictions":
-        """Some of the rows, by mask or by number."""
-        return Predictions(*(getattr(self, item.name)[index] for item in fields(self)))
+    def take(self, index: NDArray[Any]) -> Self:
+        """Return some of the rows, by mask or by number."""
+        return type(self)(*(array[index] for array in vars(self).values()))
 
     @classmethod
     def of_rows(
-        cls, split: str, rows: Rows, index: NDArray[np.int64], logits: NDArray[np.float32]
+        cls, split: str, rows: "Rows", index: NDArray[np.int64], logits: NDArray[np.float32]
     ) -> Self:
-        """Logits of the rows of a file with these numbers."""
+        """Return the predictions of the rows `index`, int64 (N,), with logits (N, classes)."""
         facts = (rows.photos[index], rows.labels[index], logits, rows.similarity[index])
         return cls(np.full(len(index), split), index, *facts)
 
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
-        """Several of them as one."""
-        return cls(
-            *(np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(cls))
-        )
+        """Return several of them as one."""
+        columns = zip(*(vars(part).values() for part in parts), strict=True)
+        return cls(*map(np.concatenate, columns))
 
     @property
     def predicted(self) -> NDArray[np.int64]:
-        largest: NDArray[np.int64] = self.logits.argmax(1)
-        return largest
+        return np.asarray(self.logits.argmax(axis=1))
 
     @property
     def correct(self) -> NDArray[np.bool_]:
         return np.equal(self.predicted, self.label)
 
     def save(self, path: Path) -> None:
-        """Write a compressed .npz atomically.
+        """Write a compressed .npz file atomically.
 
-        Each row's largest logit is subtracted first, which no probability notices: float16 is fine near 0, and would
-        make ties of large logits that differ.
+        The largest logit of each row is subtracted, which changes no probability: float16 is exact
+        enough near 0, and would make ties of large logits that differ.
         """
-        below = (self.logits - self.logits.max(axis=1, keepdims=True)).clip(
-            np.finfo(np.float16).min, 0
-        )
+        logits = self.logits - self.logits.max(axis=1, keepdims=True)
+        logits = logits.clip(np.finfo(np.float16).min, 0).astype(np.float16)
         with atomic_write(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **{**vars(self), "logits": below.astype(np.float16)})
+            np.savez_compressed(file, **{**vars(self), "logits": logits})
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what `save` wrote. Raises UserError: the file is missing or damaged."""
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                return cls(*(stored[item.name] for item in fields(cls)))
-        except Exception as error:  # a damaged zip makes numpy and zipfile raise nearly anything
-            raise UserError(f"{path} cannot be read ({error}): run it again") from None
+        """Return what `save` wrote.
+
+        Raises:
+            UserError: If the file is missing or damaged.
+        """
+        with reading(path), path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return cls(*(stored[item.name] for item in fields(cls)))
 
 
 @dataclass
 class Run:
-    """Paths of one run, and its result so far."""
+    """The paths of one run, and its result so far."""
 
     path: Path
     result: Result
+    trust: Sequence[str] = ()  # packages that its network may come from, besides our own
 
     @property
     def best_checkpoint(self) -> Path:
-        return self.path / "checkpoints" / "best.ckpt"  # by `monitor`; the last epoch's without one
+        """The best epoch's by `monitor`; without one, the last epoch's."""
+        return self.path / "checkpoints" / "best.ckpt"
 
     @property
     def last_checkpoint(self) -> Path | None:
@@ -196,142 +202,160 @@ class Run:
     def finished(self) -> bool:
         return self.result.status == "done"
 
-    def store(self, status: Status, error: str | None = None, **scores: Any) -> None:
-        """Update `result.json`; only global rank 0 writes."""
-        self.result = replace(self.result, status=status, error=error, **scores)
+    def store(self, status: Status, error: str | None = None, **values: Any) -> None:
+        """Update fields of the result and write `result.json`; only global rank 0 writes."""
+        self.result = replace(self.result, status=status, error=error, **values)
         if global_rank() == 0:
             self.result.save(self.path / "result.json")
 
 
-def load_run(path: Path) -> Run:
-    """A finished run. Raises UserError: there is no run, or it is not done."""
-    if not path.is_dir():
-        raise UserError(
-            f"{path} is not a directory: name that of a finished run, such as outputs/runs/NAME"
-        )
-    run = Run(path, Result.load(path / "result.json"))
+def load_run(path: Path, trust: Sequence[str] = ()) -> Run:
+    """Return a finished run, whose network may come from the packages `trust`.
+
+    Raises:
+        UserError: If there is no run, or it is not done.
+    """
+    run = Run(path, result := Result.load(path / "result.json"), trust)
     if not run.finished:
-        reason = f" ({run.result.error})" if run.result.error else ""
-        raise UserError(
-            f"the run in {path} is not done but {run.result.status}{reason}: start it again to finish it"
-        )
+        status = f"{result.status} ({result.error or 'start it again to finish it'})"
+        raise UserError(f"the run in {path} is not done but {status}")
     return run
 
 
 def load_config(path: Path) -> DictConfig:
-    """The composed configuration of a run's directory. Raises UserError: there is none, or it cannot be read."""
-    try:
-        config = OmegaConf.load(path / "config.yaml")
-    except FileNotFoundError:
-        raise UserError(f"{path} holds no config.yaml: it is not the directory of a run") from None
-    except Exception as error:  # PyYAML's and OmegaConf's errors have no common base
-        raise UserError(f"{path / 'config.yaml'} cannot be read: {error_message(error)}") from None
-    assert isinstance(config, DictConfig)
-    return config
+    """Return the composed configuration in the directory of a run.
+
+    Raises:
+        UserError: If there is none, or it cannot be read.
+    """
+    with reading(path / "config.yaml"):
+        return DictConfig(OmegaConf.load(path / "config.yaml"))
+
+
+def find_run_id(run_dir: str) -> str:
+    """Return the identity that a run's loggers know it by: the stored one, else 8 new hex digits.
+
+    The config refers to it as `${run_id:${run_dir}}`; `open_run` stores it in `config.yaml`.
+    """
+    path = Path(run_dir, "config.yaml")
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    found = re.search(r"^run_id: ['\"]?([^$'\"\n]+)", text, re.MULTILINE)
+    return found[1] if found else secrets.token_hex(4)
+
+
+OmegaConf.register_resolver("run_id", find_run_id, replace=True, use_cache=True)
 
 
 @contextmanager
 def open_run(
-    cfg: DictConfig, fingerprint: str, data_kind: str, overrides: Sequence[str] = ()
+    cfg: DictConfig, identity: "DataIdentity", overrides: Sequence[str] = ()
 ) -> Iterator[Run]:
-    """Lock `cfg.run_dir` for the block, and record how it ends. Raises UserError: in use, foreign or read-only."""
-    path = Path(cfg.run_dir)
-    run = Run(path, new_result(cfg, overrides))
-    run.result.config_hash = config_hash(cfg, fingerprint)
-    run.result.data_fingerprint, run.result.data_kind = fingerprint, data_kind
+    """Lock `cfg.run_dir` for the block, and record how the block ends.
+
+    Args:
+        cfg: The composed configuration.
+        identity: Fingerprint and kind of the data.
+        overrides: Overrides of the command line, for the record.
+
+    Yields:
+        The run; if it is `finished`, there is nothing left to do.
+
+    Raises:
+        UserError: If the directory is in use, holds another experiment, or cannot be written to.
+    """
+    path, fingerprint = Path(cfg.run_dir), identity.fingerprint
+    result = replace(new_result(cfg, overrides), config_hash=config_hash(cfg, fingerprint))
+    run = Run(path, replace(result, data_fingerprint=fingerprint, data_kind=identity.kind))
     if global_rank() > 0:
         yield run
         return
     with explain_os_errors(path), lock_directory(path):
-        stored = stored_result(cfg, fingerprint)
-        scored = (
-            stored and stored.status == "done" and (stored.test_acc is not None or not cfg.test)
-        )
-        if stored and scored and cfg.trainer.max_epochs <= load_config(path).trainer.max_epochs:
+        if stored := finished_result(cfg, run.result):
             yield Run(path, stored)
             return
         for folder in (path, path / "checkpoints", path / "figures"):
             remove_temporary(folder)
-        cfg.run_id = (
-            cfg.run_id or (stored and load_config(path).get("run_id")) or secrets.token_hex(4)
-        )
         write_text(path / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
         run.store("running")
         try:
             yield run
-        except Exception as error:
+        except BaseException as error:
+            failed = isinstance(error, Exception)  # unlike Ctrl-C and SIGTERM
             with suppress(OSError):  # a full disk may be what failed
-                run.store("failed", error_message(error))
-            raise
-        except BaseException:  # Ctrl-C, SIGTERM
-            with suppress(OSError):
-                run.store("interrupted")
+                run.store(*(("failed", error_message(error)) if failed else ("interrupted",)))
             raise
 
 
 @contextmanager
 def lock_directory(path: Path) -> Iterator[None]:
-    """Hold a directory's lock, which the system frees however the process ends; `RunInUseError` if another has it."""
+    """Hold the lock of a directory, which the system frees however the process ends.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        RunInUseError: If another process holds it.
+    """
     path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path / ".lock")
     try:
-        lock.acquire(
-            timeout=0.5, poll_interval=0.05
-        )  # `is_locked` of another process takes it for an instant
+        # Not at once: `is_locked` of another process takes the lock for an instant.
+        with FileLock(path / ".lock").acquire(timeout=0.5, poll_interval=0.05):
+            yield
     except Timeout:
-        raise RunInUseError(
-            f"another process is at work in {path}: wait for it, or choose another name"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+        raise RunInUseError(f"another process works in {path}: choose another name") from None
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process is at work in a run's directory."""
+    """Return whether a process is at work in the directory of a run."""
     if not (path / ".lock").exists():
         return False
     try:
         with FileLock(path / ".lock", timeout=0):
             return False
-    except (Timeout, OSError):  # also a lock that only others may open
+    except (Timeout, OSError):  # OSError: a lock that only others may open
         return True
 
 
-def stored_result(cfg: DictConfig, fingerprint: str) -> Result | None:
-    """The result in `cfg.run_dir`, None where no epoch was finished. Raises UserError: it is of another experiment.
+def finished_result(cfg: DictConfig, new: Result) -> Result | None:
+    """Return the result in `cfg.run_dir` if nothing is left to do; None starts or continues a run.
 
-    More `trainer.max_epochs` than before continue a run, unless a schedule was laid out for the old length.
+    A larger `trainer.max_epochs` continues a run, unless it has a learning rate schedule, which was
+    laid out for the old length.
+
+    Args:
+        cfg: The composed configuration.
+        new: The result to begin with, which has the hashes of configuration and data.
+
+    Returns:
+        The stored result, or None.
+
+    Raises:
+        UserError: If the directory holds another experiment.
     """
-    path = Path(cfg.run_dir)
+    path, checkpoint = Path(cfg.run_dir), Path(cfg.run_dir, "checkpoints", "last.ckpt")
     if not (path / "result.json").exists():
-        (path / "checkpoints" / "last.ckpt").unlink(missing_ok=True)  # of an unknown experiment
+        checkpoint.unlink(missing_ok=True)  # of an unknown experiment
         return None
     stored = Result.load(path / "result.json")
-    if stored.config_hash == config_hash(cfg, fingerprint):
-        return stored
-    if stored.status != "done" and not Run(path, stored).last_checkpoint:
+    done = stored.status == "done"
+    if not done and (stored.config_hash == new.config_hash or not checkpoint.exists()):
         return None
-    before, now = experiment_settings(load_config(path)), experiment_settings(cfg)
+    config = load_config(path)
+    if stored.config_hash == new.config_hash:
+        return stored if config.test or not cfg.test else None
+    before, now = experiment_settings(config), experiment_settings(cfg)
+    before["data"], now["data"] = stored.data_fingerprint[:12], new.data_fingerprint[:12]
     keys = [key for key in before | now if before.get(key) != now.get(key)]
-    more_epochs = keys == ["trainer.max_epochs"] and now[keys[0]] > before[keys[0]]
-    if more_epochs and not cfg.scheduler and stored.data_fingerprint == fingerprint:
-        return stored
-    differences = [
-        f"{key}={json.dumps(now.get(key))} (there: {json.dumps(before.get(key))})" for key in keys
-    ]
-    if stored.data_fingerprint != fingerprint:
-        differences.append(f"data {fingerprint[:12]} (there: {stored.data_fingerprint[:12]})")
-    schedule = " (its learning rate schedule is laid out for the old length)" if more_epochs else ""
-    raise UserError(
-        f"{path} holds another experiment, which differs in {', '.join(differences)}{schedule}: choose another name, "
-        f"or start from its weights with init_from={path} and another name"
-    )
+    longer = keys == ["trainer.max_epochs"] and now[keys[0]] > before[keys[0]]
+    if longer and not cfg.scheduler:
+        return None
+    differences = ", ".join(f"{key}={now.get(key)} (there: {before.get(key)})" for key in keys)
+    way_out = f"choose another name, to start from its weights with init_from={path}"
+    raise UserError(f"{path} holds another experiment, which differs in {differences}: {way_out}")
 
 
 def record_failure(cfg: DictConfig, overrides: Sequence[str], error: Exception) -> None:
-    """Record a job that could not even begin; a directory in which one has begun is left alone."""
+    """Record a job that could not begin; a directory in which one has begun is left alone."""
     path = Path(cfg.run_dir)
     with suppress(OSError, RunInUseError), lock_directory(path):
         if not (path / "result.json").exists() or not Result.load(path / "result.json").config_hash:
@@ -340,79 +364,49 @@ def record_failure(cfg: DictConfig, overrides: Sequence[str], error: Exception) 
 
 
 def new_result(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
-    """Of a run that has just begun."""
+    """Return the result of a run that has just begun."""
     return Result(
         "running",
-        name=cfg.name,
+        name=Path(cfg.run_dir).resolve().name,
         experiment=cfg.experiment,
         seed=cfg.seed,
         overrides=list(overrides),
         git_commit=git_commit(),
         versions=versions(),
         machine=machine(),
-        val_split=cfg.data.val_split,
-        split_seed=cfg.data.split_seed,
-        fold=cfg.data.fold,
+        split_seed=cfg.data.get("split_seed"),
+        fold=cfg.data.get("fold"),
     )
 
 
 def global_rank() -> int:
-    """This process's rank in distributed training, known before torch is imported; 0 outside of it."""
-    return int(
-        next(
-            (
-                os.environ[key]
-                for key in ("RANK", "SLURM_PROCID", "LOCAL_RANK")
-                if key in os.environ
-            ),
-            0,
-        )
-    )
+    """Return this process's rank in distributed training, before torch is imported; else 0."""
+    ranks = (os.environ.get(key) for key in ("RANK", "SLURM_PROCID", "LOCAL_RANK"))
+    return int(next(filter(None, ranks), 0))
 
 
 @cache
 def versions() -> str:
-    """Versions of what decides about numbers."""
-    packages = [
-        "torch",
-        "torchvision",
-        "pytorch-lightning",
-        "hydra-core",
-        "numpy",
-        "scikit-learn",
-        "sign-cnn",
-    ]
-    return ", ".join(
-        [f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)]
-    )
+    """Return the versions of what numbers depend on."""
+    found = [f"{name} {version(name)}" for name in (*PACKAGES, "sign-cnn")]
+    return ", ".join([f"python {platform.python_version()}", *found])
 
 
 @cache
 def machine() -> str:
-    """System, processor and number of cores that this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    """Return system, processor and the number of cores that this process may use."""
     cpuinfo = Path("/proc/cpuinfo")
     found = re.search(r"model name\s*:\s*(.*)", cpuinfo.read_text() if cpuinfo.exists() else "")
     processor = found[1] if found else platform.processor() or "unknown processor"
-    return f"{platform.system()} {platform.machine()}, {processor}, {cores} cores"
+    return f"{platform.system()} {platform.machine()}, {processor}, {joblib.cpu_count()} cores"
 
 
 @cache
 def git_commit() -> str | None:
-    """Commit of this code, with `-dirty` if it was changed since; None outside a clone."""
-    command = [
-        "git",
-        "-C",
-        str(Path(__file__).parent),
-        "describe",
-        "--always",
-        "--dirty",
-        "--abbrev=40",
-        "--match=",
-    ]
+    """Return the commit of this code, with `-dirty` if it was changed; None outside of a clone."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match="]
+    place, quiet = Path(__file__).parent, subprocess.DEVNULL
     try:
-        return subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
+        return subprocess.check_output(command, cwd=place, stderr=quiet, text=True).strip()
     except (OSError, subprocess.SubprocessError):
         return None

@@ -1,98 +1,100 @@
-"""`python -m sign_cnn.summarize DIR`: tables and figures of a sweep or of any folder of runs, also while it runs.
+"""`python -m sign_cnn.summarize DIR`: tables and figures of a sweep, or of any folder of runs.
 
-Writes results.csv (configurations), jobs.csv, results.md and figures/; where folds were swept, pooled.json, pooled.md.
+It may be called at any time, also while the sweep runs. It writes results.csv (configurations),
+jobs.csv, results.md and figures/, and if folds were swept, pooled.csv.
 """
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 from filelock import FileLock
-from rich import get_console
 
 from sign_cnn.console import print_line, print_table
 from sign_cnn.errors import exit_on_user_error
 from sign_cnn.files import explain_os_errors, remove_temporary, write_text
 
+POOLED = "Out of fold, in percent; 95 % intervals by photo, and by fold (Student)"
 
-@dataclass(frozen=True)
-class Summary:
-    """A sweep at one moment; the tables are explained in `sign_cnn.reports.sweep`."""
+
+class Summary(NamedTuple):
+    """A sweep at one moment. `sign_cnn.reports.sweep` explains the tables."""
 
     folder: Path
     jobs: pd.DataFrame
-    table: pd.DataFrame  # of configurations, the best first
-    text: pd.DataFrame  # the same to be read
-    pooled: pd.DataFrame  # out-of-fold scores as text; empty without folds
-    caution: str  # what to know before them; empty if nothing
-    notes: list[str]
+    table: pd.DataFrame  # a line per configuration, the best first
+    text: pd.DataFrame  # the same, formatted
+    pooled: pd.DataFrame  # out-of-fold scores, formatted; empty without folds
+    notes: list[str]  # what weakens the table, how to read it, and errors
 
 
 def summarize(folder: Path) -> Summary:
-    """Compare the runs of a folder and write tables and figures into it. Raises UserError: there is no run in it."""
-    from sign_cnn.reports import figures, sweep  # scipy.stats, matplotlib
+    """Compare the runs in a folder, and write tables and figures into it.
+
+    Args:
+        folder: Folder of a sweep, or of any runs.
+
+    Returns:
+        The tables, and what to know about them.
+
+    Raises:
+        UserError: If there is no run in the folder.
+    """
+    from sign_cnn.reports import figures, sweep  # they import Matplotlib and scikit-learn
 
     command, names = sweep.read_plan(folder)
     with FileLock(folder / ".summary.lock"):
         jobs, photos = sweep.read_jobs(folder, names)
-        table, right, rows = sweep.rank(jobs, photos)
-        comparable = table.loc[list(right)]
-        effects = sweep.average_factors(comparable, right, rows)
-        pooled, refused = sweep.write_pooled(folder, jobs, photos)
-        caution = sweep.caution(jobs, table)
-        text, notes = sweep.format_table(table), [*sweep.take_notes(jobs, table), *refused[:1]]
-        drawn = {
-            "learning_curves.png": figures.plot_curves(
-                sweep.read_curves(folder, jobs, list(table.index))
-            ),
-            "main_effects.png": figures.plot_main_effects(comparable, effects),
+        table, judged = sweep.rank(jobs, photos)
+        comparable = table[table["verdict"].isin(["best", "tie", "worse"])]
+        text, pooled = sweep.format_table(table), pd.DataFrame()
+        notes, page = sweep.take_notes(jobs, table), [f"# {folder.resolve().name}"]
+        page += [f"```\n{command}\n```"] if command else []
+        page += ["\n".join(f"- {note}" for note in notes), _to_markdown(text)]
+        if len(scores := sweep.pool_folds(table, judged)):
+            pooled = sweep.format_pooled(scores)
+            write_text(folder / "pooled.csv", scores.to_csv(index=False))
+            page += [f"## {POOLED}", _to_markdown(pooled)]
+        write_text(folder / "results.csv", table.to_csv(index=False, float_format="%.6g"))
+        facts = jobs.drop(columns=["configuration", "key"]).convert_dtypes()
+        write_text(folder / "jobs.csv", facts.to_csv(index=False))
+        curves = sweep.read_curves(folder, jobs, table.index[:8])
+        effects = sweep.average_factors(comparable, judged)
+        remove_temporary(folder / "figures")
+        for file, figure in {
+            "learning_curves.png": figures.plot_curves(curves) if curves else None,
+            "main_effects.png": figures.plot_main_effects(effects),
             "heat_maps.png": figures.plot_heat_maps(comparable),
             "accuracy_against_cost.png": figures.plot_accuracy_against_cost(comparable),
-            **figures.plot_search(folder / "optuna.db"),
-        }
-        write_text(folder / "results.csv", table.to_csv(index=False, float_format="%.6g"))
-        lines = jobs.drop(columns=["configuration", "key"]).convert_dtypes()
-        write_text(folder / "jobs.csv", lines.to_csv(index=False))
-        parts = [f"# {folder.resolve().name}", *([f"```\n{command}\n```"] if command else [])]
-        parts += [f"**{caution}.**"] * bool(caution)
-        parts += [
-            text.to_markdown(index=False, disable_numparse=True),
-            "\n".join(f"- {note}" for note in notes),
-        ]
-        remove_temporary(folder / "figures")
-        for file, figure in drawn.items():
+        }.items():
             (folder / "figures" / file).unlink(missing_ok=True)
             if figure:
                 figures.save_figure(figure, folder / "figures" / file)
-                parts.append(f"![{file}](figures/{file})")
-        write_text(folder / "results.md", "\n\n".join(parts) + "\n")
-    return Summary(folder, jobs, table, text, pooled, caution, notes)
+                page.append(f"![{file}](figures/{file})")
+        write_text(folder / "results.md", "\n\n".join(page) + "\n")
+    return Summary(folder, jobs, table, text, pooled, notes)
+
+
+def _to_markdown(df: pd.DataFrame) -> str:
+    return df.to_markdown(index=False, disable_numparse=True)
 
 
 def show(summary: Summary) -> None:
-    """Print the twenty best configurations, what is needed to read the table, and where the rest is."""
-    title = ": ".join(filter(None, [summary.folder.resolve().name, summary.caution]))
-    text, console = summary.text.head(20), get_console()
-    if console.is_terminal and console.width < 150:  # it would be wrapped
-        text = text.drop(columns=["parameters", "MACs", "training time s"], errors="ignore")
-    print_table(text, title)
-    if not summary.pooled.empty:
-        print_table(summary.pooled.head(20), "Out-of-fold, 95 % intervals by photo")
-    for note in summary.notes:
-        print_line(note)
+    """Print the notes, the twenty best configurations, and where the rest is written."""
+    print_line("\n".join([summary.folder.resolve().name, *summary.notes]))
+    print_table(summary.text.drop(columns=["num_params", "macs"]).head(20))
+    if len(summary.pooled):
+        print_table(summary.pooled.head(20), POOLED)
     print_line(f"Written to {summary.folder / 'results.md'}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sign_cnn.summarize", description="Rank, compare and draw a sweep."
-    )
-    parser.add_argument(
-        "folder", type=Path, metavar="DIR", help="folder of a sweep, or of any runs"
-    )
+    """Run the command line."""
+    about = "Rank, compare and draw a sweep."
+    parser = argparse.ArgumentParser("python -m sign_cnn.summarize", description=about)
+    parser.add_argument("folder", type=Path, help="folder of a sweep, or of any runs")
     folder = parser.parse_args(arguments).folder
     with exit_on_user_error(), explain_os_errors(folder):
         show(summarize(folder))

@@ -1,4 +1,4 @@
-"""Sweeps on Hydra's own sweepers: where their jobs go, what they are called, and what is said when they end.
+"""Sweeps on Hydra's own sweepers: names and directories of jobs, checks, and the summary.
 
 `train()` returns a stored result at once, so that the same command resumes a sweep.
 """
@@ -6,7 +6,6 @@
 import hashlib
 import itertools
 import json
-import os
 import re
 import shlex
 import sys
@@ -17,73 +16,66 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import joblib
+from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.errors import ConfigCompositionException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from sign_cnn.config import DataConfig, flatten, name_problems, suggest, to_dataclass
+from sign_cnn.build import check, make_datamodule
+from sign_cnn.config import name_problems
 from sign_cnn.console import print_line
-from sign_cnn.data.dataset import data_fingerprint, describe_source
-from sign_cnn.errors import ConfigError, UserError, exit_on_user_error
+from sign_cnn.errors import ConfigError, UserError, error_message, exit_on_user_error
 from sign_cnn.files import explain_os_errors, write_text
 from sign_cnn.runs import Result
 
 
 class SweepCallback(Callback):
-    """Names the directories of runs and sweeps before they are made, and summarises a sweep after its last job."""
+    """Names directories before they are made, and summarises a sweep after its last job."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Make the run's directory; Hydra answers a place that it cannot write to with a traceback."""
+        """Make the run's directory, and refuse a place that cannot be written to."""
         with exit_on_user_error(), explain_os_errors(Path(config.run_dir)):
             if problems := name_problems(str(config.name)):
                 raise ConfigError(problems)
             Path(config.hydra.run.dir).mkdir(parents=True, exist_ok=True)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Set the directories; refuse a sweep without data once, and not in each of its jobs."""
+        """Set the directories, and check data, plugins and all jobs before the first."""
         with exit_on_user_error():
             params = config.hydra.sweeper.get("params") or {}
-            lines = [
-                *(f"{key}={value}" for key, value in params.items()),
-                *config.hydra.overrides.task,
-            ]
-            parsed = OverridesParser.create().parse_overrides(lines)
-            overrides = list(
-                {x.key_or_group: x for x in parsed}.values()
-            )  # a later one stands in for an earlier
-            swept = [
-                x.key_or_group
-                for x in overrides
-                if x.is_sweep_override() or x.key_or_group in params
-            ]
-            _refuse_unknown(
-                config,
-                [x.key_or_group for x in overrides if x.is_sweep_override() and not x.is_add()],
+            lines = [f"{key}={value}" for key, value in params.items()]
+            parsed = OverridesParser.create().parse_overrides(
+                [*lines, *config.hydra.overrides.task]
             )
-            _set_directories(config, swept, overrides)
+            overrides = {x.key_or_group: x for x in parsed}  # a later one wins
+            swept = [key for key, x in overrides.items() if x.is_sweep_override() or key in params]
+            _set_directories(config, swept, list(overrides.values()))
             _refuse_missing_plugins(config)
+            is_search = "optuna" in config.hydra.sweeper._target_
+            jobs = [] if is_search else _list_jobs(list(overrides.values()))
+            _check_jobs(jobs)
+            if config.dry_run and is_search:
+                raise ConfigError(["dry_run needs a grid: a search chooses its jobs as it goes"])
             if config.dry_run:
                 return
-            if not {"data", "data.name", "data.root"} & set(swept):
-                data = to_dataclass(DataConfig, config.data, "data")
-                print_line(f"data: {describe_source(data, data_fingerprint(data)[1])}")
+            if not {"data", "data.source", "data.root"} & {*swept}:
+                print_line(f"data: {make_datamodule(config).identity.description}")
             with explain_os_errors(folder := Path(config.hydra.sweep.dir)):
                 folder.mkdir(parents=True, exist_ok=True)
-                if "optuna" in config.hydra.sweeper._target_:
+                if is_search:
                     _resume_study(config)
                 else:
-                    _save_plan(folder, swept, overrides)
+                    _save_plan(folder, [job_name(lines, *swept) for lines in jobs])
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Write and show the summary; exit with 1 if a job failed."""
         if config.dry_run or isinstance(sys.exc_info()[1], KeyboardInterrupt | SystemExit):
             return
-        from sign_cnn.summarize import (
-            show,
-            summarize,
-        )  # pandas; scipy.stats and matplotlib in its course
+        from sign_cnn.summarize import show, summarize  # pandas, scipy.stats, matplotlib
 
         folder = Path(config.hydra.sweep.dir)
         try:
@@ -91,9 +83,8 @@ class SweepCallback(Callback):
                 summary = summarize(folder)
                 show(summary)
                 if failed := int((summary.jobs["status"] == "failed").sum()):
-                    raise UserError(
-                        f"{failed} of {len(summary.jobs)} jobs failed; the same command tries them again"
-                    )
+                    of_all = f"{failed} of {len(summary.jobs)} jobs failed"
+                    raise UserError(f"{of_all}: the same command tries them again")
         except Exception:  # Hydra would turn it into a warning and exit with 0
             traceback.print_exc()
             sys.exit(1)
@@ -112,11 +103,8 @@ def job_name(overrides: Sequence[str], *keys: str) -> str:
 
 
 def threads_per_job(jobs: int) -> int:
-    """CPU threads for each of `jobs` at once; -1: one job per core."""
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    return max(1, cores // jobs) if jobs > 0 else 1
+    """Return the CPU threads for each of `jobs` at once; -1 means one job per core."""
+    return max(1, joblib.cpu_count() // jobs) if jobs > 0 else 1
 
 
 def job_number() -> str:
@@ -128,7 +116,7 @@ def job_number() -> str:
 
 
 def progress() -> str:
-    """How far the sweep is, and the time left at the pace of this command so far; empty where that is not known."""
+    """Return how far the sweep is, and the time left at this command's pace; empty if unknown."""
     folder = Path(HydraConfig.get().sweep.dir)
     if not (plan := folder / "sweep.json").exists():
         return ""  # a search
@@ -154,10 +142,11 @@ def _set_directories(
 ) -> None:
     """Set `hydra.sweep.dir` and `hydra.sweep.subdir` unless they were given.
 
-    The sweep goes to `outputs/sweeps/<name>`, or, unnamed, to its swept keys and a hash of what is fixed, so that the
-    same command comes back to the same place. What a study sweeps stays in a job's name when the command line fixes it.
+    The sweep goes to `outputs/sweeps/<name>`, or, unnamed, to its swept keys and a hash of what is
+    fixed, so that the same command comes back to the same place. What a study sweeps stays in a
+    job's name when the command line fixes it.
     """
-    name = str(OmegaConf.to_container(config, resolve=False)["name"])  # type: ignore[call-overload, index]
+    name = str(config._get_node("name"))
     if name.startswith("${now:"):
         fixed = sorted(str(item.input_line) for item in overrides if item.key_or_group not in swept)
         digest = hashlib.sha256("\n".join(fixed).encode()).hexdigest()[:6]
@@ -173,20 +162,11 @@ def _set_directories(
 
 
 def _override(config: DictConfig, key: str, value: Any) -> None:
-    """Change a setting of Hydra's for the sweep and for its jobs, each of which is composed anew from the overrides."""
+    """Change a setting of Hydra's for the sweep and for its jobs, which are composed anew."""
     quoted = str(value).replace("'", "\\'")
     with read_write(config.hydra), open_dict(config.hydra):
         OmegaConf.update(config, key, value)
         config.hydra.overrides.hydra.append(f"{key}='{quoted}'")
-
-
-def _refuse_unknown(config: DictConfig, keys: Sequence[str]) -> None:
-    """Hydra would refuse each job, with a traceback."""
-    known = [f"{key}." for key in flatten(OmegaConf.to_container(config))]
-    for key in keys:
-        if not any(item.startswith(f"{key.replace('/', '.')}.") for item in known):
-            found = "".join(f": did you mean {name}?" for name in suggest(key, config)[:1])
-            raise ConfigError([f"{key} is not a setting{found}"])
 
 
 def _refuse_missing_plugins(config: DictConfig) -> None:
@@ -206,26 +186,42 @@ def _refuse_missing_plugins(config: DictConfig) -> None:
             ) from None
 
 
-def _save_plan(folder: Path, swept: Sequence[str], overrides: Sequence[Override]) -> None:
-    """Write which jobs a grid has, so that a missing one is known to be missing; jobs of several commands add up."""
-    path = folder / "sweep.json"
+def _list_jobs(overrides: Sequence[Override]) -> list[list[str]]:
+    """Return the overrides of each job of a grid."""
     values = [
         [f"{x.key_or_group}={v}" for v in x.sweep_string_iterator()]
         if x.is_discrete_sweep()
-        else [f"{x.key_or_group}={x.get_value_element_as_str()}"]
+        else [str(x.input_line)]
         for x in overrides
     ]
+    return [list(lines) for lines in itertools.product(*values)]
+
+
+def _check_jobs(jobs: Sequence[Sequence[str]]) -> None:
+    """Raise a `ConfigError` with what is wrong with jobs, so that none of them begins."""
+    problems = []
+    for lines in jobs:
+        try:
+            check(compose("train", [*lines, "run_dir=outputs"]))
+        except UserError as error:
+            problems.append(error_message(error))
+        except ConfigCompositionException as error:  # an unknown setting or choice
+            raise ConfigError([error_message(error)]) from None
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+
+
+def _save_plan(folder: Path, jobs: Sequence[str]) -> None:
+    """Write which jobs a grid has; those of several commands add up."""
+    path = folder / "sweep.json"
     before = json.loads(path.read_text())["jobs"] if path.exists() else []
-    jobs = [*before, *(job_name(lines, *swept) for lines in itertools.product(*values))]
-    plan = {
-        "command": shlex.join(["python", "-m", "sign_cnn.train", *sys.argv[1:]]),
-        "jobs": list(dict.fromkeys(jobs)),
-    }
+    command = shlex.join(["python", "-m", "sign_cnn.train", *sys.argv[1:]])
+    plan = {"command": command, "jobs": list(dict.fromkeys([*before, *jobs]))}
     write_text(path, json.dumps(plan, indent=2) + "\n")
 
 
 def _resume_study(config: DictConfig) -> None:
-    """Count the trials of earlier commands towards `n_trials`, and put those that were cut off in line again."""
+    """Count earlier trials towards `n_trials`, and queue again those that were cut off."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

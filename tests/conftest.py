@@ -4,37 +4,44 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from sign_cnn.config import CONFIG_DIR, DataConfig, SyntheticConfig
-from sign_cnn.data.drawn import ensure_drawn
+from sign_cnn.config import CONFIG_DIR, SyntheticConfig
+from sign_cnn.data.synthetic.pictures import ensure_synthetic
 from sign_cnn.errors import UserError
 from sign_cnn.hands.finder import HandFinder, find_models
+from sign_cnn.letters import LETTERS
 from sign_cnn.train import main
 
-# Tiny networks gain nothing by a second thread, and threads that wait for each other crawl on a busy machine.
+# Tiny networks gain nothing by a second thread, and threads that wait for each other crawl on a
+# busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Started in the background of a script, this process ignores Ctrl-C, and so would the runs that tests interrupt.
+# Started in the background of a script, this process ignores Ctrl-C, and so would the runs that
+# tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+SMALL = (
+    "data.val_split=photo data.folds=4 data.batch_size=64 model.width=4 model.depth=2 "
+    "model.batch_norm=false model.dense_units=[16] trainer.max_epochs=2 monitor=val/loss "
+    "augment=none optimizer=adam scheduler=none loss.label_smoothing=0 figures=false logger=none"
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if os.environ.get("SIGN_MNIST_DIR"):
-        return
-    for item in items:
+    reason = "SIGN_MNIST_DIR is not set: no real data to check"
+    for item in items if not os.environ.get("SIGN_MNIST_DIR") else ():
         if "real_data" in item.keywords:
-            item.add_marker(
-                pytest.mark.skip(reason="SIGN_MNIST_DIR is not set: no real data to check")
-            )
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item):
-    """Under CI=true a test may not be skipped for want of a tool; missing data are no fault of the machine."""
+    """Fail a test that is skipped under CI=true, unless it lacks data rather than a tool."""
     report = yield
     is_ci = os.environ.get("CI") == "true"
     excused = {"real_data", "hand_models"} & set(item.keywords)
@@ -51,7 +58,7 @@ def real_root() -> Path:
 
 @pytest.fixture(scope="session")
 def hand_photos(real_root: Path) -> Path:
-    """Photographs of other people's hands, in folders of sources and letters, where they lie beside the real data."""
+    """Photographs of hands beside the real data, in folders of sources and letters."""
     if not (folder := real_root.resolve().parent / "hands" / "photos").is_dir():
         pytest.skip(f"no photographs in {folder}")
     return folder
@@ -59,7 +66,7 @@ def hand_photos(real_root: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def finder() -> HandFinder:
-    """On the weights beside the real data, else those of HAND_MODELS_DIR or of `data/`, else fetched."""
+    """On the weights beside the real data, in HAND_MODELS_DIR or in `data/`, else fetched."""
     beside = Path(os.environ.get("SIGN_MNIST_DIR") or ".").resolve().parent / "hands" / "models"
     try:
         return HandFinder(beside if beside.is_dir() else find_models(download=True))
@@ -69,11 +76,9 @@ def finder() -> HandFinder:
 
 @pytest.fixture(scope="session")
 def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A drawn set of 24 letters x 4 + 2 photos x 5 variants: 480 training rows, about."""
-    root = tmp_path_factory.mktemp("tiny")
-    return ensure_drawn(
-        root, SyntheticConfig(train_photos=4, test_photos=2, shots=1, variants=5, seed=7)
-    )
+    """A synthetic set of 24 letters × (4 + 2) photos × 5 variants: about 480 training rows."""
+    size = SyntheticConfig(train_photos=4, test_photos=2, shots=1, variants=5, seed=7)
+    return ensure_synthetic(tmp_path_factory.mktemp("tiny"), size, LETTERS, 28)
 
 
 @pytest.fixture(scope="session")
@@ -82,46 +87,25 @@ def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tiny_data(tiny_root: Path, tiny_cache: Path) -> DataConfig:
-    return DataConfig(
-        root=str(tiny_root), cache_dir=str(tiny_cache), val_split="photo", folds=4, batch_size=64
-    )
+def tiny_data(tiny_root: Path, tiny_cache: Path) -> dict[str, Any]:
+    """Settings of a `SignMNISTDataModule` of the tiny set."""
+    places = {"root": str(tiny_root), "cache_dir": str(tiny_cache)}
+    return {**places, "val_split": "photo", "folds": 4, "batch_size": 64}
 
 
 @pytest.fixture
 def tiny_overrides(tiny_root: Path, tiny_cache: Path) -> list[str]:
     """Two epochs of a small network on the tiny set: about a second."""
-    return [
-        "name=tiny",
-        f"data.root={tiny_root}",
-        f"data.cache_dir={tiny_cache}",
-        "data.val_split=photo",
-        "data.folds=4",
-        "data.batch_size=64",
-        "model.width=4",
-        "model.depth=2",
-        "model.batch_norm=false",
-        "model.dense_units=[16]",
-        "trainer.max_epochs=2",
-        "monitor=val/loss",
-        "augment=none",
-        "optimizer=adam",
-        "scheduler=none",
-        "loss.label_smoothing=0",
-        "figures=false",
-        "logger=none",
-    ]
+    return ["name=tiny", f"data.root={tiny_root}", f"data.cache_dir={tiny_cache}", *SMALL.split()]
 
 
 @pytest.fixture
 def make_config(tiny_overrides: list[str], tmp_path: Path) -> Callable[..., DictConfig]:
-    """Composes conf/ with the tiny set's overrides and others after them; the run goes to tmp_path/run."""
+    """Compose conf/ with the tiny set's overrides and more; the run goes to tmp_path/run."""
 
     def make(*overrides: str) -> DictConfig:
         with initialize_config_dir(CONFIG_DIR, job_name="test"):
-            cfg = compose("train", [*tiny_overrides, f"run_dir={tmp_path / 'run'}", *overrides])
-        cfg.callbacks.progress_bar = None
-        return cfg
+            return compose("train", [*tiny_overrides, f"run_dir={tmp_path / 'run'}", *overrides])
 
     return make
 
@@ -130,7 +114,7 @@ def make_config(tiny_overrides: list[str], tmp_path: Path) -> Callable[..., Dict
 def command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., int | str | None]]:
-    """`python -m sign_cnn.train …` in this process and an empty folder; returns what it exits with."""
+    """Run `python -m sign_cnn.train …` here, in an empty folder, and return its exit code."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> int | str | None:
@@ -143,8 +127,6 @@ def command_line(
 
     yield run
     for handler in logging.getLogger().handlers[:]:
-        if not type(handler).__module__.startswith(
-            "_pytest"
-        ):  # Hydra's, of a train.log that is gone
+        if not type(handler).__module__.startswith("_pytest"):  # Hydra's, of a train.log now gone
             logging.getLogger().removeHandler(handler)
             handler.close()

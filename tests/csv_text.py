@@ -7,7 +7,7 @@ import numpy as np
 
 
 def csv_text(labels: Sequence[int] = (0, 1) * 4, size: int = 8, seed: int = 0) -> str:
-    """Random images of `size`² pixels, one row per raw label."""
+    """Return random pictures of `size`² pixels, one row per raw label."""
     pixels = np.random.default_rng(seed).integers(0, 256, (len(labels), size**2))
     header = ["label", *(f"pixel{i}" for i in range(1, size**2 + 1))]
     rows = [header, *([label, *row] for label, row in zip(labels, pixels.tolist(), strict=True))]
@@ -20,12 +20,11 @@ TEXT = csv_text()
 def write_pair(
     root: Path, train: str | bytes = TEXT, test: str | bytes = TEXT, suffix: str = ".csv"
 ) -> Path:
-    """Both files of a set in one folder."""
+    """Write both files of a set into one folder."""
     root.mkdir(parents=True, exist_ok=True)
-    for half, content in (("train", train), ("test", test)):
-        (root / f"sign_mnist_{half}{suffix}").write_bytes(
-            content.encode() if isinstance(content, str) else content
-        )
+    for split, content in (("train", train), ("test", test)):
+        content = content.encode() if isinstance(content, str) else content
+        (root / f"sign_mnist_{split}{suffix}").write_bytes(content)
     return root
 
 

@@ -1,7 +1,5 @@
 """A finder whose answers are known: each letter's sample hand is a grey of its own."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,20 +11,16 @@ SAMPLES = np.load(PATH)
 
 
 class FakeFinder:
-    """Of a picture of one grey, the sample hand of that number; of black, none."""
+    """Finds in a picture of one grey the sample hand of that number; in a black one, none."""
 
-    def __init__(self, folder: Path | None = None) -> None:
-        pass
+    def __init__(self, *_: object) -> None: ...
 
     @classmethod
     def stand_in(cls, monkeypatch: pytest.MonkeyPatch) -> None:
-        """For the real one, until the end of the test."""
+        """Replace the real one until the end of the test."""
         monkeypatch.setattr(HandFinder, "__init__", cls.__init__)
         monkeypatch.setattr(HandFinder, "__call__", cls.__call__)
 
     def __call__(self, picture: Image.Image) -> Hand | None:
-        if not (grey := picture.convert("L").getpixel((0, 0))):
-            return None
-        return Hand(
-            SAMPLES[grey - 1] * 50 + 100, "left", 1.0, np.float32([[0, 0], [9, 0], [9, 9], [0, 9]])
-        )
+        grey = picture.convert("L").getpixel((0, 0))
+        return Hand(SAMPLES[grey - 1] * 50 + 100, "left") if grey else None

@@ -1,4 +1,4 @@
-"""Jobs of a sweep that nobody trained, whose validation rows are right or wrong as a test wants them."""
+"""Jobs of a sweep that nobody trained, whose validation rows are right or wrong as a test wants."""
 
 import json
 from pathlib import Path
@@ -20,14 +20,12 @@ def write_job(
     rows: np.ndarray | None = None,
     **fields: Any,
 ) -> Path:
-    """A finished job with these validation rows right; the label of a row is its photo modulo 24."""
+    """A finished job with these validation rows right; rows are labelled by photo modulo 24."""
     labels = photos % 24
-    predictions = make_predictions(
-        labels, np.where(correct, labels, (labels + 1) % 24), photos, "val", rows
-    )
-    return write_run(
-        path, predictions, **{"val_acc": float(correct.mean()), "val_loss": 0.5, **fields}
-    )
+    predicted = np.where(correct, labels, (labels + 1) % 24)
+    predictions = make_predictions(labels, predicted, photos, "val", rows)
+    scores = {"val_acc": float(correct.mean()), "val_loss": 0.5}
+    return write_run(path, predictions, **{**scores, **fields})
 
 
 def write_first_wrong(path: Path, wrong: int, **fields: Any) -> Path:
@@ -37,10 +35,13 @@ def write_first_wrong(path: Path, wrong: int, **fields: Any) -> Path:
 
 def write_plan(folder: Path, *jobs: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "sweep.json").write_text(
-        json.dumps({"command": "python -m sign_cnn.train -m sweep=s", "jobs": jobs})
-    )
+    plan = {"command": "python -m sign_cnn.train -m sweep=s", "jobs": jobs}
+    (folder / "sweep.json").write_text(json.dumps(plan))
+
+
+def read_ranking(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return sweep.rank(*sweep.read_jobs(folder, sweep.read_plan(folder)[1]))
 
 
 def rank(folder: Path) -> pd.DataFrame:
-    return sweep.rank(*sweep.read_jobs(folder, sweep.read_plan(folder)[1]))[0]
+    return read_ranking(folder)[0]

@@ -1,152 +1,200 @@
-import itertools
+import dataclasses
 import re
-from dataclasses import fields
+import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from sign_cnn import config
+from sign_cnn.build import check
+from sign_cnn.config import CONFIG_DIR, experiment_settings
 from sign_cnn.errors import ConfigError
 
-FILES = sorted(
-    path.relative_to(config.CONFIG_DIR) for path in Path(config.CONFIG_DIR).glob("*/*.yaml")
-)
-CHOICES = [
-    re.sub("(callbacks)=(e.*)", r"\1=[default,\2]", f"{path.parent}={path.stem}") for path in FILES
-]
+SCHEMAS = {
+    "train": config.TrainConfig,
+    "image_folder": config.ImageFolderConfig,
+    "synthetic": config.SyntheticConfig,
+    "sign_mnist": config.SignMNISTConfig,
+    "landmark": config.LandmarkConfig,
+    "image_augment": config.ImageAugmentConfig,
+    "landmark_augment": config.LandmarkAugmentConfig,
+    "conv_net": config.ConvNetConfig,
+    "landmark_mlp": config.LandmarkMLPConfig,
+}
+CHOICES = [f"{path.parent.name}={path.stem}" for path in sorted(Path(CONFIG_DIR).glob("*/*.yaml"))]
+NEEDED = {
+    "callbacks=early_stopping": "callbacks=[default,early_stopping]",
+    "callbacks=ema": "callbacks=[default,ema]",
+    "data=hand_photos": "data=hand_photos data.root=photos",
+    "data=image_folder": "data=image_folder data.root=pictures data.image_size=28",
+    "experiment=my_hand": "experiment=my_hand data.root=photos",
+}
 
 
-def composed(*overrides: str, **options: Any) -> DictConfig:
-    with initialize_config_dir(config.CONFIG_DIR):
+def composed(*overrides: str, folder: str = CONFIG_DIR, **options: Any) -> DictConfig:
+    with initialize_config_dir(folder):
         return compose("train", list(overrides), **options)
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-def test_every_file_in_conf_composes_to_a_valid_config(choice: str):
-    cfg = composed(choice, *["data=landmarks"] * (choice == "augment=points"))
+def test_every_file_in_conf_composes_to_a_valid_config(choice: str, tmp_path, monkeypatch):
+    for name in ("a/1.png", "b/1.png"):
+        (tmp_path / "pictures" / name).parent.mkdir(parents=True)
+        (tmp_path / "pictures" / name).touch()
+    monkeypatch.chdir(tmp_path)
+    cfg = composed(*NEEDED.get(choice, choice).split())
     config.validate(cfg)
     OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
 
 
-@pytest.mark.parametrize("study", [choice for choice in CHOICES if choice.startswith("sweep=")])
-def test_every_study_sweeps_over_networks_that_are_possible(study: str):
-    params = composed(study, return_hydra_config=True).hydra.sweeper.params
-    overrides = OverridesParser.create().parse_overrides(
-        [f"{key}={value}" for key, value in params.items()]
-    )
-    values = [
-        [f"{item.key_or_group}={value}" for value in item.sweep_string_iterator()]
-        for item in overrides
-        if item.key_or_group.startswith("model.") and item.is_discrete_sweep()
-    ]
-    base = composed(study)
-    for job in itertools.product(*values):
-        one = base.copy()
-        one.merge_with_dotlist(list(job))
-        config.validate(one)
+RECIPES = ("best", "speedrun", "hands", "article_baseline", "article_tuned")
+GROUPS = ("augment", "model", "loss", "optimizer", "scheduler", "trainer", "callbacks", "data")
+KEPT = ("_target_", "_partial_", "defaults", "filename", "image_size")
 
 
-def test_the_files_agree_with_the_defaults_of_the_dataclasses(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delenv("SIGN_MNIST_DIR", raising=False)
-    cfg = composed("augment=none")
-    kinds = {
-        "data": config.DataConfig,
-        "augment": config.AugmentConfig,
-        "model": config.ConvNetConfig,
-    }
-    for name, kind in kinds.items():
-        assert config.to_dataclass(kind, cfg[name]) == kind()
-        assert set(cfg[name]) == {item.name for item in fields(kind)}
-    assert set(cfg) == {item.name for item in fields(config.Config)}
-    given, default = config.to_dataclass(config.Config, cfg), config.Config()
-    plain = [
-        x.name
-        for x in fields(config.Config)
-        if x.type is not Any and x.name not in ("name", "run_dir")
-    ]
-    assert [getattr(given, name) for name in plain] == [getattr(default, name) for name in plain]
+def change(value: Any) -> Any:
+    """Return another value of the same type; names and references stay."""
+    match value:
+        case bool():
+            return not value
+        case int() | float():
+            return value + type(value)(1)
+        case list():
+            return [*map(change, value), 1]
+        case dict():
+            return {key: item if key in KEPT else change(item) for key, item in value.items()}
+        case None:
+            return 7
+    return "val/acc" if value == "val/loss" else value
+
+
+@pytest.fixture
+def changed_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A copy of conf/ and schemas in which every default that is no name is another."""
+    for name in SCHEMAS.keys() - {"synthetic", "image_folder"}:
+        stored = ConfigStore.instance().repo[f"{name}_schema.yaml"]
+        monkeypatch.setattr(stored, "node", node := stored.node.copy())
+        for item in dataclasses.fields(SCHEMAS[name]):
+            child, kind = node._get_node(item.name), item.type
+            is_reference = str(item.default).startswith("${")
+            if item.name in KEPT or is_reference or kind is Any or OmegaConf.is_dict(child):
+                continue
+            names = [x for one in (kind, *get_args(kind)) for x in get_args(one) if type(x) is str]
+            others = [other for other in names if other != child]
+            is_list = "list" in str(kind)
+            other = others[0] if others else [7] if is_list else change(child._value())
+            OmegaConf.update(node, item.name, other)
+    shutil.copytree(CONFIG_DIR, tmp_path / "conf")
+    for group in GROUPS:
+        for path in (tmp_path / "conf" / group).glob("*.yaml"):
+            text = path.read_text()
+            content = yaml.safe_load(text) or {}
+            keys = ("max_epochs", "gradient_clip_val") if group == "trainer" else content
+            content |= change({key: content[key] for key in keys if key in content})
+            package = "# @package _global_\n" if "@package" in text else ""
+            path.write_text(package + yaml.safe_dump(content))
+    return str(tmp_path / "conf")
+
+
+def test_a_changed_default_moves_no_recipe(changed_defaults: str, monkeypatch):
+    def recipes(folder: str) -> dict[str, dict[str, Any]]:
+        configs = {name: composed(f"experiment={name}", folder=folder) for name in RECIPES}
+        return {name: experiment_settings(cfg) for name, cfg in configs.items()}
+
+    changed, plain = recipes(changed_defaults), composed(folder=changed_defaults)
+    assert (plain.seed, plain.trainer.max_epochs, plain.data.val_split) == (1, 6, "lookalike")
+    monkeypatch.undo()
+    assert changed == recipes(CONFIG_DIR)
 
 
 def test_the_defaults_are_the_recipe_best_with_a_validation_split():
     default, best = (
-        config.experiment_settings(composed(*choice)) for choice in ([], ["experiment=best"])
+        experiment_settings(composed()),
+        experiment_settings(composed("experiment=best")),
     )
     differing = {key: default[key] for key in default if default[key] != best[key]}
     assert differing == {"data.val_split": "session"}
 
 
+HELP = {
+    "data=sign_mnist": {"": "train", "data.": "sign_mnist", "augment.": "image_augment"},
+    "data=landmarks": {"data.": "landmark", "augment.": "landmark_augment"},
+    "data=image_folder": {"data.": "image_folder", "model.": "conv_net"},
+    "model=landmark_mlp": {"model.": "landmark_mlp", "data.synthetic.": "synthetic"},
+}
+
+
+@pytest.mark.parametrize(("choice", "schemas"), HELP.items())
+def test_the_help_shows_each_setting_with_its_sentence(choice, schemas, command_line, capfd):
+    assert command_line(choice, "--help") == 0
+    shown = re.findall(r"^([\w.]+) = .*\n    \S.*", capfd.readouterr().out, re.MULTILINE)
+    for prefix, name in schemas.items():
+        settings = [item for item in dataclasses.fields(SCHEMAS[name]) if item.type is not Any]
+        names = {f"{prefix}{x.name}" for x in settings if not dataclasses.is_dataclass(x.type)}
+        assert names - set(shown) <= {f"{prefix}_target_"}
+
+
 def test_all_problems_are_named_at_once():
+    overrides = ("model.depth=9", "data.batch_size=0", "augment.zoom=1", "seed=-1", "name=a/b")
     with pytest.raises(ConfigError) as caught:
-        config.validate(
-            composed("model.depth=7", "data.fold=9", "augment.zoom=1", "seed=-1", "data.letters=AA")
-        )
-    assert len(caught.value.problems) == 5
+        config.validate(composed(*overrides))
+    keys = sorted(problem.partition("=")[0] for problem in caught.value.problems)
+    assert keys == sorted(override.partition("=")[0] for override in overrides)
 
 
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("model.depth=5", "5 blocks do not fit 28×28 pixels (28 → 14 → 7 → 3 → 1 → 0): at most 4"),
-        ("model.kernel_size=4", "model.kernel_size=4 must be odd"),
-        ("model.channels=[8,0]", "model.channels=[8, 0] must be at least 1"),
-        ("data.fold=7", "data.fold=7 must be below data.folds=7"),
-        ("data.val_size=0.2", "data.val_size=0.2 needs data.val_split=random"),
-        ("data.val_split=group", "data.val_split"),
-        ("+data.foo=2", "data.foo"),
-        ("+model.foo=2", "model.foo"),
-        ("data.letters=abc", "data.letters=abc must be two or more different"),
-        (
-            "data.synthetic.variants=1",
-            "data.synthetic.variants=1 must be at least 2 and at most 100",
-        ),
-        ("name=a/b", "name='a/b' cannot be a directory's name"),
-        ("name='..'", "cannot be a directory's name"),
-        ("callbacks=ema", "callbacks=[default,…]"),
-    ],
-)
-def test_a_setting_that_cannot_work_is_refused_with_its_name(override: str, message: str):
+REFUSED = """
+    model.depth=9 model.channels=[8,0] +model.foo=2 data.fold=7 data.val_size=0.2 +data.foo=2
+    data.letters=abc data.letters=AA data.synthetic.variants=1 augment.rotation=200 +augment.foo=1
+    name=a/b name='..' trainer.max_epochs=0 +trainer.fast_dev_run=true monitor=val/foo
+    optimizer.lr=${nothing}
+"""
+OTHERS_REFUSED = {
+    "callbacks=ema": "callbacks",
+    "callbacks=[default,early_stopping] data.val_split=none": "callbacks.early_stopping",
+    "model.depth=6": "model",  # which 28 pixels do not survive
+    "model.kernel_size=4": "kernel_size",
+    "data=landmarks model=conv_net": "model",
+    "model=landmark_mlp": "model",
+    "model._target_=os.mkdir": "trusted_packages",
+    "monitor=val/loss monitor_mode=null": "monitor_mode",
+    "optimizer.lr=-1": "optimizer",
+    "optimizer._target_=torch.optim.Adan": "optimizer",
+    "loss._target_=torch.nn.Foo": "loss",
+    "+trainer.foo=1": "trainer",
+    "trainer=gpu": "trainer",
+}
+NAMED = {line: line.lstrip("+").partition("=")[0] for line in REFUSED.split()} | OTHERS_REFUSED
+
+
+@pytest.mark.parametrize(("overrides", "name"), NAMED.items())
+def test_a_setting_that_cannot_work_is_refused_with_its_name(overrides, name, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(ConfigError) as caught:
-        config.validate(composed(override))
-    assert message in str(caught.value)
+        check(composed(*overrides.split()))
+    assert name in str(caught.value)
+
+
+SAME = """
+    name=b threads=1 data.root=/x data.cache_dir=/y logger=csv figures=false test=false data=auto
+    data.eval_batch_size=7 trainer.accelerator=gpu callbacks.image_grid=null trusted_packages=[x]
+"""
+OTHER = """
+    seed=1 model.depth=1 augment=none optimizer.lr=0.1 scheduler=cosine trainer.max_epochs=3
+    data.batch_size=5 data.split_seed=1 data.fold=1 data.normalize=unit monitor=val/acc
+    callbacks=[default,ema] +trainer.accumulate_grad_batches=2 loss.label_smoothing=0.2
+"""
 
 
 def test_the_hash_changes_with_the_experiment_and_not_with_where_it_runs():
-    base = config.config_hash(composed("name=a"), "data")
-    same = [
-        "name=b",
-        "threads=1",
-        "data.root=/x",
-        "data.cache_dir=/y",
-        "logger=csv",
-        "figures=false",
-        "test=false",
-        "data.eval_batch_size=7",
-        "trainer.accelerator=gpu",
-        "callbacks.image_grid=null",
-        "data=auto",
-    ]
-    other = [
-        "seed=1",
-        "model.depth=1",
-        "augment=none",
-        "optimizer.lr=0.1",
-        "scheduler=cosine",
-        "trainer.max_epochs=3",
-        "data.batch_size=5",
-        "data.split_seed=1",
-        "data.fold=1",
-        "data.normalize=unit",
-        "monitor=val/acc",
-        "callbacks=[default,ema]",
-        "+trainer.accumulate_grad_batches=2",
-        "loss.label_smoothing=0.2",
-    ]
-    assert {config.config_hash(composed("name=a", override), "data") for override in same} == {base}
-    others = {config.config_hash(composed("name=a", override), "data") for override in other}
-    assert (
-        len(others | {base, config.config_hash(composed("name=a"), "other data")}) == len(other) + 2
-    )
+    def hashes(*overrides: str) -> set[str]:
+        return {config.config_hash(composed("name=a", line), "data") for line in overrides}
+
+    base = hashes("seed=0")
+    assert hashes(*SAME.split()) == base
+    others = hashes(*OTHER.split()) | {config.config_hash(composed("name=a"), "other data")}
+    assert len(others - base) == len(OTHER.split()) + 1

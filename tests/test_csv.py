@@ -9,7 +9,7 @@ from csv_text import TEXT, csv_text, write_pair, zipped
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sign_cnn.data.csv import HALVES, find_csvs, index_classes, read_csv
+from sign_cnn.data.csv import SPLITS, find_csvs, index_classes, read_csv
 from sign_cnn.errors import DataError
 
 TABLE = np.array([line.split(",") for line in TEXT.splitlines()[1:]], np.uint8)
@@ -18,7 +18,7 @@ PACKED = {
     ".csv": TEXT.encode(),
     ".csv.gz": gzip.compress(TEXT.encode()),
     ".csv.xz": lzma.compress(TEXT.encode()),
-    ".csv.zip": zipped({f"sign_mnist_{half}.csv": TEXT for half in HALVES}),
+    ".csv.zip": zipped({f"sign_mnist_{split}.csv": TEXT for split in SPLITS}),
 }
 
 
@@ -33,32 +33,26 @@ def assert_is_text(images: np.ndarray, labels: np.ndarray) -> None:
 
 
 def assert_both_are_found(root: Path) -> None:
-    for half, path in zip(HALVES, find_csvs(root), strict=True):
-        assert_is_text(*read_csv(path, half))
+    for split, path in zip(SPLITS, find_csvs(root), strict=True):
+        assert_is_text(*read_csv(path, split))
 
 
-@pytest.mark.parametrize("folder", [".", "sign_mnist_{half}"])
+@pytest.mark.parametrize("folder", [".", "sign_mnist_{split}"])
 @pytest.mark.parametrize("suffix", PACKED)
-def test_each_way_to_store_the_pair_is_found_and_read(
-    tmp_path: Path, suffix: str, folder: str
-) -> None:
-    for half in HALVES:
-        path = tmp_path / folder.format(half=half) / f"sign_mnist_{half}{suffix}"
+def test_each_way_to_store_the_pair_is_found_and_read(tmp_path: Path, suffix: str, folder: str):
+    for split in SPLITS:
+        path = tmp_path / folder.format(split=split) / f"sign_mnist_{split}{suffix}"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(PACKED[suffix])
     assert_both_are_found(tmp_path)
 
 
 @pytest.mark.parametrize("top_level", [True, False])
-def test_kaggles_archive_is_read_at_its_least_nested_file_and_not_unpacked(
-    tmp_path: Path, top_level: bool
-) -> None:
+def test_kaggles_archive_is_read_at_its_least_nested_file(tmp_path: Path, top_level: bool):
     members = {}
     for stem in ("sign_mnist_train", "sign_mnist_test"):
-        members |= {
-            f"__MACOSX/{stem}.csv": "shadow",
-            f"{stem}/{stem}.csv": csv_text(seed=1) if top_level else TEXT,
-        }
+        nested = csv_text(seed=1) if top_level else TEXT
+        members |= {f"__MACOSX/{stem}.csv": "shadow", f"{stem}/{stem}.csv": nested}
         members |= {f"{stem}.csv": TEXT} if top_level else {}
     (tmp_path / "archive.zip").write_bytes(zipped(members))
     assert_both_are_found(tmp_path)
@@ -76,7 +70,7 @@ HARMLESS = {
 
 
 @pytest.mark.parametrize("content", HARMLESS.values(), ids=HARMLESS)
-def test_harmless_variant_gives_the_same_values(tmp_path: Path, content: str) -> None:
+def test_harmless_variant_gives_the_same_values(tmp_path: Path, content: str):
     assert_is_text(*read(tmp_path, content))
 
 
@@ -84,35 +78,14 @@ def test_labels_become_positions_among_the_letters_and_others_minus_one() -> Non
     assert index_classes(np.array([0, 10, 24, 2], np.uint8), "KAY").tolist() == [1, 0, 2, -1]
 
 
-SIGNS = [
-    b"",
-    b",",
-    b"\n",
-    b"\r",
-    b'"',
-    b"\0",
-    b"-1",
-    b"256",
-    b"1e2",
-    b"nan",
-    b"\xe9",
-    b";",
-    b"9" * 30,
-]
+SIGNS = b'"" , \n \r " \0 -1 256 1e2 nan \xe9 ; 999999999999999999999999999999'.split(b" ")
 PIECES = st.one_of(st.binary(max_size=40), st.sampled_from(SIGNS))
+EDITS = st.tuples(st.integers(0, len(TEXT)), PIECES, st.integers(0, 20))
 
 
-@settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    edits=st.lists(
-        st.tuples(st.integers(0, len(TEXT)), PIECES, st.integers(0, 20)), min_size=1, max_size=3
-    )
-)
-def test_spoiled_csv_is_refused_as_data_or_read_as_whole_images(
-    tmp_path: Path, edits: list[tuple]
-) -> None:
+@settings(max_examples=100, deadline=None, suppress_health_check=[*HealthCheck])
+@given(edits=st.lists(EDITS, min_size=1, max_size=3))
+def test_spoiled_csv_is_refused_or_read_as_whole_pictures(tmp_path: Path, edits: list[tuple]):
     content = TEXT.encode()
     for place, piece, length in edits:
         content = content[:place] + piece + content[place + length :]

@@ -1,47 +1,35 @@
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import requests
 
-from sign_cnn.config import DataConfig, SyntheticConfig
-from sign_cnn.data import dataset, download
-from sign_cnn.data.csv import find_csvs
-from sign_cnn.data.dataset import describe_source, find_source, read_dataset
-from sign_cnn.data.drawn import FILES, ensure_drawn
+from sign_cnn.config import SyntheticConfig
+from sign_cnn.data import download, sign_mnist
+from sign_cnn.data.csv import find_csvs, read_dataset
+from sign_cnn.data.sign_mnist import SignMNISTDataModule
+from sign_cnn.data.synthetic.pictures import FILES, ensure_synthetic
 
 NAMES = FILES[:2]
-
-
-class FakeKaggle:
-    """In place of kagglehub: serves a folder with a drawn set, or fails."""
-
-    def __init__(self, folder: Path) -> None:
-        self.served = {name: (folder / name).read_bytes() for name in NAMES}
-        self.folder, self.calls, self.error = folder, 0, None
-
-    def dataset_download(self, handle: str) -> str:
-        assert handle == "datamunge/sign-language-mnist"
-        self.calls += 1
-        if self.error:
-            raise self.error
-        return str(self.folder)
+TINY = {"train_photos": 1, "test_photos": 1, "variants": 2}
 
 
 @pytest.fixture
-def kaggle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeKaggle:
-    folder = ensure_drawn(
-        tmp_path / "kaggle", SyntheticConfig(train_photos=1, test_photos=1, variants=2), "AB"
-    )
-    monkeypatch.setattr(
-        download, "OFFICIAL_FINGERPRINT", read_dataset(find_csvs(folder))["fingerprint"]
-    )
-    monkeypatch.setitem(sys.modules, "kagglehub", FakeKaggle(folder))
-    return sys.modules["kagglehub"]
+def kaggle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """Stand in for kagglehub's download, and return the path of a synthetic set."""
+    folder = ensure_synthetic(tmp_path / "kaggle", SyntheticConfig(**TINY), "AB")
+    fingerprint = read_dataset(find_csvs(folder))["fingerprint"]
+    monkeypatch.setattr(download, "OFFICIAL_FINGERPRINT", fingerprint)
+    kagglehub = Mock(**{"dataset_download.return_value": folder})
+    monkeypatch.setitem(sys.modules, "kagglehub", kagglehub)
+    return kagglehub.dataset_download
 
 
 def run(root: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line that the command prints, or ends with."""
+    """Return the line that the command prints, or ends with."""
     try:
         download.main(["--root", str(root)])
     except SystemExit as end:
@@ -50,112 +38,76 @@ def run(root: Path, capsys: pytest.CaptureFixture[str]) -> str:
     return line
 
 
+def contents(root: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in root.iterdir()}
+
+
 @pytest.mark.parametrize("present", [(), NAMES[:1], NAMES[1:]])
-def test_missing_files_are_copied_once(
-    kaggle: FakeKaggle, tmp_path: Path, capsys, present: tuple[str, ...]
-) -> None:
-    root = tmp_path / "a" / "b"
+def test_missing_files_are_copied_once(kaggle, tmp_path, capsys, present: tuple[str, ...]):
+    root, served = tmp_path / "a" / "b", contents(kaggle.return_value)
     root.mkdir(parents=True)
     for name in present:
-        (root / name).write_bytes(kaggle.served[name])
-    assert run(root, capsys) == f"{root} now holds the official set (verified)"
-    assert run(root, capsys) == f"{root} already holds the official set (verified); nothing to do"
-    assert {path.name: path.read_bytes() for path in root.iterdir()} == kaggle.served
-    assert kaggle.calls == 1
+        (root / name).write_bytes(served[name])
+    assert all(str(root) in run(root, capsys) for _ in range(2))
+    assert contents(root) == {name: served[name] for name in NAMES}
+    kaggle.assert_called_once_with("datamunge/sign-language-mnist")
 
 
 @pytest.mark.parametrize("damaged", [False, True])
-def test_other_files_are_not_overwritten(
-    kaggle: FakeKaggle, tmp_path: Path, capsys, damaged: bool
-) -> None:
-    root = ensure_drawn(
-        tmp_path / "other", SyntheticConfig(train_photos=1, test_photos=1, variants=2, seed=1), "AB"
-    )
+def test_other_files_are_not_overwritten(kaggle, tmp_path, capsys, damaged: bool):
+    root = ensure_synthetic(tmp_path / "other", SyntheticConfig(**TINY, seed=1), "AB")
     if damaged:
         (root / NAMES[0]).write_text("label\n")
-    before = {path.name: path.read_bytes() for path in root.iterdir()}
-    expected = (
-        f"{root / NAMES[0]} is damaged or of another set"
-        if damaged
-        else f"{root} holds another data set"
-    )
-    assert run(root, capsys).startswith(f"Error: {expected}")
-    assert {path.name: path.read_bytes() for path in root.iterdir()} == before
+    before = contents(root)
+    line = run(root, capsys)
+    assert line.startswith(f"Error: {root / NAMES[0] if damaged else root}")
+    assert contents(root) == before
 
 
-@pytest.mark.parametrize("test_csv", [b"label\n", None])
-def test_other_data_from_kaggle_are_not_copied(
-    kaggle: FakeKaggle, tmp_path: Path, capsys, test_csv: object
-) -> None:
-    (kaggle.folder / NAMES[1]).write_bytes(test_csv or kaggle.served[NAMES[0]])
-    assert "on Kaggle is not the official set" in run(tmp_path / "root", capsys)
+def test_other_data_from_kaggle_are_not_copied(kaggle, tmp_path, capsys):
+    (kaggle.return_value / NAMES[1]).write_text("label\n")
+    assert run(tmp_path / "root", capsys).startswith("Error: ")
     assert not (tmp_path / "root").exists()
 
 
-def test_failures_name_the_way_out(kaggle: FakeKaggle, tmp_path: Path, capsys, monkeypatch) -> None:
+def test_failures_name_the_way_out(kaggle, tmp_path, capsys, monkeypatch):
     (tmp_path / "file").write_text("")
-    assert run(tmp_path / "file" / "root", capsys).endswith("; choose a writable directory")
-    kaggle.error = ConnectionError("no route to host\n" + "a long story " * 20)
+    assert str(tmp_path / "file") in run(tmp_path / "file" / "root", capsys)
+    kaggle.side_effect = ConnectionError("no route to host")
     line = run(tmp_path, capsys)
-    assert line.startswith(
-        "Error: no download from Kaggle (ConnectionError: no route to host a long story"
-    )
     page = "https://www.kaggle.com/datasets/datamunge/sign-language-mnist"
-    assert line.endswith(
-        f"[...]); download archive.zip in a browser from {page} and put it in {tmp_path}"
-    )
+    assert all(part in line for part in ("no route to host", page, str(tmp_path)))
     monkeypatch.setitem(sys.modules, "kagglehub", None)
-    assert (
-        run(tmp_path, capsys) == 'Error: the download needs kagglehub: pip install -e ".[download]"'
-    )
+    assert "[download]" in run(tmp_path, capsys)
 
 
 @pytest.fixture
-def kaggle_answers(monkeypatch: pytest.MonkeyPatch):
-    """Whether Kaggle answers; and a process that has not tried yet."""
-
-    def answer(works: bool) -> None:
-        def head(url: str, timeout: float) -> None:
-            assert timeout <= 5
-            if not works:
-                raise requests.ConnectionError("no route to host")
-
-        monkeypatch.setattr(requests, "head", head)
-        download.try_download.cache_clear()
-
-    yield answer
+def automatic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """Yield settings for a process in an empty folder that has not tried Kaggle yet."""
+    monkeypatch.chdir(tmp_path)
+    # The sessions of the official set fit it alone.
+    monkeypatch.setattr(sign_mnist, "OFFICIAL_FINGERPRINT", "other")
+    monkeypatch.setattr(requests, "head", Mock())
+    download.try_download.cache_clear()
+    yield {"source": "auto", "root": "", "letters": "AB", "synthetic": TINY | {"seed": 3}}
     download.try_download.cache_clear()
 
 
-def automatic(tmp_path: Path, **fields: object) -> DataConfig:
-    small = SyntheticConfig(train_photos=1, test_photos=1, shots=1, variants=2, seed=3)
-    where = {"cache_dir": str(tmp_path / "cache"), "synthetic_root": str(tmp_path / "drawn")}
-    return DataConfig(name="auto", letters="AB", synthetic=small, **where, **fields)
-
-
-def test_auto_takes_kaggles_set_where_it_answers(
-    kaggle: FakeKaggle, kaggle_answers, tmp_path: Path, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        dataset, "OFFICIAL_FINGERPRINT", "other"
-    )  # the sessions of the official set fit it alone
-    kaggle_answers(True)
-    assert find_source(automatic(tmp_path)).root == Path(DataConfig.root)
-    assert find_csvs(Path(DataConfig.root))
-    find_source(automatic(tmp_path))
-    assert kaggle.calls == 1
+def test_auto_takes_kaggles_set_where_it_answers(kaggle, automatic):
+    for _ in range(2):
+        assert SignMNISTDataModule(**automatic).identity.kind == "custom"
+    assert set(contents(Path("data/sign_mnist"))) == set(NAMES)
+    assert kaggle.call_count == 1
+    assert requests.head.call_args.kwargs["timeout"] <= 5
 
 
 @pytest.mark.parametrize(
-    ("fields", "reason"),
-    [({}, "it cannot be reached"), ({"download": False}, "data.download=false")],
+    ("settings", "reason"), [({}, "Kaggle"), ({"download": False}, "data.download=false")]
 )
-def test_auto_draws_hands_and_says_why(
-    kaggle: FakeKaggle, kaggle_answers, tmp_path, monkeypatch, fields, reason
-):
-    monkeypatch.chdir(tmp_path)
-    kaggle_answers(False)
-    said = describe_source(automatic(tmp_path, **fields), "synthetic")
-    assert said.endswith(f"(no CSVs in data/sign_mnist, no download from Kaggle: {reason})")
-    assert kaggle.calls == 0
+def test_auto_makes_hands_and_says_why(kaggle, automatic, settings: dict[str, bool], reason: str):
+    requests.head.side_effect = requests.ConnectionError
+    identity = SignMNISTDataModule(**automatic, **settings).identity
+    assert identity.kind == "synthetic"
+    assert "data/sign_mnist" in identity.description
+    assert reason in identity.description
+    assert kaggle.call_count == 0

@@ -10,241 +10,149 @@ import pandas as pd
 import pytest
 import torch
 from fake_runs import make_predictions, write_run
-from PIL import Image
+from picture_run import write_picture_run
+from stub_network import make_classifier, write_checkpoint
 
 from sign_cnn import evaluate
-from sign_cnn.config import DataConfig
-from sign_cnn.data.datamodule import split_rows
-from sign_cnn.data.dataset import SignDataset, load_dataset
-from sign_cnn.letters import raw_label
+from sign_cnn.data.base import Rows
+from sign_cnn.errors import DataError
+from sign_cnn.hands.landmarks import COLUMNS
+from sign_cnn.inputs import LandmarkInputs, PictureInputs
+from sign_cnn.runs import Run, load_run
 
-LETTERS = "ABK"
-Capture = pytest.CaptureFixture[str]
+FIGURES = {"confusion.png", "reliability.png", "hardest.png", "confused.png", "occlusion.png"}
+FLATTEN = {"_target_": "torch.nn.Flatten"}
 
 
 @pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataConfig:
-    """8x8 pixels of noise: 6 photos of each of 3 letters in 2 variants, in both CSVs."""
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.delenv("SIGN_MNIST_DIR", raising=False)
-    generator = np.random.default_rng(0)
-    (tmp_path / "csvs").mkdir()
-    for half in ("train", "test"):
-        photos = generator.integers(0, 250, (18, 64)).repeat(2, axis=0)
-        photos[1::2] += 2
-        table = pd.DataFrame(photos, columns=[f"pixel{i}" for i in range(1, 65)])
-        table.insert(0, "label", np.repeat([raw_label(letter) for letter in LETTERS], 12))
-        table.to_csv(tmp_path / "csvs" / f"sign_mnist_{half}.csv", index=False)
-    root, cache = str(tmp_path / "csvs"), str(tmp_path / "cache")
-    return DataConfig(root=root, cache_dir=cache, letters=LETTERS, image_size=8, folds=3)
+    return load_run(write_picture_run(tmp_path / "run", experiment="colours"))
 
 
 @pytest.fixture
-def dataset(data: DataConfig) -> SignDataset:
-    return load_dataset(data)
+def test_rows(run: Run) -> Rows:
+    return evaluate.load_data(run).test_rows
 
 
 @pytest.fixture
-def run(tmp_path: Path, data: DataConfig, dataset: SignDataset) -> Path:
-    """Test rows are stored, one of them wrong; validation rows are not."""
-    labels, photos = dataset.test.labels.tolist(), dataset.test.photos.tolist()
-    stored = make_predictions(labels, [1, *labels[1:]], photos, num_classes=3)
-    return write_run(
-        tmp_path / "run",
-        stored,
-        config={"data": vars(data) | {"synthetic": {}}},
-        data_fingerprint=dataset.fingerprint,
-        experiment="article_tuned",
-    )
+def hand_run(tmp_path: Path) -> Run:
+    """Its logits are 10 times the x of the first three landmarks."""
+    layer = {"_target_": "torch.nn.Linear", "in_features": 63, "out_features": 3, "bias": False}
+    network = {"_target_": "torch.nn.Sequential", "_args_": [FLATTEN, layer]}
+    facts = {"class_names": list("ABC"), "preprocessing": {"_target_": "torch.nn.Identity"}}
+    model = make_classifier(network, inputs=LandmarkInputs(), **facts)
+    model.network[1].weight.data = 10 * torch.eye(63)[[0, 3, 6]]
+    write_checkpoint(tmp_path / "hands" / "checkpoints" / "best.ckpt", model)
+    return load_run(write_run(tmp_path / "hands", None, class_names=list("ABC")))
 
 
-@pytest.fixture
-def checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A classifier whose logits are the first three pixels, by way of a convolution."""
-    monkeypatch.setattr("sign_cnn.models.classifier.SignClassifier.load", lambda _: FirstPixels())
+def report_of(run: Run, name: str) -> dict[str, Any]:
+    return json.loads((run.path / "evaluation" / name / "report.json").read_text())
 
 
-class FirstPixels(torch.nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = torch.nn.Conv2d(1, 1, 1, bias=False)
-        torch.nn.init.ones_(self.conv.weight)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.conv(images[:, None])[:, 0, 0, :3]
-
-    def predict_logits(self, images: np.ndarray) -> np.ndarray:
-        return self(torch.from_numpy(images).float()).detach().numpy()
+def figures_of(run: Run) -> set[str]:
+    return {path.name for path in (run.path / "evaluation" / "test").glob("*.png")}
 
 
-def read_report(path: Path) -> dict[str, Any]:
-    return json.loads((path / "report.json").read_text())
+def test_a_run_is_reported_with_all_figures(run: Run, capsys: pytest.CaptureFixture[str]):
+    evaluate.main([str(run.path), "--json"])
+    report = report_of(run, "test")
+    assert json.loads(capsys.readouterr().out) == report
+    assert figures_of(run) == FIGURES
+    assert (report["rows"], report["errors"], report["experiment"]) == (12, 1, "colours")
+    assert report["confusion"] == [[3, 1, 0], [0, 4, 0], [0, 0, 4]]
+    table = pd.read_csv(run.path / "evaluation" / "test" / "classes.csv")
+    assert table.set_index("class")["recall"].to_dict() == {"Blue": 0.75, "green": 1, "red": 1}
 
 
-def test_a_run_is_reported_with_all_files(run: Path, dataset: SignDataset, capsys: Capture):
-    evaluate.main([str(run)])
-    output, folder = capsys.readouterr().out, run / "evaluation" / "test"
-    assert {path.name for path in folder.iterdir()} == {
-        "report.md",
-        "report.json",
-        "letters.csv",
-        "confusion.png",
-        "reliability.png",
-        "hardest.png",
-        "confused.png",
-    }
-    report = read_report(folder)
-    assert (report["rows"], report["errors"], report["photos"], report["photos_with_error"]) == (
-        36,
-        1,
-        18,
-        1,
-    )
-    assert (report["experiment"], report["data_fingerprint"]) == (
-        "article_tuned",
-        dataset.fingerprint,
-    )
-    assert report["confusion"] == [[11, 1, 0], [0, 12, 0], [0, 0, 12]]
-    assert [letter["letter"] for letter in report["letters"]] == ["A", "B", "K"]
-    assert [(pair["letter"], pair["predicted"], pair["rows"]) for pair in report["confused"]] == [
-        ("A", "B", 1)
-    ]
-    assert pd.read_csv(folder / "letters.csv")["recall"].tolist() == pytest.approx([11 / 12, 1, 1])
-    assert "test rows: logits stored in predictions.npz" in output
-    assert "attention.png is left out: " in output  # this run has no checkpoint
-    assert f"written to {folder}" in output
-    page = (folder / "report.md").read_text()
-    assert all(
-        text in page
-        for text in ("![hardest](hardest.png)", "| rows right", f": {dataset.fingerprint}")
-    )
-
-
-@pytest.mark.parametrize("split", ["val", "test"])
-def test_what_was_not_stored_is_computed(
-    run: Path, split: str, data: DataConfig, checkpoint: None, capsys: Capture
-):
-    (run / "predictions.npz").unlink()
-    predictions, note = evaluate.load_predictions(evaluate.load_run(run), split)
-    dataset = load_dataset(data)
-    rows = dataset.test if split == "test" else dataset.train
-    expected = np.arange(36) if split == "test" else split_rows(dataset.train, data).val
-    assert predictions.row.tolist() == expected.tolist()
-    assert predictions.label.tolist() == rows.labels[expected].tolist()
-    assert predictions.photo.tolist() == rows.photos[expected].tolist()
-    assert predictions.logits.tolist() == rows.images[expected, 0, :3].tolist()
-    assert note == f"{split} rows: logits computed with best.ckpt"
-    evaluate.main([str(run), "--split", split, "--json"])
-    assert json.loads(capsys.readouterr().out) == read_report(run / "evaluation" / split)
-    assert (run / "evaluation" / split / "attention.png").exists()
-
-
-def test_attention_is_where_the_answer_comes_from(
-    run: Path, dataset: SignDataset, checkpoint: None
-):
-    images = dataset.test.images
-    heat = evaluate.attend(evaluate.load_run(run), images)
-    assert heat.shape == images.shape
-    for picture, image in zip(heat, images, strict=True):
-        assert np.argwhere(picture).tolist() == [[0, image[0, :3].argmax()]]
+@pytest.mark.parametrize(("split", "count"), [("val", 6), ("test", 12)])
+def test_logits_are_computed_unless_they_are_stored(run: Run, split: str, count: int):
+    predictions = evaluate.load_predictions(run, split)
+    rows, index = evaluate.load_data(run).rows_of(split)
+    assert predictions.label.tolist() == rows.labels[index].tolist()
+    assert predictions.logits.shape == (count, 3)
+    assert np.allclose(predictions.logits * 255, rows.inputs[index].mean((2, 3)), atol=1e-3)
+    predictions.save(run.predictions)
+    run.best_checkpoint.unlink()
+    assert evaluate.load_predictions(run, split).row.tolist() == index.tolist()
 
 
 def test_data_may_be_gone_or_be_found_through_the_environment(
-    run: Path,
-    data: DataConfig,
-    dataset: SignDataset,
-    capsys: Capture,
-    monkeypatch: pytest.MonkeyPatch,
+    run: Run, test_rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    moved = Path(data.root).rename(Path(data.root).with_name("moved"))
-    evaluate.main([str(run)])
-    assert "hardest.png is left out: there is no folder" in capsys.readouterr().out
-    assert not (run / "evaluation" / "test" / "hardest.png").exists()
-    assert "hardest.png)" not in (run / "evaluation" / "test" / "report.md").read_text()
+    evaluate.load_predictions(run, "test").save(run.predictions)
+    moved = (tmp_path / "pictures").rename(tmp_path / "moved")
+    evaluate.main([str(run.path)])
+    assert figures_of(run) == {"confusion.png", "reliability.png"}
     monkeypatch.setenv("SIGN_MNIST_DIR", str(moved))
-    assert np.array_equal(
-        evaluate.load_rows(evaluate.load_run(run), "train").images, dataset.train.images
-    )
+    assert np.array_equal(evaluate.load_data(run).test_rows.inputs, test_rows.inputs)
+    next((moved / "test" / "red").iterdir()).unlink()
+    with pytest.raises(DataError, match=str(run.path)):
+        evaluate.load_data(run)
 
 
-def test_pictures_are_scored_one_photo_each(
-    run: Path, dataset: SignDataset, checkpoint: None, capsys: Capture
-):
-    hands = run.with_name("hands")
-    for i, (image, label) in enumerate(zip(dataset.test.images, dataset.test.labels, strict=True)):
-        folder = hands / (LETTERS[label] if i % 2 else LETTERS[label].lower())
-        folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(folder / f"{i}.png")
-    (hands / "A" / "notes.txt").write_text("no picture")
-    shutil.copytree(hands / "B", hands / "J")
-    evaluate.main([str(run), "--images", str(hands)])
-    report = read_report(run / "evaluation" / "images-hands")
-    right = dataset.test.images[:, 0, :3].argmax(axis=1) == dataset.test.labels
-    assert (report["rows"], report["photos"], report["acc"]) == (
-        36,
-        36,
-        pytest.approx(right.mean()),
-    )
-    assert report["hardest"][0]["photo"].endswith(".png")
-    assert (run / "evaluation" / "images-hands" / "hardest.png").exists()
-    output = capsys.readouterr().out
-    assert "notes.txt is not a picture" in output
-    assert output.count("'J' is not one of the letters ABK") == 1
+def test_a_folder_of_pictures_is_scored(run: Run, tmp_path: Path):
+    folder = shutil.copytree(tmp_path / "pictures" / "test", tmp_path / "mine")
+    (folder / "Blue").rename(folder / "BLUE")
+    (folder / "red" / "notes.txt").write_text("no picture")
+    shutil.copytree(folder / "red", folder / "yellow" / "deeper")
+    evaluate.main([str(run.path), "--images", str(folder)])
+    report = report_of(run, "images-mine")
+    assert (report["rows"], report["found"], report["right"]) == (12, 12, 11)
+    assert report["hardest"][0]["photo"] == "BLUE/18.png"
+    assert [name in " ".join(report["notes"]) for name in ("notes.txt", "yellow")] == [True, True]
 
 
-def test_two_runs_are_compared_if_they_scored_the_same_rows(
-    run: Path, dataset: SignDataset, capsys: Capture
-):
-    labels, photos = dataset.test.labels.tolist(), dataset.test.photos.tolist()
-    wrong = make_predictions(labels, [(label + 1) % 3 for label in labels], photos, num_classes=3)
-    paths = [
-        str(run),
-        str(write_run(run.with_name("wrong"), wrong, data_fingerprint=dataset.fingerprint)),
-    ]
-    evaluate.main(paths)
-    output = capsys.readouterr().out
-    assert f"A: {paths[0]}, B: {paths[1]}" in output
-    assert "A is better: A − B is +97.22 pp" in output
+def test_case_counts_between_classes_that_differ_in_nothing_else():
+    model = make_classifier(FLATTEN, inputs=PictureInputs(2, 1), class_names=["Ab", "aB"])
+    rows = [(name, "", name, np.zeros((2, 1, 1), np.uint8)) for name in ("aB", "Ab", "AB")]
+    examples = evaluate.score_examples("x", pd.DataFrame(rows, columns=evaluate.COLUMNS), model)
+    assert examples.predictions.label.tolist() == [1, 0]
+
+
+def test_rows_without_a_hand_are_wrong_and_unsure(hand_run: Run, tmp_path: Path):
+    a, b = np.eye(63)[[0, 3]]
+    rows = [["x", "", "A", "left", 1, *a], ["x", "", "B", "left", 0, *[None] * 63]]
+    rows += [["y", "", letter, "left", 1, *b] for letter in "CJ"]
+    pd.DataFrame(rows, columns=COLUMNS).to_csv(tmp_path / "table.csv", index=False)
+    evaluate.main([str(hand_run.path), "--landmarks", str(tmp_path / "table.csv")])
+    report = report_of(hand_run, "landmarks-table.csv")
+    counts = [report[key] for key in ("rows", "found", "right", "sure", "accuracy_if_sure")]
+    assert counts == [3, 2, 1, 2, 0.5]
+    sources = [(line["source"], line["rows"], line["right"]) for line in report["sources"]]
+    assert sources == [("x", 2, 1), ("y", 1, 0)]
+    assert report["confusion"][1] == [0, 0, 0, 1]
+
+
+def test_two_runs_are_compared_if_they_scored_the_same_rows(run: Run, test_rows: Rows, capsys):
+    labels, facts = test_rows.labels, {"data_fingerprint": run.result.data_fingerprint}
+    wrong = make_predictions(labels, (labels + 1) % 3, test_rows.photos, num_classes=3)
+    paths = [str(run.path), str(write_run(run.path.with_name("wrong"), wrong, **facts))]
     evaluate.main([*paths, "--json"])
     report = json.loads(capsys.readouterr().out)
-    assert (report["photos_wrong_only_A"], report["photos_wrong_only_B"], report["run_B"]) == (
-        0,
-        18,
-        paths[1],
-    )
-    assert report["mcnemar_p"] == pytest.approx(2 / 2**18)
-    fewer = write_run(
-        run.with_name("fewer"), wrong.take(np.arange(2)), data_fingerprint=dataset.fingerprint
-    )
-    with pytest.raises(
-        SystemExit, match=r"^Error: the runs scored different rows \(36 and 2, 2 in both\)"
-    ):
-        evaluate.main([str(run), str(fewer)])
-    with pytest.raises(SystemExit, match=r"^Error: .* were trained on different data"):
-        evaluate.main([str(run), str(write_run(run.with_name("other"), wrong))])
+    assert [report["run_A"], report["run_B"]] == paths
+    assert report["photos_wrong_only_B"] - report["photos_wrong_only_A"] == 11
+    fewer = write_run(run.path.with_name("fewer"), wrong.take(np.arange(2)), **facts)
+    with pytest.raises(SystemExit, match=r"^Error: "):
+        evaluate.main([paths[0], str(fewer)])
 
 
-def test_errors_are_one_sentence(run: Path, tmp_path: Path, data: DataConfig):
-    without_val = write_run(tmp_path / "without", None, config={"data": {"val_split": "none"}})
-    other = write_run(tmp_path / "other", None, config={"data": vars(data) | {"synthetic": {}}})
-    (tmp_path / "empty" / "B").mkdir(parents=True)
-    (tmp_path / "empty" / "B" / "x.png").touch()
+def test_what_cannot_be_reported_is_refused_with_its_name(run: Run, hand_run: Run, tmp_path: Path):
+    (tmp_path / "empty" / "red").mkdir(parents=True)
+    (tmp_path / "empty" / "red" / "x.png").touch()
+    pd.DataFrame(columns=COLUMNS).to_csv(tmp_path / "none.csv")
+    table = pd.DataFrame([["x", "", "red", "left", 1, *np.ones(63)]], columns=COLUMNS)
+    table.to_csv(tmp_path / "table.csv")
+    config = run.path / "config.yaml"
+    config.write_text(config.read_text().replace("val_split: photo", "val_split: none"))
     cases = {
-        (
-            without_val,
-            "--split",
-            "val",
-        ): r"no validation rows \(data.val_split=none\): use --split test",
-        (other,): r"the data found .* are not those of .*: point SIGN_MNIST_DIR at those",
-        (run, "--split", "val"): r"best\.ckpt does not exist",
-        (run, "--images", tmp_path / "no"): "holds no picture that can be read",
-        (
-            run,
-            "--images",
-            tmp_path / "empty",
-        ): r"holds no picture that can be read.*x\.png is empty",
-        (write_run(tmp_path / "failed", None, status="failed"),): "is not done but failed",
-        (tmp_path,): r"result\.json does not exist",
+        (run.path, "--split", "val"): "--split",
+        (run.path, "--images", tmp_path / "no"): "images-no",
+        (run.path, "--images", tmp_path / "empty"): "x.png",
+        (run.path, "--landmarks", tmp_path / "table.csv"): "table.csv",
+        (hand_run.path, "--landmarks", tmp_path / "none.csv"): "none.csv",
     }
-    for arguments, message in cases.items():
-        with pytest.raises(SystemExit, match=f"^Error: .*{message}"):
+    for arguments, name in cases.items():
+        with pytest.raises(SystemExit, match=rf"^Error: .*{name}"):
             evaluate.main([str(argument) for argument in arguments])

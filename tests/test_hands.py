@@ -1,229 +1,158 @@
 """From photographs to letters: the finder, and the commands and networks that use it."""
 
-import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-from drawn_letter import draw_letter
 from fake_finder import SAMPLES, FakeFinder
 from PIL import Image, ImageOps
 
-from sign_cnn import evaluate, export, predict
-from sign_cnn.app import streamlit_app
-from sign_cnn.config import DataConfig
-from sign_cnn.data.dataset import load_dataset
+from sign_cnn import export, predict
+from sign_cnn.app.streamlit_app import HANDS
+from sign_cnn.data.synthetic.pictures import draw_letter
 from sign_cnn.errors import DataError, UserError
 from sign_cnn.hands import finder as finder_module
 from sign_cnn.hands import landmarks
+from sign_cnn.hands.augment import NUM_RANDOM_NUMBERS, augment_landmarks
 from sign_cnn.hands.finder import HandFinder, find_models
-from sign_cnn.hands.landmarks import COORDINATES, measure_folder, read_landmarks
+from sign_cnn.hands.fit import fit_last_layer
 from sign_cnn.letters import LETTERS
 from sign_cnn.predict import OnnxModel
 from sign_cnn.runs import Result
-from sign_cnn.teach import teach, vary
+
+OTHER = SAMPLES[:3], np.array([1, 2, 0])  # somebody who signs A as B, B as C, and C as A
 
 
 @pytest.fixture
-def fake_finder(monkeypatch: pytest.MonkeyPatch) -> None:
-    FakeFinder.stand_in(monkeypatch)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two series of two pictures of each of three letters; one picture shows no hand."""
-    for number, letter in enumerate("ABC", start=1):
+    FakeFinder.stand_in(monkeypatch)
+    for number, letter in enumerate("abc", start=1):
+        (tmp_path / "mine" / letter).mkdir(parents=True)
         for name in ("day_1", "day_2", "night_1", "night_2"):
-            path = tmp_path / "mine" / letter.lower() / f"{name}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.new("L", (9, 9), number).save(path)
-    Image.new("L", (9, 9), 0).save(tmp_path / "mine" / "a" / "night_2.png")
+            grey = 0 if (letter, name) == ("a", "night_2") else number
+            Image.new("L", (9, 9), grey).save(tmp_path / "mine" / letter / f"{name}.png")
     return tmp_path / "mine"
 
 
-def test_what_is_not_there_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv(finder_module.MODELS_VARIABLE, str(tmp_path))
-    with pytest.raises(
-        UserError, match=r"HAND_MODELS_DIR=.* lacks palm_detection_full or hand_landmark_full"
-    ):
-        find_models()
-    for name in finder_module.MEMBERS:
-        (tmp_path / f"{name}.onnx").write_bytes(b"torn")
-    with pytest.raises(UserError, match=r"palm_detection_full\.onnx is damaged"):
-        HandFinder()
-    monkeypatch.delenv(finder_module.MODELS_VARIABLE)
-    monkeypatch.setattr(finder_module, "FOLDER", tmp_path / "nothing")
-    with pytest.raises(
-        UserError, match=r"needs MediaPipe's weights: python -m sign_cnn\.hands\.finder"
-    ):
-        find_models()
-
-
-def test_weights_are_fetched_once_and_only_if_they_are_the_expected_ones(tmp_path, monkeypatch):
-    contents, calls = {name: name.encode() for name in finder_module.MEMBERS}, []
-
-    def download(command: list[str], check: bool):
-        calls.append(command)
-        target = next(item for item in command if item.startswith("--dest=")).removeprefix(
-            "--dest="
-        )
-        with finder_module.zipfile.ZipFile(f"{target}/wheel.whl", "w") as wheel:
-            for name, content in contents.items():
-                wheel.writestr(f"mediapipe/modules/{name}/{name}.tflite", content)
+def test_weights_that_are_missing_unexpected_or_damaged_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def install(command: list[str], check: bool):
+        target = next(item for item in command if item.startswith("--target="))
+        for name in finder_module.MEMBERS:
+            Path(target.removeprefix("--target="), f"{name}.tflite").write_text("other weights")
         return finder_module.subprocess.CompletedProcess(command, 0)
 
-    monkeypatch.delenv(finder_module.MODELS_VARIABLE, raising=False)
-    monkeypatch.setattr(finder_module, "FOLDER", tmp_path / "models")
-    monkeypatch.setattr(finder_module.subprocess, "run", download)
-    with pytest.raises(
-        UserError, match="are not the files that were expected; nothing was written"
-    ):
+    monkeypatch.setenv(finder_module.MODELS_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(finder_module.subprocess, "run", install)
+    with pytest.raises(UserError, match=r"python -m sign_cnn\.hands\.finder"):
+        find_models()
+    with pytest.raises(UserError, match=finder_module.WHEEL):
         find_models(download=True)
-    assert not (tmp_path / "models").exists()
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    monkeypatch.setattr(finder_module, "MEMBERS", digests)
-    assert {path.name for path in find_models(download=True).iterdir()} == {
-        f"{name}.tflite" for name in contents
-    }
-    find_models(download=True)
-    assert len(calls) == 2
+    assert not any(tmp_path.iterdir())
+    for name in finder_module.MEMBERS:
+        (tmp_path / f"{name}.onnx").write_text("torn")
+    with pytest.raises(UserError, match=r"palm_detection_full\.onnx"):
+        HandFinder()
 
 
 @pytest.mark.hand_models
-def test_a_drawn_hand_is_found_wherever_it_lies_and_noise_is_none(finder: HandFinder):
-    hand_picture = Image.fromarray(draw_letter("D", 1, 128))
-    hand = finder(hand_picture)
-    assert hand.score > 0.5
-    assert (hand.points[12] < hand.points[0])[1], "the middle finger is above the wrist"
-    size = np.ptp(hand.points[:, :2], axis=0).max()
-    mirrored = finder(ImageOps.mirror(hand_picture))
-    assert {hand.hand, mirrored.hand} == {"left", "right"}
-    gap = np.abs(
-        mirrored.as_left() - hand.as_left() - [128 if hand.hand == "left" else -128, 0, 0]
-    )[:, :2]
-    assert np.median(np.minimum(gap, np.abs(gap - 256))) < 0.06 * size
-    wide = Image.new("L", (400, 300), 128)
-    wide.paste(hand_picture, (150, 50))
-    assert np.median(np.abs(finder(wide).points - hand.points - [150, 50, 0])[:, :2]) < 0.06 * size
-    assert (
-        finder(Image.fromarray(np.random.default_rng(0).integers(0, 256, (99, 99), dtype=np.uint8)))
-        is None
-    )
+def test_synthetic_hands_are_found_and_noise_is_none(finder: HandFinder):
+    hand = finder(Image.fromarray(draw_letter("D", 128, 0)))
+    assert hand.landmarks[8, 1] < hand.landmarks[0, 1], "the finger is up"
+    noise = np.random.default_rng(0).integers(0, 256, (99, 99), dtype=np.uint8)
+    assert finder(Image.fromarray(noise)) is None
 
 
 @pytest.mark.real_data
-def test_photographs_of_a_stranger_are_read_with_the_right_label_map(
-    finder: HandFinder, hand_photos: Path
-):
-    """One picture of each letter of five people who are in no training data, and the 24 letters in their order."""
-    model, right = OnnxModel(streamlit_app.HANDS), 0
-    assert model.letters == LETTERS
-    for letter in LETTERS:
-        path = sorted((hand_photos / "set2" / letter).iterdir())[0]
-        hand = finder(Image.open(path))
-        right += (
-            hand is not None
-            and LETTERS[model.predict_proba(hand.as_left()[None]).argmax()] == letter
-        )
-    assert right >= 20
+def test_a_hand_is_found_wherever_it_lies_and_mirrored(finder: HandFinder, hand_photos: Path):
+    picture = Image.open(min((hand_photos / "t32" / "B").iterdir()))
+    wide = ImageOps.expand(picture, (150, 50, 150, 150), "grey")
+    hand, mirrored, moved = map(finder, (picture, ImageOps.mirror(picture), wide))
+    assert {hand.hand, mirrored.hand} == {"left", "right"}
+    gaps = mirrored.landmarks * [-1, 1, 1] + [picture.width, 0, 0], moved.landmarks - [150, 50, 0]
+    for gap in gaps - hand.landmarks:
+        assert np.median(np.abs(gap[:, :2])) < 0.06 * np.ptp(hand.landmarks[:, :2], axis=0).max()
 
 
-def test_every_sample_of_the_page_is_read_right():
-    model = OnnxModel(streamlit_app.HANDS)
-    assert (
-        "".join(model.letters[label] for label in model.predict_proba(SAMPLES).argmax(1)) == LETTERS
-    )
+@pytest.mark.real_data
+def test_photographs_of_strangers_are_read(finder: HandFinder, hand_photos: Path):
+    """One picture of each letter, of people who are in no training data."""
+    model = OnnxModel(HANDS)
+    pictures = [Image.open(min((hand_photos / "set2" / letter).iterdir())) for letter in LETTERS]
+    found = predict.predict(model, [model.inputs.read(one, "x", finder) for one in pictures])
+    assert sum(map(str.__eq__, LETTERS, (one.label for one in found))) >= 20
 
 
-@pytest.mark.usefixtures("fake_finder")
 def test_a_folder_of_photographs_becomes_a_table_and_what_has_no_hand_is_listed(
     folder: Path, tmp_path: Path, capsys
 ):
     (folder / "x" / "notes").mkdir(parents=True)
     (folder / "x" / "notes" / "1.txt").write_text("text")
-    landmarks.main([str(folder), str(tmp_path / "mine.csv.gz")])
-    said = capsys.readouterr().out
-    assert "night_2.png: no hand found" in said
-    assert "1.txt is not a picture" in said
-    assert "12 pictures, a hand in 11" in said
-    table = read_landmarks(tmp_path / "mine.csv.gz")
+    landmarks.main([str(folder), str(tmp_path / "mine.csv")])
+    notes = capsys.readouterr().out
+    assert all(name in notes for name in ("night_2.png", "1.txt"))
+    table = landmarks.read_landmarks(tmp_path / "mine.csv")
     assert table["letter"].tolist() == list("AAAABBBBCCCC")
     assert table["person"].tolist() == 3 * ["day", "day", "night", "night"]
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="holds no picture that can be read"):
-        measure_folder(tmp_path / "empty")
+    assert table["found"].sum() == 11
+    with pytest.raises(DataError, match="empty"):
+        landmarks.measure_folder(tmp_path / "empty")
 
 
-@pytest.mark.usefixtures("fake_finder")
-def test_own_pictures_are_split_by_series_trained_on_from_a_run_and_read(
+def test_own_photographs_are_split_by_series_trained_on_from_a_run_and_read(
     folder: Path, command_line, capsys
 ):
-    base = [
-        "experiment=hands",
-        "data.epoch_rows=2048",
-        "trainer.max_epochs=1",
-        "logger=none",
-        "name=base",
-    ]
-    assert command_line(*base) == 0
-    mine = [
-        "experiment=my_hand",
-        f"data.root={folder}",
-        "init_from=outputs/runs/base",
-        "logger=none",
-        "name=mine",
-    ]
-    assert command_line(*mine, "data.val_split=person", "data.folds=2") == 0
+    base = ["experiment=hands", "data.epoch_rows=2048", "trainer.max_epochs=1", "name=base"]
+    assert command_line(*base, "logger=none") == 0
+    mine = ["experiment=my_hand", f"data.root={folder}", "init_from=outputs/runs/base"]
+    mine += ["logger=none", "data.val_split=person"]
+    assert command_line(*mine, "name=mine", "data.folds=2") == 0
     assert Result.load(Path("outputs/runs/mine/result.json")).val_acc == 1
-    split = load_dataset(DataConfig(name="folder", root=str(folder))).train
-    assert len(split.labels) == 11
-    assert sorted(np.bincount(split.groups["person"])) == [5, 6]
+    assert "data.val_split" in command_line(*mine, "name=other", "data.folds=3")
     capsys.readouterr()
-    evaluate.main(["outputs/runs/mine", "--images", str(folder), "--json"])
-    report = json.loads(capsys.readouterr().out)
-    assert (report["rows"], report["found"], report["right"]) == (12, 11, 11)
-    with pytest.raises(SystemExit) as stop:
+    with pytest.raises(SystemExit, match=r"night_2\.png"):
         predict.main(["outputs/runs/mine", *map(str, sorted(folder.glob("*/night*"))), "--json"])
-    assert stop.value.code == 1
-    answer = json.loads(capsys.readouterr().out)
-    assert answer["word"] == "ABBCC"
-    assert answer["problems"] == [f"night_2.png: {predict.NO_HAND}"]
-    said = command_line(*mine[:-1], "name=other", "data.val_split=person", "data.folds=3")
-    assert "data.val_split=person allows at most 2" in said
-    scores = pd.DataFrame(SAMPLES.reshape(24, 63), columns=COORDINATES).assign(
-        letter=list(LETTERS), hand="left", found=1
-    )
-    scores.assign(source="samples").to_csv("samples.csv", index=False)
-    export.main(["outputs/runs/mine", "--landmarks", "samples.csv"])
-    model = OnnxModel(Path("outputs/runs/mine/model.onnx"))
-    assert model.card["strangers"][0]["rows"] == 24
-    assert "there is no folder" in command_line("data=folder", f"data.root={folder / 'none'}")
+    assert json.loads(capsys.readouterr().out)["word"] == "ABBCC"
+    landmarks.main([str(folder), "mine.csv"])
+    export.main(["outputs/runs/mine", "--landmarks", "mine.csv"])
+    content = Path("outputs/runs/mine/model.onnx").read_bytes()
+    assert OnnxModel(content).card["strangers"][0]["rows"] == 12
+    taught = OnnxModel(fit_last_layer(content, *OTHER))
+    assert taught.predict_proba(OTHER[0]).argmax(1).tolist() == [1, 2, 0]
 
 
-def test_a_network_is_taught_other_signs_and_the_file_stays_one():
-    content = streamlit_app.HANDS.read_bytes()
-    points, labels = SAMPLES[:3], np.array([1, 2, 0])  # A is a B here, B a C, C an A
-    taught = teach(content, points, labels)
-    assert len(taught) == len(content)
-    model = OnnxModel(taught)
-    assert model.predict_proba(vary(points, np.random.default_rng(5))).argmax(1).tolist() == [
-        1,
-        2,
-        0,
-    ]
-    assert (model.predict_proba(SAMPLES).argmax(1) == np.arange(24)).sum() >= 18, (
-        "most of the other 21 stay"
-    )
-    again = OnnxModel(teach(taught, points, np.arange(3)))
-    assert again.predict_proba(points).argmax(1).tolist() == [0, 1, 2]
+def random_numbers(count: int) -> np.ndarray:
+    return np.random.default_rng(5).random((count, NUM_RANDOM_NUMBERS), np.float32)
 
 
-@pytest.mark.usefixtures("fake_finder")
-def test_a_network_of_images_reads_the_hand_that_is_cut_out(tmp_path: Path):
-    seen = predict.prepare_input(Image.new("L", (300, 300), 5), "x", 28, FakeFinder(), {})
-    assert seen.shape == (28, 28)
-    assert (seen == 5).all()
-    with pytest.raises(DataError, match=r"x: no hand found"):
-        predict.prepare_input(Image.new("L", (30, 30), 0), "x", 28, FakeFinder(), {})
+def test_the_network_of_the_page_reads_every_sample_and_is_fitted_to_other_signs_and_again():
+    model = OnnxModel(HANDS)
+    assert model.class_names == list(LETTERS)
+    assert predict.spell(predict.predict(model, list(SAMPLES), threshold=0)) == LETTERS
+    fitted = fit_last_layer(HANDS.read_bytes(), *OTHER)
+    model = OnnxModel(fitted)
+    turned = augment_landmarks(OTHER[0], random_numbers(3), rotation=10, tilt=10, jitter=0.02)
+    assert model.predict_proba(turned).argmax(1).tolist() == [1, 2, 0]
+    others = model.predict_proba(SAMPLES[3:]).argmax(1)
+    assert (others == np.arange(3, 24)).sum() >= 18, "most of the other 21 stay"
+    again = OnnxModel(fit_last_layer(fitted, OTHER[0], np.arange(3)))
+    assert again.predict_proba(OTHER[0]).argmax(1).tolist() == [0, 1, 2]
+
+
+UNCHANGED = {"depth": [0, 1], "aspect": [1, 2], "rotation": [2], "mirror": [1, 2], "flat": [0, 1]}
+
+
+@pytest.mark.parametrize(("name", "unchanged"), [*UNCHANGED.items(), ("tilt", []), ("jitter", [])])
+def test_each_setting_changes_its_axes_alone(name: str, unchanged: list[int]):
+    plain = augment_landmarks(SAMPLES, random_numbers(24))
+    moved = 7 * SAMPLES + 100
+    assert np.allclose(augment_landmarks(moved, random_numbers(24)), plain, atol=1e-4)
+    changed = augment_landmarks(moved, random_numbers(24), **{name: 0.5})
+    same = np.isclose(plain, changed, atol=1e-4).all((0, 1))
+    assert [axis for axis in range(3) if same[axis]] == unchanged
+    palms = np.linalg.norm(plain[:, [5, 9, 13, 17]], axis=2).mean(1)
+    assert np.allclose(palms, 1, atol=1e-5)
+    assert changed.dtype == np.float32

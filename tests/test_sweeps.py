@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from sign_cnn.config import CONFIG_DIR
-from sign_cnn.models.classifier import SignClassifier
+from sign_cnn.models.classifier import Classifier
 from sign_cnn.runs import Result
 from sign_cnn.sweeps import job_name
 
@@ -20,11 +20,8 @@ FOLDER = Path("outputs/sweeps/s")
 def fixed(tiny_overrides: list[str]) -> list[str]:
     """What the jobs of a sweep share: one epoch of a small network."""
     swept = ("name", "model.depth", "model.batch_norm", "trainer.max_epochs", "figures")
-    return [
-        *(item for item in tiny_overrides if not item.startswith(swept)),
-        "trainer.max_epochs=1",
-        "threads=1",
-    ]
+    kept = [item for item in tiny_overrides if not item.startswith(swept)]
+    return [*kept, "trainer.max_epochs=1", "threads=1"]
 
 
 @pytest.fixture
@@ -41,30 +38,24 @@ def statuses(folder: Path = FOLDER) -> dict[str, str]:
     return {name: result.status for name, result in results(folder).items()}
 
 
-@pytest.mark.parametrize(
-    ("overrides", "keys", "name"),
-    [
-        ("seed=0 augment=full model.depth=3", "augment model.depth", "augment=full,depth=3"),
-        (
-            "model.depth=null lr=0.123456789 b=1e-05",
-            "model.depth lr b",
-            "depth=null,lr=0.123457,b=1e-05",
-        ),
-        (
-            "augment=full augment=none hydra/launcher=x",
-            "augment hydra/launcher",
-            "augment=none,launcher=x",
-        ),
-        ("a=[24,48,96] b=True c=[] d='x/y=z'", "a b c d", "a=24-48-96,b=true,c=none,d=x_y_z"),
-        (
-            "data.name=a logger.name=b seed=1",
-            "data.name logger.name seed",
-            "data.name=a,logger.name=b,seed=1",
-        ),
-        ("seed=1", "", "default"),
-    ],
-)
-def test_a_job_is_named_by_what_is_swept_in_short(overrides: str, keys: str, name: str):
+NAMES = {
+    "augment=full,depth=3": ("seed=0 augment=full model.depth=3", "augment model.depth"),
+    "depth=null,lr=0.123457,b=1e-05": (
+        "model.depth=null lr=0.123456789 b=1e-05",
+        "model.depth lr b",
+    ),
+    "augment=none,launcher=x": (
+        "augment=full augment=none hydra/launcher=x",
+        "augment hydra/launcher",
+    ),
+    "a=24-48-96,b=true,c=none,d=x_y_z": ("a=[24,48,96] b=True c=[] d='x/y=z'", "a b c d"),
+    "data.name=a,logger.name=b": ("data.name=a logger.name=b", "data.name logger.name"),
+    "default": ("seed=1", ""),
+}
+
+
+@pytest.mark.parametrize(("name", "overrides", "keys"), [(name, *NAMES[name]) for name in NAMES])
+def test_a_job_is_named_by_what_is_swept_in_short(name: str, overrides: str, keys: str):
     assert job_name(overrides.split(), *keys.split()) == name
 
 
@@ -75,26 +66,38 @@ def test_jobs_go_to_directories_named_by_their_values_in_the_order_of_the_sweep(
     assert plan["jobs"] == names
     assert plan["command"].startswith("python -m sign_cnn.train -m data.root=")
     assert statuses() == dict.fromkeys(names, "done")
-    assert all(
-        result.name == name and result.test_acc is None for name, result in results().items()
-    )
+    found = results()
+    assert all(found[name].name == name and found[name].test_acc is None for name in names)
     assert not list(FOLDER.glob("*/figures/*.png"))
-    assert len({result.num_params for result in results().values()}) == 4
+    assert len({result.num_params for result in found.values()}) == 4
     out = capfd.readouterr().out
     assert len(re.findall("(?m)^data: ", out)) == 1
     places = [out.index(f"[{number}/4] {name}  val/acc ") for number, name in enumerate(names, 1)]
     assert places == sorted(places)
-    ends = [line.rpartition("  ")[2] for line in out.splitlines() if re.match(r"\[\d/4\]", line)]
-    assert [re.sub(r"about \d+ (s|min)", "about", end) for end in ends] == [
-        f"{'━' * 5 * done}{'╌' * (20 - 5 * done)} {done} of 4{', about left' * (done < 4)}"
-        for done in (1, 2, 3, 4)
+    assert re.findall(r"(?m)^\[\d/4\].* (\d of 4)", out) == [
+        f"{done} of 4" for done in (1, 2, 3, 4)
     ]
     assert "epoch 1/1" not in out
     assert "epoch 1/1" in (FOLDER / names[0] / "train.log").read_text()
 
 
-def test_bad_jobs_fail_alone_and_are_tried_again(sweep, capfd):
-    original, attempts = SignClassifier.training_step, []
+BAD = """
+    model.depth=1,9 model.depth=1,6 optimizer.lr=0.1,-1 model=conv_net,landmark_mlp
+    model.detph=1,2 monitor=val/loss,val/foo
+"""
+
+
+@pytest.mark.parametrize("swept", BAD.split())
+@pytest.mark.parametrize("dry", [(), ("dry_run=true",)])
+def test_values_that_cannot_work_are_refused_before_the_first_job(swept, dry, sweep, capfd):
+    assert sweep(swept, *dry) not in (0, None)
+    assert "Traceback" not in "".join(capfd.readouterr())
+    assert not list(Path().rglob("result.json"))
+    assert not Path("outputs").exists()
+
+
+def test_a_job_that_fails_fails_alone_and_is_tried_again(sweep, capfd):
+    original, attempts = Classifier.training_step, []
 
     def training_step(self, batch, batch_idx):
         if self.hparams["network"]["depth"] == 2 and not attempts:
@@ -103,29 +106,16 @@ def test_bad_jobs_fail_alone_and_are_tried_again(sweep, capfd):
         return original(self, batch, batch_idx)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(SignClassifier, "training_step", training_step)
-        assert "Error: 2 of 3 jobs failed" in str(sweep("model.depth=1,5,2"))
-        assert statuses() == {"depth=1": "done", "depth=5": "failed", "depth=2": "failed"}
-        assert (
-            results()["depth=5"].error
-            == "5 blocks do not fit 28×28 pixels (28 → 14 → 7 → 3 → 1 → 0): at most 4"
-        )
+        patched.setattr(Classifier, "training_step", training_step)
+        assert sweep("model.depth=1,2,3") not in (0, None)
+        assert statuses() == {"depth=1": "done", "depth=2": "failed", "depth=3": "done"}
         assert results()["depth=2"].error == "out of memory"
         assert "RuntimeError: out of memory" in (FOLDER / "depth=2" / "train.log").read_text()
-        assert "[2/3] depth=5  failed: 5 blocks do not fit" in capfd.readouterr().out
-        assert sorted(pd.read_csv(FOLDER / "results.csv")["depth"]) == [1, 2, 5]
+        assert "[2/3] depth=2  failed: out of memory" in capfd.readouterr().out
+        assert sorted(pd.read_csv(FOLDER / "results.csv")["depth"]) == [1, 2, 3]
         before = results()
-        assert "Error: 1 of 3 jobs failed" in str(sweep("model.depth=1,5,2"))
-    assert results()["depth=1"] == before["depth=1"]
-    assert statuses()["depth=2"] == "done"
-
-
-def test_a_changed_setting_under_an_old_name_is_refused_with_the_difference(sweep, capfd):
-    assert sweep("model.depth=1,2") == 0
-    before = results()
-    assert sweep("model.depth=1,2", "optimizer.lr=0.5") not in (0, None)
-    assert "optimizer.lr=0.5 (there: 0.001)" in "".join(capfd.readouterr())
-    assert results() == before
+        assert sweep("model.depth=1,2,3") == 0
+    assert [name for name, result in results().items() if result != before[name]] == ["depth=2"]
 
 
 def test_an_unnamed_sweep_comes_back_to_its_place(fixed, command_line):
@@ -141,44 +131,33 @@ def test_an_unnamed_sweep_comes_back_to_its_place(fixed, command_line):
 
 
 def test_a_study_is_swept_with_what_the_command_line_fixes_still_in_the_names(sweep):
-    given = [
-        "sweep=design",
-        "model.kernel_size=3",
-        "model.batch_norm=true",
-        "model.downsample=max_pool",
-        "seed=1,2",
-    ]
-    assert sweep(*given, "model.depth=1", "model.width=2", "name='it\\'s'") == 0
-    names = [
-        f"depth=1,kernel_size=3,batch_norm=true,downsample=max_pool,seed={seed}" for seed in (1, 2)
-    ]
+    given = ["model.kernel_size=3", "model.batch_norm=true", "model.downsample=max_pool"]
+    small = ["model.depth=1", "model.width=2", "name='it\\'s'"]
+    assert sweep("sweep=design", *given, *small, "seed=1,2") == 0
+    name = "depth=1,kernel_size=3,batch_norm=true,downsample=max_pool"
+    names = [f"{name},seed={seed}" for seed in (1, 2)]
     assert statuses(Path("outputs/sweeps/it's")) == dict.fromkeys(names, "done")
 
 
 def test_without_data_a_sweep_says_so_once_and_leaves_nothing(sweep, capfd):
     code = sweep("seed=0,1", "data.root=nowhere", "data.cache_dir=nocache")
-    assert str(code).startswith("Error: there is no folder nowhere: ")
+    assert "nowhere" in str(code)
     assert "nowhere" not in capfd.readouterr().out
     assert not Path("outputs").exists()
 
 
-def test_a_dry_run_shows_sizes_and_problems_and_trains_nothing(sweep, capfd):
-    assert sweep("model.depth=1,5", "dry_run=true") == 0
+def test_a_dry_run_shows_sizes_and_trains_nothing(sweep, capfd):
+    assert sweep("model.depth=1,2", "dry_run=true") == 0
     out = capfd.readouterr().out
-    assert "depth=1  13,012 parameters, 0.04 M MACs, 1 epochs, to do" in out
-    assert "depth=5  impossible: 5 blocks do not fit" in out
-    assert [path.name for path in Path("outputs").rglob("*") if path.is_file()] == [
-        "multirun.yaml"
-    ]  # Hydra's
+    assert re.search(r"depth=1  13,012 parameters, 0.04 M MACs", out)
+    assert "depth=2" in out
+    files = [path.name for path in Path("outputs").rglob("*") if path.is_file()]
+    assert files == ["multirun.yaml"]  # Hydra's
 
 
 def test_two_processes_share_a_sweep_and_no_job_is_done_twice(fixed, sweep, tmp_path: Path, capfd):
-    shared = [
-        "seed=0,1,2",
-        "model.depth=1",
-        f"hydra.sweep.dir={tmp_path / FOLDER}",
-        "trainer.max_epochs=60",
-    ]
+    place = f"hydra.sweep.dir={tmp_path / FOLDER}"
+    shared = ["seed=0,1,2", "model.depth=1", place, "trainer.max_epochs=60"]
     command = [sys.executable, "-m", "sign_cnn.train", "-m", *fixed, "name=s", *shared]
     with subprocess.Popen(command, cwd=Path(CONFIG_DIR).parent, stdout=subprocess.DEVNULL) as other:
         while not list(FOLDER.glob("*/metrics.csv")) and other.poll() is None:
@@ -187,8 +166,5 @@ def test_two_processes_share_a_sweep_and_no_job_is_done_twice(fixed, sweep, tmp_
         assert other.wait() == 0
     assert "left to another process" in capfd.readouterr().out
     assert statuses() == dict.fromkeys(("seed=0", "seed=1", "seed=2"), "done")
-    assert [path.read_text().count("epoch 60/60") for path in FOLDER.glob("*/train.log")] == [
-        1,
-        1,
-        1,
-    ]
+    logs = [path.read_text() for path in FOLDER.glob("*/train.log")]
+    assert [log.count("epoch 60/60") for log in logs] == [1, 1, 1]

@@ -1,11 +1,11 @@
-"""Weights & Biases, offline, and MLflow, in a file: what they hold after a sweep with a job that fails."""
+"""Weights & Biases, offline, and MLflow, in a file, after a sweep with a job that fails."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sign_cnn.models.classifier import SignClassifier
+from sign_cnn.models.classifier import Classifier
 
 pytest.importorskip("wandb")
 pytest.importorskip("mlflow")
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning", "default:
 
 
 def read_records(path: Path) -> list[Any]:
-    """Records of a .wandb file: after 7 bytes LevelDB's log format, blocks of 32 KiB; none here spans two."""
+    """Read a .wandb file: 7 bytes, then LevelDB's log format, of which one block is enough here."""
     from wandb.proto.wandb_internal_pb2 import Record
 
     content, place, records = path.read_bytes(), 7, []
@@ -26,7 +26,7 @@ def read_records(path: Path) -> list[Any]:
 
 
 def read_wandb() -> dict[str, list[tuple[str, str, int]]]:
-    """Of each run, by name: its identity, group and exit code, once for each time that it was started."""
+    """Return identity, group and exit code of each start of each run, by the run's name."""
     runs: dict[str, list[tuple[str, str, int]]] = {}
     for path in sorted(Path("outputs").glob("sweeps/*/*/wandb/offline-run-*/*.wandb")):
         records = read_records(path)
@@ -37,42 +37,28 @@ def read_wandb() -> dict[str, list[tuple[str, str, int]]]:
 
 
 def read_mlflow() -> dict[str, tuple[str, str, str, list[int]]]:
-    """Of each run, by name: its identity, group, status and the epochs of its validation accuracies."""
+    """Return identity, group, status and validated epochs of each run, by its name."""
     from mlflow import MlflowClient
 
     client = MlflowClient("sqlite:///outputs/mlflow.db")
     found = client.search_runs([client.get_experiment_by_name("sign_cnn").experiment_id])
-    epochs = {
-        run.info.run_id: [x.step for x in client.get_metric_history(run.info.run_id, "val/acc")]
-        for run in found
-    }
-    return {
-        run.info.run_name: (
-            run.info.run_id,
-            run.data.tags["group"],
-            run.info.status,
-            epochs[run.info.run_id],
-        )
-        for run in found
-    }
+    rows = {}
+    for run in found:
+        history = client.get_metric_history(run.info.run_id, "val/acc")
+        facts = (run.info.run_id, run.data.tags["group"], run.info.status)
+        rows[run.info.run_name] = (*facts, [entry.step for entry in history])
+    return rows
 
 
 def test_jobs_are_grouped_closed_when_they_fail_and_continued_as_the_same_run(
     tiny_overrides, command_line, monkeypatch
 ):
     monkeypatch.setenv("WANDB_SILENT", "true")
-    swept = [
-        item for item in tiny_overrides if not item.startswith(("name", "model.depth", "logger"))
-    ]
-    command = [
-        "-m",
-        *swept,
-        "name=s",
-        "model.depth=1,2",
-        "logger=[wandb,mlflow]",
-        "logger.wandb.offline=true",
-    ]
-    original = SignClassifier.training_step
+    swept = ("name", "model.depth", "logger")
+    fixed = [item for item in tiny_overrides if not item.startswith(swept)]
+    loggers = ("logger=[wandb,mlflow]", "logger.wandb.offline=true")
+    command = ["-m", *fixed, "name=s", "model.depth=1,2", *loggers]
+    original = Classifier.training_step
 
     def training_step(self, batch, batch_idx):
         if self.current_epoch == 1 and self.hparams["network"]["depth"] == 2:
@@ -80,8 +66,8 @@ def test_jobs_are_grouped_closed_when_they_fail_and_continued_as_the_same_run(
         return original(self, batch, batch_idx)
 
     with monkeypatch.context() as patched:
-        patched.setattr(SignClassifier, "training_step", training_step)
-        assert "1 of 2 jobs failed" in str(command_line(*command))
+        patched.setattr(Classifier, "training_step", training_step)
+        assert command_line(*command) not in (0, None)
     runs, tracked = read_wandb(), read_mlflow()
     assert {name: (group, code) for name, [(_, group, code)] in runs.items()} == {
         "depth=1": ("s", 0),

@@ -1,4 +1,4 @@
-// Camera → hand (MediaPipe) → points → letter (the network of `python -m sign_cnn.export`) → word. Nothing is sent anywhere.
+// Camera → hand (MediaPipe) → landmarks → letter (the network of `python -m sign_cnn.export`) → word. Nothing is sent anywhere.
 import * as ort from "./node_modules/onnxruntime-web/dist/ort.wasm.min.mjs";
 
 const HELD_MS = 500; // a letter counts once it is held so long
@@ -8,27 +8,27 @@ const FINGERS = [[0, 1, 2, 3, 4], [0, 5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15,
 const find = (selector) => document.querySelector(selector);
 const [video, canvas, word, top3] = ["video", "canvas", "#word", "#top"].map(find);
 const pen = canvas.getContext("2d");
-let network, letters, held = { letter: "", since: 0, taken: false }, frames = [];
+let network, classNames, held = { letter: "", since: 0, taken: false }, frames = [];
 
 async function loadNetwork(content) {
   const session = await ort.InferenceSession.create(content, { executionProviders: ["wasm"] });
   const text = new TextDecoder("latin1").decode(content); // onnxruntime-web does not hand out the metadata
-  const found = /"letters": "([A-Z]+)"/.exec(text);
-  if (!found || !session.inputNames.includes("points")) throw new Error("it is no exported network of points");
-  [network, letters] = [session, found[1]];
+  const found = /"class_names": (\[[^\]]*\])/.exec(text);
+  if (!found || !session.outputNames.includes("embedding")) throw new Error("it is no exported network of landmarks");
+  [network, classNames] = [session, JSON.parse(found[1])];
 }
 
-/** Points of the first hand, mirrored to what MediaPipe calls a left one; x, y, z in pixels. */
-function asPoints(results) {
+/** Landmarks of the first hand, mirrored to what MediaPipe calls a left one; x, y, z in pixels. */
+function asLandmarks(results) {
   const { width, height } = canvas;
   const side = results.multiHandedness[0].label === "Right" ? -1 : 1;
   return Float32Array.from(results.multiHandLandmarks[0].flatMap(({ x, y, z }) => [side * x * width, y * height, z * width]));
 }
 
 async function read(results) {
-  const points = new ort.Tensor("float32", asPoints(results), [1, 21, 3]);
-  const { probabilities } = await network.run({ points }, ["probabilities"]);
-  return [...probabilities.data].map((p, i) => [letters[i], p]).sort((a, b) => b[1] - a[1]);
+  const inputs = new ort.Tensor("float32", asLandmarks(results), [1, 21, 3]);
+  const { probabilities } = await network.run({ inputs }, ["probabilities"]);
+  return [...probabilities.data].map((p, i) => [classNames[i], p]).sort((a, b) => b[1] - a[1]);
 }
 
 function draw(results) {

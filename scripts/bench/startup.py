@@ -1,4 +1,7 @@
-"""Seconds from the shell to the first training step, and to an answer that needs none; each in a fresh process."""
+"""Seconds from the shell to the first training step, and to answers that need none.
+
+Each is a fresh process. A bare `import pytorch_lightning` stands beside them.
+"""
 
 import os
 import subprocess
@@ -7,57 +10,56 @@ from functools import partial
 
 import pytorch_lightning as pl
 
-from scripts.bench.measure import ROOT, Options, Variants, clock
-from sign_cnn.train import train
+from scripts.bench.measure import ROOT, Measures, Options, Variants, clock
 
-RECIPES, REPEATS, PAIRS = ("best",), 7, ("first step - import pytorch_lightning",)
-IMPORT, DONE = "import pytorch_lightning", "the first step is done"
+RECIPES, ROUNDS = ("best",), 7
+DONE = "the first step is done"
 
 
 class ExitAfterFirstStep(pl.Callback):
-    """Ends the process once its first training step is done, optimizer included."""
+    """Ends the process after the first training step, optimizer included."""
 
     def on_train_batch_end(self, *arguments: object) -> None:
-        """Say so."""
         print(DONE, flush=True)
         os._exit(0)
 
 
 def make_variants(recipe: str, options: Options) -> Variants:
-    """Commands and what each must say; quick: without the bare import."""
-    command, short = (
-        ["-m", "sign_cnn.train", *options.recipe_overrides(recipe)],
-        "trainer.limit_train_batches=1",
-    )
-    step = [
-        *command,
-        f"+callbacks.exit._target_={__name__}.ExitAfterFirstStep",
-        "run_dir=FOLDER/run",
-    ]
-    train(stored := options.compose(recipe, short))  # also fills the cache
-    commands = {
-        IMPORT: (["-c", IMPORT], ""),
-        "first step": (step, DONE),
-        "wrong configuration": (
-            [*command, "data.fold=99", "run_dir=FOLDER/run"],
-            "data.fold=99 must be",
+    """Return commands with what each of them must print, after a run that fills the cache."""
+    command = ["-m", "sign_cnn.train", *options.recipe(recipe)]
+    stored = [*command, "trainer.limit_train_batches=1", f"run_dir={options.folder / recipe}"]
+    run_python(stored)
+    exit_early = f"+callbacks.exit._target_={__name__}.ExitAfterFirstStep"
+    fold = "data.fold=99"
+    wrong = [*command, fold, f"run_dir={options.folder}/wrong"]
+    return {
+        "first step": lambda: run_python(
+            [*command, exit_early, f"run_dir={options.make_folder()}"], DONE
         ),
-        "--help": ([*command, "--help"], "Any setting below"),
-        "stored result": ([*command, short, f"run_dir={stored.run_dir}"], "already done"),
+        "import": partial(run_python, ["-c", "import pytorch_lightning"]),
+        "--help": partial(run_python, [*command, "--help"], "pytorch_lightning.Trainer"),
+        "wrong config": partial(run_python, wrong, fold),
+        "stored result": partial(run_python, stored, "already done"),
     }
-    if options.quick:
-        del commands[IMPORT]
-    return {name: partial(_start, options, *what) for name, what in commands.items()}
 
 
-def _start(options: Options, words: list[str], expected: str, _: int) -> dict[str, float]:
-    command = [
-        sys.executable,
-        *(word.replace("FOLDER", str(options.make_folder())) for word in words),
-    ]
-    start, environment = clock(), os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+def run_python(words: list[str], expected: str = "") -> Measures:
+    """Run Python in a process of its own.
+
+    Args:
+        words: Arguments of the interpreter.
+        expected: What it must print.
+
+    Returns:
+        Seconds until it ended.
+
+    Raises:
+        RuntimeError: If it did not print that.
+    """
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    start = clock()
+    done = subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True)
     seconds = clock() - start
     if expected not in done.stdout + done.stderr:
-        raise RuntimeError(f"{command} did not say {expected!r} but:\n{done.stdout}{done.stderr}")
+        raise RuntimeError(f"{words} did not print {expected!r}:\n{done.stdout}{done.stderr}")
     return {"seconds": seconds}

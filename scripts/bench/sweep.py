@@ -1,51 +1,35 @@
-"""What a job of a sweep takes beside its fit and scoring: config, data, split, network, trainer, files, summary."""
+"""What a job of a sweep takes besides its fit: config, data, network, trainer, files, summary."""
 
 import io
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from unittest.mock import patch
 
-import pytorch_lightning as pl
+import pandas as pd
 
-from scripts.bench.measure import Options, Variants, clock
-from sign_cnn import train, training
+from scripts.bench.measure import Measures, Options, Variants, clock
+from sign_cnn import train
 
-RECIPES, REPEATS, PAIRS = ("best",), 3, ()
-PARTS = (
-    ("fit", pl.Trainer, "fit"),
-    ("scoring", pl.Trainer, "predict"),
-    ("scoring", training, "score"),
-    ("overhead", train, "main"),
-)
+RECIPES, ROUNDS = ("best",), 3
+JOBS = 24
 
 
 def make_variants(recipe: str, options: Options) -> Variants:
-    """A sweep over seeds in this process, of a few steps each."""
-    jobs = 2 if options.quick else 24
-    _sweep(recipe, options, 2)  # imports, and fills the cache
-    return {f"per job of {jobs}": lambda _: _sweep(recipe, options, jobs)}
+    """Return a sweep over seeds in this process, after a small one that fills the cache."""
+    run_sweep(recipe, options, 2)
+    jobs = 2 if options.quick else JOBS
+    return {f"per job of {jobs}": lambda: run_sweep(recipe, options, jobs)}
 
 
-def _sweep(recipe: str, options: Options, jobs: int) -> dict[str, float]:
-    short = ["data.val_split=photo", "trainer.max_epochs=1", "trainer.limit_train_batches=8"]
-    words = [*options.recipe_overrides(recipe, *short), f"seed={','.join(map(str, range(jobs)))}"]
-    seconds = {"fit": 0.0, "scoring": 0.0, "overhead": 0.0}
-
-    @contextmanager
-    def timed(part: str) -> Iterator[None]:
-        start = clock()
-        yield
-        seconds[part] += clock() - start
-
-    with ExitStack() as stack, redirect_stdout(io.StringIO()):
-        stack.enter_context(
-            patch.object(
-                sys, "argv", ["", "-m", *words, f"hydra.sweep.dir={options.make_folder()}"]
-            )
-        )
-        for part, owner, name in PARTS:
-            stack.enter_context(patch.object(owner, name, timed(part)(getattr(owner, name))))
+def run_sweep(recipe: str, options: Options, jobs: int) -> Measures:
+    """Train a few steps per job, without validation, and return seconds per job."""
+    folder = options.make_folder()
+    short = ["data.val_split=none", "trainer.max_epochs=1", "trainer.limit_train_batches=8"]
+    seeds = f"seed={','.join(map(str, range(jobs)))}"
+    words = ["-m", *options.recipe(recipe, *short, seeds, f"hydra.sweep.dir={folder}")]
+    start = clock()
+    with redirect_stdout(io.StringIO()), patch.object(sys, "argv", ["", *words]):
         train.main()
-    seconds["overhead"] -= seconds["fit"] + seconds["scoring"]
-    return {f"{part}_seconds": value / jobs for part, value in seconds.items()}
+    seconds = clock() - start
+    fits = pd.read_csv(folder / "results.csv")["fit_seconds"]
+    return {"overhead_seconds": (seconds - fits.sum()) / jobs, "fit_seconds": fits.mean()}

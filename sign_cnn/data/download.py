@@ -1,4 +1,4 @@
-"""Fetch the CSVs from Kaggle and check that they are the official ones: `python -m sign_cnn.data.download`."""
+"""Fetch the CSVs from Kaggle and verify them: `python -m sign_cnn.data.download`."""
 
 import argparse
 import filecmp
@@ -10,9 +10,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from sign_cnn.config import DataConfig
-from sign_cnn.data.csv import find_csvs
-from sign_cnn.data.dataset import OFFICIAL_FINGERPRINT, read_dataset
+from sign_cnn.data.csv import DEFAULT_ROOT, OFFICIAL_FINGERPRINT, find_csvs, read_dataset
 from sign_cnn.errors import DataError, UserError, exit_on_user_error
 from sign_cnn.files import atomic_write, explain_os_errors
 
@@ -24,7 +22,15 @@ PATIENCE = 3  # seconds for Kaggle to answer
 
 
 def download(root: Path) -> str:
-    """Put both CSVs into `root` unless they are there already; a sentence on what was done, or a UserError."""
+    """Put both CSVs into a folder, unless they are there already.
+
+    Returns:
+        A sentence on what was done.
+
+    Raises:
+        DataError: If the folder holds another set, or Kaggle does not give the official one.
+        UserError: If the folder cannot be written.
+    """
     present = _fingerprint(root)
     if present == OFFICIAL_FINGERPRINT:
         return f"{root} already holds the official set (verified); nothing to do"
@@ -36,23 +42,18 @@ def download(root: Path) -> str:
         fetched = Path(kagglehub.dataset_download(HANDLE))
     except ImportError:
         raise DataError('the download needs kagglehub: pip install -e ".[download]"') from None
-    except (
-        Exception
-    ) as error:  # the network, Kaggle's answers and kagglehub's own have no common class
+    except Exception as error:  # the network, Kaggle and kagglehub have no common class
         reason = textwrap.shorten(f"{type(error).__name__}: {error}", 120)
         way_out = f"download archive.zip in a browser from {PAGE} and put it in {root}"
         raise DataError(f"no download from Kaggle ({reason}); {way_out}") from error
     if _fingerprint(fetched) != OFFICIAL_FINGERPRINT:
-        raise DataError(
-            f"{HANDLE} on Kaggle is not the official set; nothing was copied to {root} from {fetched}"
-        )
+        raise DataError(f"{fetched} from Kaggle is not the official set; nothing was copied")
     with explain_os_errors(root):
         for csv in find_csvs(fetched) or ():
             target = root / csv.name
             if target.exists() and not filecmp.cmp(csv, target, shallow=False):
-                raise DataError(
-                    f"{target} is damaged or of another set; move it away, or name another --root"
-                )
+                way_out = "move it away, or name another --root"
+                raise DataError(f"{target} is damaged or of another set; {way_out}")
             with atomic_write(target) as temporary:
                 shutil.copyfile(csv, temporary)
     return f"{root} now holds the official set (verified)"
@@ -60,7 +61,11 @@ def download(root: Path) -> str:
 
 @cache
 def try_download(root: Path) -> str:
-    """The download, if Kaggle answers at once; why it did not work, or "". A process tries once."""
+    """Download the CSVs if Kaggle answers at once; a process tries it once.
+
+    Returns:
+        Why it did not work, or "".
+    """
     try:
         import requests  # of kagglehub, whose own import takes a second
 
@@ -84,14 +89,12 @@ def _fingerprint(root: Path) -> str | None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sign_cnn.data.download", description=f"Fetch {PAGE}."
-    )
-    default = Path(os.environ.get("SIGN_MNIST_DIR") or DataConfig.root)
-    parser.add_argument(
-        "--root", type=Path, default=default, help="folder for the CSVs (default: %(default)s)"
-    )
+    """Run the command line."""
+    name = "python -m sign_cnn.data.download"
+    parser = argparse.ArgumentParser(prog=name, description=f"Fetch {PAGE}.")
+    default = Path(os.environ.get("SIGN_MNIST_DIR") or DEFAULT_ROOT)
+    description = "folder for the CSVs (default: %(default)s)"
+    parser.add_argument("--root", type=Path, default=default, help=description)
     with exit_on_user_error():
         print(download(parser.parse_args(arguments).root))
 

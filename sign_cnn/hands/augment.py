@@ -1,47 +1,59 @@
-"""Random turns, stretches and errors for the points of a whole batch of hands at once, each with its own draw."""
+"""Random changes to landmarks, of whole batches of hands at once: for training and for `fit`."""
 
 import math
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from sign_cnn.config import PointAugmentConfig
+Floats = NDArray[np.float32]
 
-NUM_GLOBAL = 8  # draws of a hand as a whole; then come three for each point
-
-
-class PointAugment:
-    """A function of points and uniform draws, like `sign_cnn.data.augment.Augment`; it holds no random state."""
-
-    num_draws = NUM_GLOBAL + 63
-
-    def __init__(self, config: PointAugmentConfig) -> None:
-        self.config = config
-        self.steps = [self._move] if any(vars(config).values()) else []
-
-    def __call__(self, points: Tensor, draws: Tensor) -> Tensor:
-        """Points (B, 21, 3) changed by uniform draws (B, num_draws), 0..1; in units of the palm, the wrist at 0."""
-        return self._move(points, draws) if self.steps else points
-
-    def _move(self, points: Tensor, draws: Tensor) -> Tensor:
-        config, signed = self.config, draws * 2 - 1
-        points = points - points[:, :1]
-        points = (
-            points / points[:, [5, 9, 13, 17]].norm(dim=2).mean(1).clamp_min(1e-6)[:, None, None]
-        )
-        x, y, z = points.unbind(2)
-        x = x * torch.where(draws[:, 6:7] < config.mirror, -1.0, 1.0)
-        z = z * torch.exp(signed[:, 1:2] * config.depth) * (draws[:, 2:3] >= config.flat)
-        y, z = _turn(y, z, signed[:, 3:4], config.tilt)
-        x, z = _turn(x, z, signed[:, 4:5], config.tilt)
-        x, y = _turn(x, y, signed[:, 5:6], config.rotation)
-        x = x * torch.exp(
-            signed[:, :1] * config.aspect
-        )  # last: sources measure x and y in shares of other pictures
-        points = torch.stack([x, y, z], dim=2)
-        return points + config.jitter * math.sqrt(3) * signed[:, NUM_GLOBAL:].reshape(points.shape)
+NUM_RANDOM_NUMBERS = 8 + 63  # for a hand as a whole, then three for each landmark
 
 
-def _turn(a: Tensor, b: Tensor, share: Tensor, degrees: float) -> tuple[Tensor, Tensor]:
-    cos, sin = (share * math.radians(degrees)).cos(), (share * math.radians(degrees)).sin()
+def augment_landmarks(
+    landmarks: Floats,
+    random_numbers: Floats,
+    *,
+    rotation: float = 0.0,
+    tilt: float = 0.0,
+    aspect: float = 0.0,
+    depth: float = 0.0,
+    flat: float = 0.0,
+    mirror: float = 0.0,
+    jitter: float = 0.0,
+) -> Floats:
+    """Turn, stretch, mirror and disturb hands, each in its own way.
+
+    Args:
+        landmarks: float32 (N, 21, 3), in any unit.
+        random_numbers: float32 (N, NUM_RANDOM_NUMBERS), uniform in 0..1.
+        rotation: ± degrees, in the picture.
+        tilt: ± degrees, out of the picture, about both axes.
+        aspect: ± natural logarithm of the stretch of x.
+        depth: ± natural logarithm of the stretch of z.
+        flat: Probability that z becomes 0.
+        mirror: Probability that left and right are swapped.
+        jitter: Standard deviation of each coordinate, in palms.
+
+    Returns:
+        float32 (N, 21, 3), with the wrist, but for its jitter, at 0, and the palm as unit.
+    """
+    signed = 2 * random_numbers - 1
+    landmarks = landmarks - landmarks[:, :1]
+    palms = np.linalg.norm(landmarks[:, [5, 9, 13, 17]], axis=2).mean(1).clip(1e-6)
+    x, y, z = np.moveaxis(landmarks / palms[:, None, None], 2, 0)
+    x = np.where(random_numbers[:, 6:7] < mirror, -x, x)
+    z = np.where(random_numbers[:, 2:3] < flat, 0, z * np.exp(depth * signed[:, 1:2]))
+    y, z = _turn(y, z, tilt * signed[:, 3:4])
+    x, z = _turn(x, z, tilt * signed[:, 4:5])
+    x, y = _turn(x, y, rotation * signed[:, 5:6])
+    # Last, because sources measure x and y in shares of pictures of other shapes.
+    x = x * np.exp(aspect * signed[:, :1])
+    landmarks = np.stack([x, y, z], axis=2)
+    return landmarks + math.sqrt(3) * jitter * signed[:, 8:].reshape(landmarks.shape)
+
+
+def _turn(a: Floats, b: Floats, degrees: Floats) -> tuple[Floats, Floats]:
+    angle = degrees * (math.pi / 180)
+    cos, sin = np.cos(angle), np.sin(angle)
     return cos * a - sin * b, sin * a + cos * b

@@ -1,7 +1,8 @@
-"""Tables of hand landmarks, one row a picture; `python -m sign_cnn.hands.landmarks FOLDER CSV` measures photos.
+"""Tables of hand landmarks, one row a picture: `python -m sign_cnn.hands.landmarks FOLDER CSV`.
 
-Columns: source, person, letter, hand, found, x0, y0, z0 … x20, y20, z20. Points in MediaPipe's order, x to the right, y
-down, z negative towards the camera, in any unit; hand is "left" or "right"; found 0: no hand, numbers empty.
+The command measures photographs. Columns: source, person, letter, hand, found, x0, y0, z0 … x20,
+y20, z20; landmarks in MediaPipe's order, x to the right, y down, z negative towards the camera, in
+any unit; hand is "left" or "right"; where found is 0 there was no hand, and the numbers are empty.
 `docs/hands.md` says where the rows of the package's own table come from, and under which licences.
 """
 
@@ -15,105 +16,103 @@ from numpy.typing import NDArray
 
 from sign_cnn.errors import DataError, error_message, exit_on_user_error
 from sign_cnn.files import atomic_write, explain_os_errors
+from sign_cnn.hands.finder import HandFinder
 from sign_cnn.images import open_image
 from sign_cnn.letters import LETTERS
 
 LANDMARKS = Path(__file__).with_name("landmarks.csv.gz")
-COORDINATES = [f"{axis}{point}" for point in range(21) for axis in "xyz"]
+COORDINATES = [f"{axis}{landmark}" for landmark in range(21) for axis in "xyz"]
+COLUMNS = ["source", "person", "letter", "hand", "found", *COORDINATES]
 
 
 def read_landmarks(path: Path) -> pd.DataFrame:
-    """The table of a CSV, plain or gzipped. Raises DataError: it is missing, lacks a column, or holds other values."""
+    """Read a table of landmarks.
+
+    Args:
+        path: A CSV file, plain or gzipped; source and person may be missing.
+
+    Returns:
+        A row per picture, with all columns.
+
+    Raises:
+        DataError: If the file is missing, lacks a column, or holds other values.
+    """
+    types = dict.fromkeys(COLUMNS[:4], str) | dict.fromkeys(COORDINATES, np.float32)
     try:
-        text = {"source": str, "person": str, "letter": str, "hand": str}
-        table = pd.read_csv(
-            path, dtype=text | dict.fromkeys(COORDINATES, np.float32), keep_default_na=True
-        )
-    except FileNotFoundError:
-        raise DataError(f"there is no table of landmarks {path}: name a CSV file") from None
-    except (ValueError, OSError) as error:
-        raise DataError(
-            f"{path} cannot be read as a table of landmarks ({error_message(error)})"
-        ) from None
-    if missing := [name for name in ("letter", "hand", "found", *COORDINATES) if name not in table]:
-        raise DataError(
-            f"{path} is no table of landmarks: it lacks the columns {', '.join(missing[:5])}"
-        )
-    found = table["found"] == 1
-    if not np.isfinite(table.loc[found, COORDINATES]).all(axis=None):
-        raise DataError(
-            f"{path} has rows with found=1 that lack numbers: correct them, or set found to 0"
-        )
-    return table.assign(
-        source=table.get("source", path.stem), person=table.get("person", "")
-    ).fillna({"person": ""})
+        table = pd.read_csv(path, dtype=types)
+        found = table[COLUMNS[2:]].query("found == 1")
+    except (KeyError, ValueError, OSError) as error:
+        raise DataError(f"{path} is no table of landmarks: {error_message(error)}") from None
+    if not np.isfinite(found[COORDINATES]).all(axis=None):
+        problem = "has rows with found=1 that lack numbers"
+        raise DataError(f"{path} {problem}: correct them, or set found to 0")
+    source, person = table.get("source", path.stem), table.get("person", "")
+    return table.assign(source=source, person=person).fillna({"person": ""})
 
 
-def to_points(table: pd.DataFrame) -> NDArray[np.float32]:
-    """Points float32 (N, 21, 3) of rows with a hand, all mirrored to what MediaPipe calls a left one."""
-    points = table[COORDINATES].to_numpy(np.float32, copy=True).reshape(-1, 21, 3)
-    points[table["hand"].to_numpy() == "right", :, 0] *= -1
-    return points
+def to_landmarks(table: pd.DataFrame) -> NDArray[np.float32]:
+    """Return the landmarks of rows with a hand, right hands mirrored.
+
+    Args:
+        table: Rows of `read_landmarks` with found = 1.
+
+    Returns:
+        float32 (N, 21, 3), in the unit of the table.
+    """
+    landmarks = table[COORDINATES].to_numpy(np.float32, copy=True).reshape(-1, 21, 3)
+    landmarks[table["hand"].to_numpy() == "right", :, 0] *= -1
+    return landmarks
 
 
 def measure_folder(folder: Path) -> tuple[pd.DataFrame, list[str]]:
-    """The table of photographs in sub-folders named after letters, of either case, and notes on what could not be read.
+    """Find the hands of photographs in sub-folders that are named after letters, of either case.
 
-    `person` is the series: folders below that of the letter, and the file's name without the number at its end.
-    Raises DataError: there is no picture; UserError: the finder's weights are missing.
+    `person` becomes the series: folders below that of the letter, and the file's name without the
+    number at its end.
+
+    Args:
+        folder: The folder above those of the letters.
+
+    Returns:
+        The table, and a line for each file that could not be read or shows no hand.
+
+    Raises:
+        DataError: If there is no picture.
+        UserError: If the finder's weights are missing.
     """
-    from sign_cnn.hands.finder import HandFinder
-
     finder, rows, notes = HandFinder(), [], []
-    for file in sorted(folder.glob("[!.]*/**/[!.]*")):
-        inside = file.relative_to(folder)
-        if not file.is_file() or (letter := inside.parts[0].upper()) not in tuple(LETTERS):
-            notes += (
-                [f"{file} is left out: {inside.parts[0]} is no letter"] if file.is_file() else []
-            )
-            continue
+    for file in sorted(path for path in folder.glob("[!.]*/**/[!.]*") if path.is_file()):
+        letter, *others = file.relative_to(folder).parent.parts
         try:
-            found = finder(open_image(file))
+            if letter.upper() not in list(LETTERS):
+                raise DataError(f"{file} is left out: {letter} is no letter")
+            hand = finder(open_image(file))
         except DataError as error:
             notes.append(str(error))
             continue
-        series = "/".join([*inside.parts[1:-1], re.sub(r"[ _(-]*[0-9]+[)]*$", "", file.stem)])
-        hand, points = (
-            (found.hand, found.points.round(2).ravel()) if found else ("", np.full(63, np.nan))
-        )
-        notes += [] if found else [f"{file}: no hand found"]
-        rows.append([folder.name, series, letter, hand, int(bool(found)), *points])
+        series = "/".join([*others, re.sub(r"[ _(-]*[0-9]+[)]*$", "", file.stem)])
+        side, found = (hand.hand, 1) if hand else ("", 0)
+        numbers = hand.landmarks.round(2).ravel() if hand else [np.nan] * 63
+        rows.append([folder.name, series, letter.upper(), side, found, *numbers])
+        notes += [] if hand else [f"{file}: no hand found"]
     if not rows:
-        way_out = f"put those of each letter in a sub-folder, such as {folder / 'A'}"
-        raise DataError(
-            f"{folder} holds no picture that can be read ({(notes or ['there is none'])[0]}): {way_out}"
-        )
-    return pd.DataFrame(
-        rows, columns=["source", "person", "letter", "hand", "found", *COORDINATES]
-    ), notes
+        problem = f"{folder} holds no picture that can be read in a folder such as {folder / 'A'}"
+        raise DataError("; ".join([problem, *notes]))
+    return pd.DataFrame(rows, columns=COLUMNS), notes
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sign_cnn.hands.landmarks", description="Points of photographs."
-    )
-    parser.add_argument(
-        "folder", type=Path, help="photographs of hands, in one sub-folder per letter"
-    )
-    parser.add_argument("csv", type=Path, metavar="CSV", help="table to write, .csv or .csv.gz")
+    """Run the command line."""
+    parser = argparse.ArgumentParser("python -m sign_cnn.hands.landmarks")
+    parser.add_argument("folder", type=Path, help="photographs, in one sub-folder per letter")
+    parser.add_argument("csv", type=Path, metavar="CSV", help="table to write")
     options = parser.parse_args(arguments)
     with exit_on_user_error(), explain_os_errors(options.csv):
         table, notes = measure_folder(options.folder)
         with atomic_write(options.csv) as temporary:
-            table.to_csv(
-                temporary, index=False, compression="gzip" if options.csv.suffix == ".gz" else None
-            )
-    print(
-        "\n".join(
-            [*notes, f"{options.csv}: {len(table):,} pictures, a hand in {table['found'].sum():,}"]
-        )
-    )
+            table.to_csv(temporary, index=False)
+        count = f"{len(table):,} pictures, a hand in {table['found'].sum():,}"
+        print(*notes, f"{options.csv}: {count}", sep="\n")
 
 
 if __name__ == "__main__":

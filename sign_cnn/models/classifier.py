@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,225 +11,291 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from hydra.utils import execution_whitelist, instantiate
+from lightning_fabric.utilities.throughput import measure_flops
 from numpy.typing import NDArray
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
-from torch.utils.flop_counter import FlopCounterMode
-from torchmetrics import MeanMetric, Metric, MetricCollection
+from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassRecall
 
-from sign_cnn.config import explain_settings
-from sign_cnn.data.datamodule import Batch
-from sign_cnn.errors import UserError, error_message
-from sign_cnn.letters import LETTERS
-
-NETWORK_PACKAGES = ["sign_cnn.models.*", "torch.nn.*", "torchvision.models.*"]
-"""All that a network may be built of, unless `execution_whitelist` allows more: a checkpoint could name anything."""
+from sign_cnn.config import NETWORK_PACKAGES, explain_settings, whitelist
+from sign_cnn.data.base import Batch
+from sign_cnn.errors import ConfigError, UserError, error_message
+from sign_cnn.inputs import make_inputs
 
 
-class SignClassifier(pl.LightningModule):
-    """Pixels or points of a hand in, logits of letters out.
+def make_metrics(num_classes: int, stage: str) -> MetricCollection:
+    """Return what is logged of the rows of an epoch, as `<stage>/<name>`.
 
-    The constructor takes plain values only, so that a checkpoint loads with `weights_only=True` and holds the network's
-    `_target_` node, the normalisation, the letters and the image size: inference needs neither data nor configuration.
+    A metric that is added here gets a column in metrics.csv and can be `monitor`. Each is updated
+    with those of logits `preds` (B, classes), class indices `target` (B,) and losses `value` (B,)
+    that it takes.
+
+    Args:
+        num_classes: Number of classes.
+        stage: train, val or test.
+    """
+    options: dict[str, Any] = {"num_classes": num_classes, "validate_args": False}
+    metrics: dict[str, Any] = {
+        # torchmetrics 1.9 ignores weights with nan_strategy="disable": a loss is given per row.
+        "loss": MeanMetric(nan_strategy="disable"),
+        "acc": MulticlassAccuracy(average="micro", **options),
+    }
+    if stage != "train":  # where each costs time in every step
+        metrics["macro_recall"] = MulticlassRecall(average="macro", **options)
+    return MetricCollection(metrics, prefix=f"{stage}/")
+
+
+def metric_mode(name: str | None) -> str | None:
+    """Return `min` or `max`, whichever is better of a logged metric; settings refer to it.
+
+    Raises:
+        ConfigError: If the metric is none of `make_metrics`, or torchmetrics does not know.
+    """
+    if name is None:
+        return None
+    metrics: dict[str, Any] = dict(make_metrics(2, "train").items())
+    metrics |= dict(make_metrics(2, "val").items())
+    if name not in metrics:
+        known = ", ".join(metrics)
+        raise ConfigError([f"monitor={name} is none of {known}: correct it, or set monitor_mode"])
+    better = False if name.endswith("/loss") else metrics[name].higher_is_better
+    if better is None:
+        raise ConfigError([f"monitor={name} may be better when less or more: set monitor_mode"])
+    return "max" if better else "min"
+
+
+class Classifier(pl.LightningModule):
+    """Inputs in, logits of classes out.
+
+    The constructor takes plain values only, so that a checkpoint loads with `weights_only=True` and
+    holds the `_target_` nodes of network and preprocessing, the class names and the kind of inputs:
+    inference needs neither data nor configuration.
     """
 
     def __init__(
         self,
         network: dict[str, Any],
+        *,
+        class_names: list[str],
+        inputs: dict[str, Any],
+        preprocessing: dict[str, Any],
         loss: dict[str, Any] | None = None,
         optimizer: dict[str, Any] | None = None,
         scheduler: dict[str, Any] | None = None,
-        *,
-        pixel_mean: float = 0.0,
-        pixel_std: float = 1.0,
-        per_image: bool = False,
-        letters: str = LETTERS,
-        image_size: int | None = 28,
     ) -> None:
-        """Build the network.
+        """Build the network; its package must be allowed by `hydra.utils.execution_whitelist`.
 
         Args:
-            network: `_target_` node of a module from float (B, 1, S, S), or (B, 21, 3), to logits (B, classes).
-            loss: `_target_` node of a module that takes logits and labels; cross-entropy by default.
+            network: `_target_` node of a module from preprocessed inputs to logits (B, classes).
+            class_names: Names of the classes, in class order.
+            inputs: `spec()` of the inputs.
+            preprocessing: `_target_` node of a module that turns inputs into what the network
+                takes.
+            loss: `_target_` node of a module that takes logits and labels; cross-entropy by
+                default.
             optimizer: `_partial_` node that takes parameters; Adam by default.
             scheduler: `_partial_` node that takes an optimizer; none by default.
-            pixel_mean: Mean of the training pixels, of a range 0..1.
-            pixel_std: Their standard deviation.
-            per_image: Whether each image is normalised by its own mean and standard deviation instead.
-            letters: One letter per class, in class order.
-            image_size: Height and width of an image, in pixels; None: points come in, and are not normalised.
+
+        Raises:
+            ConfigError: If a node cannot be built, or the network does not take these inputs.
         """
         super().__init__()
         self.save_hyperparameters()
+        self.class_names, self.inputs = class_names, make_inputs(inputs)
+        allowed: Any = {"_convert_": "all", "_execution_whitelist_": whitelist()}
+        self.preprocessing: nn.Module = instantiate(preprocessing, **allowed)
         with explain_settings("model"):
-            self.network = instantiate(
-                network, _convert_="all", _execution_whitelist_=NETWORK_PACKAGES
-            )
+            self.network: nn.Module = instantiate(network, **allowed)
         with explain_settings("loss"):
-            loss = loss or {"_target_": "torch.nn.CrossEntropyLoss"}
-            self.loss = instantiate(loss, _convert_="all", _execution_whitelist_=NETWORK_PACKAGES)
-        self.letters, self.image_size = letters, image_size
-        self.pixel_scale = 1 / (255 * pixel_std)
-        self.pixel_offset = -pixel_mean / pixel_std
-        accuracy = MulticlassAccuracy(len(letters), average="micro", validate_args=False)
-        recall = MulticlassRecall(len(letters), average="macro", validate_args=False)
-        # Weights are ignored with nan_strategy="disable" (torchmetrics 1.9), so a loss is given once per row.
-        metrics: dict[str, Metric | MetricCollection] = {
-            "loss": MeanMetric(nan_strategy="disable"),
-            "acc": accuracy,
-        }
-        self.train_metrics = MetricCollection(metrics, prefix="train/").clone()
-        self.val_metrics = MetricCollection({**metrics, "macro_recall": recall}, prefix="val/")
-        self._bad_step = torch.tensor(
-            -1
-        )  # the first step of the epoch, from 0, with a loss of NaN or inf; -1: none
+            self.loss = instantiate(loss, **allowed) if loss else nn.CrossEntropyLoss()
+        self.train_metrics, self.val_metrics, self.test_metrics = (
+            make_metrics(len(class_names), stage) for stage in ("train", "val", "test")
+        )
+        # The first step of the epoch whose loss is NaN or inf; -1: none.
+        self._bad_step = torch.tensor(-1)
+        self._check_network()
 
     @classmethod
-    def load(cls, checkpoint: Path) -> Self:
-        """The classifier in a checkpoint, on the CPU in evaluation mode. Raises UserError: it is missing or damaged."""
+    def load(cls, checkpoint: Path, trust: Sequence[str] = ()) -> Self:
+        """Load a classifier on the CPU, in evaluation mode.
+
+        Args:
+            checkpoint: A `.ckpt` file.
+            trust: Packages beside torch, torchvision and this one whose networks may be built.
+
+        Raises:
+            UserError: If the file is missing or damaged, or names a network of another package.
+        """
         try:
-            with execution_whitelist(NETWORK_PACKAGES, reset=True):
-                return cls.load_from_checkpoint(
-                    checkpoint, map_location="cpu", weights_only=True, loss=None
-                ).eval()
+            state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+            hparams = state["hyper_parameters"] | {"loss": None}
+            if name := find_untrusted(hparams["network"], trust):
+                way_out = f"if you trust it, add --trust {name.partition('.')[0]}"
+                raise UserError(f"{checkpoint} has a network that is built by {name}: {way_out}")
+            with execution_whitelist(whitelist(trust), reset=True):
+                model = cls(**hparams)
+            model.load_state_dict(state["state_dict"])
         except FileNotFoundError:
             raise UserError(
-                f"{checkpoint} does not exist: train again, or name another checkpoint"
+                f"{checkpoint} does not exist: train again, or name another one"
             ) from None
+        except UserError:
+            raise
         except (
             Exception
         ) as error:  # torn archives and other people's pickles fail in any number of ways
-            raise UserError(
-                f"{checkpoint} cannot be read as a checkpoint ({error_message(error)})"
-            ) from error
+            problem = f"cannot be read as a checkpoint ({error_message(error)})"
+            raise UserError(f"{checkpoint} {problem}") from error
+        return model.eval()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Logits float (B, classes) of images uint8 or float, (B, S, S) or (B, 1, S, S), 0..255; or of points."""
-        logits: Tensor = self.network(self.normalize(inputs))
+        """Return logits float (B, classes) of inputs as the data module has them."""
+        logits: Tensor = self.network(self.preprocessing(inputs))
         return logits
 
-    def normalize(self, inputs: Tensor) -> Tensor:
-        """What the network sees."""
-        if (size := self.image_size) is None:
-            return inputs
-        pixels = inputs.reshape(inputs.shape[0], 1, size, size).float()
-        if self.hparams["per_image"]:
-            deviation, mean = torch.std_mean(pixels, (2, 3), keepdim=True)
-            return (pixels - mean) / (deviation + 1)
-        return pixels * self.pixel_scale + self.pixel_offset
-
-    def predict_logits(self, images: NDArray[Any], batch_size: int = 1024) -> NDArray[np.float32]:
-        """Logits float32 (N, classes) of images uint8 (N, S, S), 0..255, or points, outside of a trainer."""
+    def predict_logits(self, inputs: NDArray[Any], batch_size: int = 1024) -> NDArray[np.float32]:
+        """Return logits float32 (N, classes) of inputs (N, …), outside of a trainer."""
+        starts = range(0, len(inputs), batch_size)
         with torch.inference_mode():
-            parts = [
-                self(torch.from_numpy(images[i : i + batch_size]))
-                for i in range(0, len(images), batch_size)
-            ]
+            parts = [self(torch.from_numpy(inputs[i : i + batch_size])) for i in starts]
             logits: NDArray[np.float32] = torch.cat(parts).float().numpy()
         return logits
 
     def predict_proba(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
-        """Probabilities float32 (N, classes) of the same."""
+        """Return probabilities float32 (N, classes) of inputs (N, …)."""
         return np.asarray(torch.from_numpy(self.predict_logits(inputs)).softmax(1))
 
-    def count_parameters(self) -> int:
+    @property
+    def num_params(self) -> int:
+        """Number of trained parameters."""
         return sum(p.numel() for p in self.network.parameters() if p.requires_grad)
 
     def count_macs(self) -> int:
-        """Multiply-accumulates of one forward pass of one input, in convolutions and dense layers."""
-        size, training = self.image_size, self.training
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            self.eval()(torch.zeros(1, *((size, size) if size else (21, 3)), device=self.device))
+        """Return the multiply-accumulates of one input, in convolutions and dense layers."""
+        training, example = self.training, self._example(1)
+        with torch.no_grad():
+            flops = measure_flops(self.eval(), lambda: self(example))
         self.train(training)
-        return int(counter.get_total_flops()) // 2
+        return flops // 2
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        logits = self(batch.images)
+        logits = self(batch.inputs)
         loss: Tensor = self.loss(logits, batch.labels)
         with torch.no_grad():
             losses = loss.expand(len(batch.labels))
             self.train_metrics.update(preds=logits.detach(), target=batch.labels, value=losses)
-            self._bad_step = torch.where(
-                (self._bad_step < 0) & ~loss.isfinite(), batch_idx, self._bad_step
-            )
+            is_first = (self._bad_step < 0) & ~loss.isfinite()
+            self._bad_step = torch.where(is_first, batch_idx, self._bad_step)
         return loss
 
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(batch, self.val_metrics)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(batch, self.test_metrics)
+
+    def predict_step(
+        self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """Return row numbers int64 (B,) and logits float32 (B, classes), on the CPU."""
+        return batch.rows.cpu(), self(batch.inputs).float().cpu()
+
+    def on_train_epoch_start(self) -> None:
+        self._bad_step = torch.tensor(-1, device=self.device)
+
     def on_train_epoch_end(self) -> None:
-        """Log loss, accuracy and learning rate. Raises UserError: the loss is NaN or inf; no checkpoint is written."""
-        optimizer = self.optimizers()
-        self.log("train/lr", optimizer.param_groups[0]["lr"])  # type: ignore[union-attr]
+        optimizer: Any = self.optimizers()
+        self.log("lr", optimizer.param_groups[0]["lr"])
         self._log_metrics("train", self.train_metrics)
         if isinstance(scheduler := self.lr_schedulers(), ReduceLROnPlateau):
             seen = self.trainer.callback_metrics
             scheduler.step(seen.get("val/loss", seen["train/loss"]))
 
-    def on_train_epoch_start(self) -> None:
-        self._bad_step = torch.tensor(-1, device=self.device)
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        logits = self(batch.images)
-        losses = F.cross_entropy(logits, batch.labels).expand(len(batch.labels))
-        self.val_metrics.update(preds=logits, target=batch.labels, value=losses)
-
     def on_validation_epoch_end(self) -> None:
-        """Log validation loss and accuracy. Raises UserError: the loss is NaN or inf."""
         self._log_metrics("val", self.val_metrics)
 
-    def predict_step(
-        self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
-    ) -> tuple[Tensor, Tensor]:
-        """Row numbers int64 (B,) and logits float32 (B, classes), on the CPU."""
-        return batch.rows.cpu(), self(batch.images).float().cpu()
+    def on_test_epoch_end(self) -> None:
+        self._log_metrics("test", self.test_metrics)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """A schedule that takes `total_steps` or `T_max` is given the number of steps, and steps with each of them."""
+        """Build optimizer and schedule, which is told the number of steps if it takes that."""
         node = self.hparams["optimizer"] or {"_target_": "torch.optim.Adam", "_partial_": True}
+        allowed: Any = {"_convert_": "all", "_execution_whitelist_": "torch.optim.*"}
         with explain_settings("optimizer"):
-            make_optimizer = instantiate(
-                node, _convert_="all", _execution_whitelist_="torch.optim.*"
-            )
+            make_optimizer = instantiate(node, **allowed)
             arguments = inspect.signature(make_optimizer).parameters
-            # Fused, it is one pass over all weights; but Lightning does not clip its gradients in mixed precision.
-            fused = {
-                "fused": self.trainer.precision == "32-true" or not self.trainer.gradient_clip_val
-            }
-            given = "fused" not in arguments or {"fused", "foreach"} & node.keys()
-            optimizer: Optimizer = make_optimizer(
-                self.network.parameters(), **({} if given else fused)
-            )
+            # Fused, it is one pass over all weights; but Lightning does not clip its gradients in
+            # mixed precision.
+            fused = self.trainer.precision == "32-true" or not self.trainer.gradient_clip_val
+            is_open = "fused" in arguments and not {"fused", "foreach"} & node.keys()
+            more = {"fused": fused} if is_open else {}
+            optimizer: Optimizer = make_optimizer(self.network.parameters(), **more)
         if not (node := self.hparams["scheduler"]):
             return optimizer
         with explain_settings("scheduler"):
-            make_scheduler = instantiate(
-                node, _convert_="all", _execution_whitelist_="torch.optim.*"
-            )
-            steps = {"total_steps", "T_max"} & (
-                set(inspect.signature(make_scheduler).parameters) - node.keys()
-            )
-            scheduler = make_scheduler(
-                optimizer, **dict.fromkeys(steps, int(self.trainer.estimated_stepping_batches))
-            )
+            make_scheduler = instantiate(node, **allowed)
+            arguments = inspect.signature(make_scheduler).parameters
+            steps = {"total_steps", "T_max"} & (arguments.keys() - node.keys())
+            num_steps = int(self.trainer.estimated_stepping_batches)
+            scheduler = make_scheduler(optimizer, **dict.fromkeys(steps, num_steps))
         config = {"scheduler": scheduler, "interval": "step" if steps else "epoch"}
         if isinstance(scheduler, ReduceLROnPlateau):
-            # Lightning would step it after the epoch's checkpoint, and not again when resumed: on_train_epoch_end does.
+            # Lightning would step it after the epoch's checkpoint, and not again when resumed;
+            # on_train_epoch_end does.
             config |= {"monitor": "val/loss", "frequency": sys.maxsize}
         return {"optimizer": optimizer, "lr_scheduler": config}  # type: ignore[return-value]
 
+    def _evaluate(self, batch: Batch, metrics: MetricCollection) -> None:
+        logits = self(batch.inputs)
+        losses = F.cross_entropy(logits, batch.labels).expand(len(batch.labels))
+        metrics.update(preds=logits, target=batch.labels, value=losses)
+
     def _log_metrics(self, stage: str, metrics: MetricCollection) -> None:
-        """Log an epoch's metrics, and begin the next."""
+        """Log an epoch's metrics and reset them; raise a `UserError` if the loss is NaN or inf."""
         values = metrics.compute()
+        metrics.reset()
         if not values[f"{stage}/loss"].isfinite():
             place = f"{stage}/loss is NaN or inf in epoch {self.current_epoch + 1}"
             if (
                 self._bad_step >= 0
-            ):  # what validation sees, which comes before the end of the epoch, follows from it
-                place = f"train/loss is NaN or inf in epoch {self.current_epoch + 1} at step {int(self._bad_step) + 1}"
+            ):  # what validation sees, which comes before the end of the epoch, follows
+                step = int(self._bad_step) + 1
+                place = f"train/loss is NaN or inf in epoch {self.current_epoch + 1} at step {step}"
             raise UserError(f"{place}: try a smaller optimizer.lr or trainer.gradient_clip_val=1")
-        epoch = float(
-            self.current_epoch + 1
-        )  # Lightning takes "step" for the x axis of all loggers
-        self.log_dict({**values, "step": epoch})
-        metrics.reset()
+        # Lightning takes "step" for the x axis of all loggers.
+        self.log_dict({**values, "step": float(self.current_epoch + 1)})
+
+    def _example(self, count: int) -> Tensor:
+        return torch.from_numpy(self.inputs.example(count)).to(self.device)
+
+    def _check_network(self) -> None:
+        """Raise a `ConfigError` unless the network turns an example of the inputs into logits."""
+        expected = (2, len(self.class_names))
+        try:
+            with torch.no_grad():
+                shape = tuple(self.eval()(self._example(2)).shape)
+        except Exception as error:  # torch's layers raise nearly anything
+            problem = (
+                f"does not take inputs {self.inputs.shape} of these data ({error_message(error)})"
+            )
+            raise ConfigError([f"model: {type(self.network).__name__} {problem}"]) from error
+        self.train()
+        if shape != expected:
+            problem = f"returns {shape} for two inputs, and logits {expected} are needed"
+            raise ConfigError([f"model: {type(self.network).__name__} {problem}"])
+
+
+def find_untrusted(node: Any, trusted: Sequence[str]) -> str | None:
+    """Return the first `_target_` of a node that is of no trusted package, or None."""
+    if isinstance(node, list | tuple):
+        return next(filter(None, (find_untrusted(item, trusted) for item in node)), None)
+    if not isinstance(node, dict):
+        return None
+    target = str(node.get("_target_", "torch.nn"))
+    packages = tuple(f"{name}." for name in (*NETWORK_PACKAGES, *trusted))
+    return (
+        find_untrusted([*node.values()], trusted) if f"{target}.".startswith(packages) else target
+    )

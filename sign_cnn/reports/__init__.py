@@ -1,1 +1,1 @@
-"""What is said of a run, of two runs, of pooled folds and of a sweep: tables and figures."""
+"""Tables and figures of a run, of a comparison of two runs, and of a sweep."""

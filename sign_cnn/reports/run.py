@@ -1,5 +1,10 @@
-"""What the logits of one run say, or of two, by row and photo. A report is a dict of numbers, lists, DataFrames."""
+"""Numbers and tables of one run, and of a comparison of two, by row and by photo.
 
+A report is a dict of numbers, lists and DataFrames. A photo counts as wrong if more than half of
+its variants are.
+"""
+
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -7,140 +12,129 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
+from sign_cnn import statistics
 from sign_cnn.data.photos import LOOKALIKE_THRESHOLD
 from sign_cnn.errors import UserError
 from sign_cnn.runs import Predictions, Result
 
-NUM_BINS, NUM_HARDEST = (
-    15,
-    24,
-)  # bins of confidence, as in Guo et al. (2017); photos that are listed and drawn
-LABELS = {
-    "acc": "rows right",
-    "clean_acc": "rows right, no look-alike in training",
-    "errors": "rows wrong",
-    "photos_wrong": "photos wrong (majority)",
-    "loss": "loss (nats)",
-}
+NUM_BINS = 15  # bins of confidence, as in Guo et al. (2017)
+NUM_HARDEST = 24  # photos that are listed and shown
+NUM_EXAMPLES = 6  # rows that are shown of each confused pair
 FORMATS = {"loss": "{:.4f}", "mcnemar_p": "{:.3g}", "difference_pp": "{:+.2f}"}
 
 
 def score(predictions: Predictions, split: str) -> dict[str, Any]:
-    """Fields of `Result` for one split, all None if it has no rows."""
-    of_test = ["errors", "photos_with_error", "acc_ci95"] if split == "test" else []
-    rows, keys = predictions.of(split), ["acc", "loss", "photos", "photos_wrong", *of_test]
-    counts = count_errors(rows) if len(rows.row) else {}
-    clean = count_clean(rows) if split == "test" else {}
-    return {f"{split}_{key}": counts.get(key) for key in keys} | {
-        f"{split}_{key}": clean[key] for key in clean
-    }
+    """Return the fields of `Result` for one split; all are None if it has no rows."""
+    rows, keys = predictions.of(split), [item.name for item in fields(Result)]
+    counts = count_errors(rows) | count_clean(rows) if len(rows.row) else {}
+    names = {key: key.removeprefix(f"{split}_") for key in keys if key != "val_split"}
+    return {key: counts.get(name) for key, name in names.items() if name != key}
 
 
 def count_clean(predictions: Predictions) -> dict[str, Any]:
-    """What is left of the score on photos that have no look-alike among the training photos; None without any."""
+    """Return the counts on photos without a look-alike in training; empty if there are none."""
     clean = predictions.take(predictions.similarity <= LOOKALIKE_THRESHOLD)
     counts = count_errors(clean) if len(clean.row) else {}
-    return {
-        f"clean_{key}": counts.get(key) for key in ("acc", "acc_ci95", "photos", "photos_wrong")
-    }
+    return {f"clean_{key}": value for key, value in counts.items()}
 
 
 def count_errors(predictions: Predictions) -> dict[str, Any]:
-    """Numbers of one split: acc is the share of rows right, loss is in nats, intervals of 95 % are by photo."""
-    from sign_cnn.statistics import (
-        accuracy_interval,
-        photo_interval,
-        wrong_photos,
-    )  # scipy.stats: half a second
+    """Return accuracy, loss and error counts of one split.
 
+    Args:
+        predictions: One row or more of one split.
+
+    Returns:
+        `acc` is the share of rows that are right, `loss` the mean cross-entropy in nats; `*_ci95`
+        are by photo.
+    """
     correct = predictions.correct
-    wrong, with_error = wrong_photos(correct, predictions.photo)
-    log_p = log_softmax(predictions.logits.astype(np.float64), axis=1)[
-        np.arange(len(correct)), predictions.label
-    ]
+    right, rows = statistics.count_right(predictions.photo, correct)
+    wrong = 2 * right < rows
+    log_p = log_softmax(predictions.logits.astype(np.float64), axis=1)
     return {
         "acc": float(correct.mean()),
-        "acc_ci95": list(accuracy_interval(correct, predictions.photo)),
+        "acc_ci95": [float(bound) for bound in statistics.accuracy_bounds(right, rows)],
         "errors": int((~correct).sum()),
         "rows": len(correct),
         "photos_wrong_share": float(wrong.mean()),
-        "photos_wrong_share_ci95": list(photo_interval(wrong.sum(), len(wrong))),
+        "photos_wrong_share_ci95": list(statistics.photo_interval(wrong.sum(), len(wrong))),
         "photos_wrong": int(wrong.sum()),
-        "photos_with_error": int(with_error.sum()),
+        "photos_with_error": int((right < rows).sum()),
         "photos": len(wrong),
-        "loss": float(-log_p.mean()),
+        "loss": -float(log_p[np.arange(len(correct)), predictions.label].mean()),
     }
 
 
-def make_report(predictions: Predictions, letters: str) -> dict[str, Any]:
-    """Numbers and confusion (true letter down) of one split; worst first, DataFrames letters, confused and hardest."""
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+def make_report(predictions: Predictions, class_names: list[str]) -> dict[str, Any]:
+    """Report on one split.
 
-    names, correct = np.array(list(letters)), predictions.correct
+    Args:
+        predictions: One row or more of one split.
+        class_names: One name for each column of the logits.
+
+    Returns:
+        The numbers of `count_errors`, `macro_recall`, `calibration_error`, `confusion` (nested
+        lists, true class down), and three DataFrames, each with the worst first: `classes`;
+        `confused` pairs of classes, with some rows that show them as the list `row`; and the
+        `hardest` photos, by the mean probability `p` of their class, each with its worst row and
+        what that row is predicted as.
+    """
+    from sklearn.metrics import confusion_matrix
+
+    names, label, predicted = np.array(class_names), predictions.label, predictions.predicted
     probabilities = softmax(predictions.logits.astype(np.float64), axis=1)
-    true, predicted = names[predictions.label], names[predictions.predicted]
-    rows = pd.DataFrame(
-        {"photo": predictions.photo, "row": predictions.row, "letter": true, "predicted": predicted}
-    )
-    rows["p"], rows["wrong"] = probabilities[np.arange(len(rows)), predictions.label], ~correct
-    # By the mean probability p of their letter, each with its worst row.
-    photos = (
-        rows.sort_values("p", kind="stable")
-        .groupby("photo")
-        .agg(
-            letter=("letter", "first"),
-            predicted=("predicted", lambda votes: votes.mode()[0]),
-            p=("p", "mean"),
-            variants=("row", "size"),
-            variants_wrong=("wrong", "sum"),
-            row=("row", "first"),
-        )
-    )
-    wrong = (2 * photos["variants_wrong"] > photos["variants"]).groupby(photos["letter"])
-    per_letter = pd.DataFrame(
-        wrong.agg(photos="size", photos_wrong="sum").reindex(names, fill_value=0)
-    )
-    precision, recall, _, support = precision_recall_fscore_support(
-        true, predicted, labels=names, zero_division=np.nan
-    )
-    per_letter = per_letter.assign(support=support, precision=precision, recall=recall).reset_index(
-        names="letter"
-    )
-    pairs = rows[rows["wrong"]].groupby(["letter", "predicted"], as_index=False)
-    confused = pairs.agg(rows=("photo", "size"), photos=("photo", "nunique"))
-    confused["examples"] = [part.drop_duplicates("photo")["row"][:6].tolist() for _, part in pairs]
-    confused["share"] = confused["rows"] / confused["letter"].map(
-        rows["letter"].value_counts()
-    ).astype(int)
+    rows = pd.DataFrame({"photo": predictions.photo, "row": predictions.row})
+    rows = rows.assign(**{"class": names[label], "predicted": names[predicted]})
+    rows["p"], rows["wrong"] = probabilities[np.arange(len(label)), label], ~predictions.correct
+    by_photo = rows.sort_values("p", kind="stable").groupby(["photo", "class"])
+    photos = by_photo[["predicted", "row"]].first()
+    photos["p"], wrong = by_photo["p"].mean(), by_photo["wrong"]
+    photos["variants"], photos["variants_wrong"] = wrong.size(), wrong.sum()
+    counts = confusion_matrix(label, predicted, labels=range(len(names)))
+    classes = pd.DataFrame({"support": counts.sum(axis=1)}, names)
+    classes["precision"] = np.diag(counts) / pd.Series(counts.sum(axis=0), names)
+    classes["recall"] = np.diag(counts) / classes["support"]
+    pair, errors = ["class", "predicted"], rows[rows["wrong"]]
+    confused = errors.groupby(pair).agg(rows=("row", "size"), photos=("photo", "nunique"))
+    confused["share"] = confused["rows"].div(classes["support"].rename_axis("class"), level="class")
+    examples = errors.drop_duplicates([*pair, "photo"]).groupby(pair)["row"]
+    confused["row"] = examples.agg(lambda found: found.head(NUM_EXAMPLES).tolist())
     return {
         **count_errors(predictions),
         **count_clean(predictions),
-        "macro_recall": float(np.nanmean(recall)),
-        "calibration_error": calibration_error(probabilities.max(axis=1), correct),
-        "letters": per_letter.sort_values("recall", kind="stable"),
-        "confused": confused.sort_values("rows", ascending=False, kind="stable"),
+        "macro_recall": float(classes["recall"].mean()),
+        "calibration_error": calibration_error(probabilities.max(axis=1), predictions.correct),
+        "classes": classes.sort_values("recall", kind="stable").reset_index(names="class"),
+        "confused": confused.sort_values("rows", ascending=False, kind="stable").reset_index(),
         "hardest": photos.nsmallest(NUM_HARDEST, "p").reset_index(),
-        "confusion": confusion_matrix(true, predicted, labels=names).tolist(),
+        "confusion": counts.tolist(),
     }
 
 
 def compare(a: Predictions, b: Predictions) -> dict[str, Any]:
-    """Paired comparison on one split in file order; a UserError unless rows, photos and labels are the same."""
-    from sign_cnn.statistics import contrast, count_right, mcnemar_exact, wrong_photos
+    """Compare two runs on the same rows of one split.
 
-    if not all(
-        np.array_equal(getattr(a, name), getattr(b, name)) for name in ("row", "photo", "label")
-    ):
-        common = len(np.intersect1d(a.row, b.row))
-        raise UserError(
-            f"the runs scored different rows ({len(a.row)} and {len(b.row)}, {common} in both): use "
-            "--split test, or runs with the same data.val_split, folds, fold and split_seed"
-        )
-    *right, rows = count_right(a.photo, a.correct, b.correct)
-    points, low, high = (
-        100 * share for share in contrast([counts[None] for counts in right], rows, [1, -1])
-    )
-    (wrong_a, _), (wrong_b, _) = (wrong_photos(run.correct, run.photo) for run in (a, b))
+    Args:
+        a: Predictions of run A, in file order.
+        b: Predictions of run B for the same rows.
+
+    Returns:
+        Accuracies, their difference A − B in percentage points with its interval, and McNemar's
+        p-value by photo.
+
+    Raises:
+        UserError: If rows, photos or labels differ between the runs.
+    """
+    keys = ("row", "photo", "label")
+    if not all(np.array_equal(getattr(a, key), getattr(b, key)) for key in keys):
+        way_out = "use --split test, or runs that were validated on the same rows"
+        raise UserError(f"the runs scored different rows ({len(a.row)}, {len(b.row)}): {way_out}")
+    right_a, right_b, rows = statistics.count_right(a.photo, a.correct, b.correct)
+    difference = statistics.contrast([right_a[None], right_b[None]], rows, [1, -1])
+    points, low, high = (100 * share for share in difference)
+    wrong_a, wrong_b = 2 * right_a < rows, 2 * right_b < rows
+    wrong = {"A": wrong_a, "B": wrong_b, "only_A": wrong_a & ~wrong_b, "only_B": wrong_b & ~wrong_a}
     outcome = "A is better" if low > 0 else "B is better" if high < 0 else "No difference shown"
     return {
         "rows": len(a.row),
@@ -149,74 +143,83 @@ def compare(a: Predictions, b: Predictions) -> dict[str, Any]:
         "acc_B": float(b.correct.mean()),
         "difference_pp": points,
         "difference_pp_ci95": [low, high],
-        "mcnemar_p": mcnemar_exact(wrong_a, wrong_b),
-        "photos_wrong_A": int(wrong_a.sum()),
-        "photos_wrong_B": int(wrong_b.sum()),
-        "photos_wrong_only_A": int((wrong_a & ~wrong_b).sum()),
-        "photos_wrong_only_B": int((wrong_b & ~wrong_a).sum()),
-        "notes": [
-            f"{outcome}: A − B is {points:+.2f} pp (95% by photo: {low:+.2f} to {high:+.2f} pp). "
-            "This holds for these two networks; other seeds would give others."
-        ],
+        "mcnemar_p": statistics.mcnemar_exact(wrong_a, wrong_b),
+        **{f"photos_wrong_{key}": int(mask.sum()) for key, mask in wrong.items()},
+        "notes": [f"{outcome} of these two networks; those of other seeds may differ otherwise"],
     }
 
 
 def calibration_error(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:
-    """Expected calibration error: mean distance of confidence from accuracy over bins, weighted by their rows."""
+    """Return the expected calibration error.
+
+    This is the mean distance of confidence from accuracy over bins, weighted by their rows.
+
+    Args:
+        confidence: float64 (N,), the probability of each predicted class.
+        correct: bool (N,), whether each prediction is right.
+
+    Returns:
+        The error, 0..1.
+    """
     bins = np.digitize(confidence, np.linspace(0, 1, NUM_BINS + 1)[1:-1], right=True)
     return float(np.abs(np.bincount(bins, correct - confidence)).sum() / len(correct))
 
 
 def format_report(report: dict[str, Any]) -> dict[str, pd.DataFrame]:
-    """Tables of text by title: the numbers with their intervals, then every DataFrame that is not empty."""
+    """Return the numbers and the tables of a report as tables of text, by title."""
     numbers, tables = [], {}
     for key, value in report.items():
-        if isinstance(value, pd.DataFrame) and len(value):  # its floats are shares
+        if isinstance(value, pd.DataFrame) and len(value):
             shares = value.select_dtypes("float").map("{:.2%}".format).replace("nan%", "–")
-            tables[key.capitalize()] = value.assign(**shares).rename(
-                columns=lambda name: name.replace("_", " ")
-            )
+            table = value.assign(**shares).drop(columns="row", errors="ignore")
+            tables[key.capitalize()] = table.rename(columns=lambda name: name.replace("_", " "))
         elif isinstance(value, int | float):
             text = FORMATS.get(key, "{:,}" if isinstance(value, int) else "{:.2%}").format
             interval = " to ".join(map(text, report.get(f"{key}_ci95", [])))
-            numbers.append((LABELS.get(key, key.replace("_", " ")), text(value), interval))
-    return {
-        "Summary": pd.DataFrame(numbers, columns=["", "value", "95% interval by photo"]),
-        **tables,
-    }
+            numbers.append((key.replace("_", " "), text(value), interval))
+    summary = pd.DataFrame(numbers, columns=["", "value", "95% interval by photo"])
+    return {"Summary": summary, **tables}
+
+
+def select_split(metrics: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Return `loss` and `acc` of a split, as far as they were measured, by `epoch`."""
+    metrics = metrics.set_index("epoch").filter(like=f"{split}/").dropna(how="all")
+    return metrics.rename(columns=lambda name: name.removeprefix(f"{split}/"))
 
 
 def summarize_run(result: Result) -> pd.DataFrame:
-    """What a run came to, for the console."""
+    """Return a table for the console that summarizes a run, with the columns "" and "value"."""
     lines = {}
     if result.val_acc is not None:
-        split = f"{result.val_split} split{', which leaks' if result.val_split == 'random' else ''}"
-        weights = f"weights of epoch {result.best_epoch} of {result.epochs}"
-        lines["validation accuracy"] = f"{result.val_acc:.2%} ({split}; {weights})"
-    if result.test_acc is not None and result.test_acc_ci95:
-        interval = "{:.2%} to {:.2%}".format(*result.test_acc_ci95)
-        lines["test accuracy"] = f"{result.test_acc:.2%} (95% by photo: {interval})"
-        lines["test photos wrong"] = f"{result.test_photos_wrong} of {result.test_photos}"
-        if result.test_clean_acc_ci95:
-            interval = "{:.2%} to {:.2%}".format(*result.test_clean_acc_ci95)
-            wrong = f"{result.test_clean_photos_wrong} of {result.test_clean_photos} photos wrong"
-            lines["  without a look-alike"] = f"{result.test_clean_acc:.2%} ({interval}), {wrong}"
-    lines["network"] = (
-        f"{result.num_params or 0:,} parameters, {(result.macs or 0) / 1e6:.1f} M MACs per image"
-    )
-    speed = f"{result.train_images_per_second or 0:,.0f} images/s"
-    lines["training time"] = f"{result.fit_seconds or 0:.1f} s, {speed}; epochs: {result.epochs}"
+        leaks = ", which leaks" if result.val_split == "random" else ""
+        about = f"{result.val_split} split{leaks}; epoch {result.best_epoch} of {result.epochs}"
+        lines["validation accuracy"] = f"{result.val_acc:.2%} ({about})"
+    for name, prefix in {"test accuracy": "test", "without look-alikes": "test_clean"}.items():
+        keys = ("acc", "acc_ci95", "photos_wrong", "photos")
+        acc, bounds, wrong, photos = (getattr(result, f"{prefix}_{key}") for key in keys)
+        if bounds:
+            interval = "{:.2%} to {:.2%}".format(*bounds)
+            lines[name] = f"{acc:.2%} ({interval} by photo), {wrong} of {photos} photos wrong"
+    macs, speed = (result.macs or 0) / 1e6, result.train_images_per_second or 0
+    lines["network"] = f"{result.num_params or 0:,} parameters, {macs:.1f} M MACs per input"
+    seconds = result.fit_seconds or 0
+    lines["training"] = f"{result.epochs} epochs, {seconds:.1f} s, {speed:,.0f} inputs/s"
     return pd.DataFrame(lines.items(), columns=["", "value"])
 
 
 def explain_scores(result: Result) -> str:
-    """What the accuracies of a run are worth, in a sentence; empty where the table says it."""
+    """Return a sentence or two on what the accuracies of a run are worth."""
     if result.val_acc is None and result.test_acc is None:
-        return "Nothing was held out: python -m sign_cnn.evaluate RUN --images DIR tells how it reads your pictures."
+        return "No data were held out: sign_cnn.evaluate RUN --images DIR scores your pictures."
+    sentences = []
+    if result.val_split == "random":
+        sentences += ["The random split leaks: a photo may be in both training and validation."]
+    elif result.val_acc is not None and result.val_split and result.val_split != "folder":
+        group = result.val_split.replace("lookalike", "look-alike")
+        sentences += [f"No {group} is in both training and validation."]
     share = {"official": "All", "synthetic": "Most"}.get(result.data_kind)
-    if result.test_acc is None or result.val_split not in ("session", "none") or not share:
-        return ""
-    seen = f"{share} test photos are of bursts of shots that training knows others of"
-    if result.val_split == "none":
-        return f"{seen}: data.val_split=session tells how it reads sessions that it has not seen."
-    return f"Go by the validation, photos of a session that training has not seen. {seen}."
+    if share and result.test_acc is not None:
+        shots = "come from bursts whose other shots are in the training set"
+        way = ": data.val_split=session scores sessions that it has not seen"
+        sentences += [f"{share} test photos {shots}{way if result.val_acc is None else ''}."]
+    return " ".join(sentences)

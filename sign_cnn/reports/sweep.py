@@ -1,9 +1,12 @@
-"""A sweep as tables: its jobs, its configurations ranked by validation accuracy, and what each factor does.
+"""Tables of a sweep: its jobs, its configurations by rank, the effects of factors, pooled folds.
 
-A configuration is what jobs share that differ in seed and fold alone; its factors are the categorical columns.
+A configuration is what jobs share that differ only in seed and fold. Its factors, which are the
+swept settings, are the categorical columns of a table. Test scores never decide an order.
 """
 
 import json
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -11,210 +14,221 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import sem, t
+from scipy.special import stdtrit
 
-from sign_cnn.config import experiment_settings
 from sign_cnn.errors import UserError
-from sign_cnn.files import write_text
-from sign_cnn.runs import Predictions, Result, is_locked, load_config
-from sign_cnn.statistics import accuracy_bounds, contrast, photo_interval
+from sign_cnn.reports.run import select_split
+from sign_cnn.runs import Predictions, Result, is_locked
+from sign_cnn.statistics import accuracy_bounds, contrast
 
-MAX_LEVELS = 12  # a factor with more is a quantity, not a choice
-SCALARS = [
-    item.name for item in fields(Result) if item.name not in ("name", "overrides", "test_acc_ci95")
-]
+MAX_LEVELS = 12  # a factor with more levels is a quantity, not a choice
+SCALARS = [item.name for item in fields(Result) if "list" not in str(item.type)]
+SCORES = ["val_acc", "val_acc_sd", "val_photos", "val_photos_wrong"]
+COLUMNS = {"val_photos_wrong": ",.1f", "num_params": ",.0f", "macs": ",.0f", "fit_seconds": ",.1f"}
+"""Formats of numbers that the table shows."""
 NUMBERS = ["seed", "fold", "val_acc", "val_loss", "test_acc", "num_params", "macs", "fit_seconds"]
-PHOTO_COLUMNS = ["rows", "first_row", "last_row", "label", "right"]
 
 
 def read_plan(folder: Path) -> tuple[str, list[str]]:
-    """The sweep's command, and its jobs: those of sweep.json, then other directories that hold a result.
+    """Read the command of a sweep and the names of its jobs.
 
-    Raises UserError: there is no run in the folder.
+    Args:
+        folder: Folder of the sweep, or of any runs.
+
+    Returns:
+        The command ("" if unknown), and the jobs of sweep.json, then others that have a result.
+
+    Raises:
+        UserError: If there is no run in the folder.
     """
     path = folder / "sweep.json"
     plan = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    if jobs := [
-        *plan.get("jobs", []),
-        *sorted(path.parent.name for path in folder.glob("*/result.json")),
-    ]:
-        return plan.get("command", ""), list(dict.fromkeys(jobs))
-    problem = "holds no run" if folder.is_dir() else "is not a folder"
-    raise UserError(f"{folder} {problem}: name the folder of a sweep, such as outputs/sweeps/NAME")
+    found = sorted(result.parent.name for result in folder.glob("*/result.json"))
+    if jobs := list(dict.fromkeys([*plan.get("jobs", []), *found])):
+        return plan.get("command", ""), jobs
+    raise UserError(f"there is no run in {folder}: name the folder of a sweep, outputs/sweeps/NAME")
 
 
 def read_jobs(folder: Path, names: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The jobs in this order, and the validation rows of each by photo.
+    """Read the results and the validation predictions of all jobs.
 
-    A job is `missing` if it is planned and not begun, and `failed` also if a file of it is damaged. Jobs have the same
-    key that were validated on the same rows and photos of the same data.
+    Args:
+        folder: Folder of the sweep.
+        names: Names of its jobs, such as `depth=2,seed=0`.
+
+    Returns:
+        The jobs, in this order: fields of their results, their factors, and a `key`, equal for jobs
+        that were validated on the same rows and photos of the same data. A job is `missing` if it
+        has not begun, `interrupted` if its process was killed, and `failed` also if one of its
+        files is damaged. Then a line for each job and photo: how many validation `rows` it has, how
+        many of them are `right`, and whether most are `wrong`.
     """
-    results, photos = [], [pd.DataFrame(columns=["photo", *PHOTO_COLUMNS, "job"])]
-    for path in (folder / name for name in names):
-        result: dict[str, Any] = {"status": "missing"}
-        try:
-            if (path / "result.json").exists():
-                result = asdict(Result.load(path / "result.json"))
-            if result["status"] in ("missing", "running"):  # interrupted: its process was killed
-                result["status"] = (
-                    "running"
-                    if is_locked(path)
-                    else result["status"].replace("running", "interrupted")
-                )
-            if result["status"] == "done" and result["val_acc"] is not None:
-                val = Predictions.load(path / "predictions.npz").of("val")
-                result["key"] = str(
-                    hash((result["data_fingerprint"], val.row.tobytes(), val.photo.tobytes()))
-                )
-                rows = pd.DataFrame(
-                    {"photo": val.photo, "row": val.row, "label": val.label, "right": val.correct}
-                )
-                sums = rows.groupby("photo").agg(
-                    {"row": ["size", "min", "max"], "label": ["first"], "right": ["sum"]}
-                )
-                photos.append(
-                    sums.set_axis(PHOTO_COLUMNS, axis=1).assign(job=path.name).reset_index()
-                )
-        except UserError as error:
-            result = {"status": "failed", "error": str(error)}
-        results.append({**result, "job": path.name})
-    pairs = {
-        name: [part.split("=", 1) for part in name.split(",") if "=" in part] for name in names
-    }
-    labels = pd.DataFrame([dict(found) or {"run": name} for name, found in pairs.items()])
-    if labels.columns.isin(["seed", "fold"]).all():
-        labels["sweep"] = folder.resolve().name
+    results, parts = zip(*(_read_job(folder / name) for name in names), strict=True)
+    pairs = [dict(p.split("=", 1) for p in name.split(",") if "=" in p) for name in names]
+    labels = pd.DataFrame([pair or {"run": name} for pair, name in zip(pairs, names, strict=True)])
     factors = labels.drop(columns=["seed", "fold"], errors="ignore")
     columns = list(dict.fromkeys(["job", *labels, *SCALARS, "key"]))
-    jobs = labels.combine_first(pd.DataFrame(results)).reindex(columns=columns)
-    jobs["configuration"] = [
-        ", ".join(f"{k}={v}" for k, v in row.dropna().items()) for _, row in factors.iterrows()
-    ]
+    jobs = labels.combine_first(pd.DataFrame(results)).assign(job=names).reindex(columns=columns)
+    swept = [row.dropna().items() for _, row in factors.iterrows()]
+    described = [", ".join(f"{key}={value}" for key, value in row) for row in swept]
+    jobs["configuration"] = [text or folder.resolve().name for text in described]
     jobs[NUMBERS] = jobs[NUMBERS].apply(pd.to_numeric, errors="coerce")
-    for factor in factors:  # levels by size where all are numbers, else as they come
+    for factor in factors:
         levels = jobs[factor].dropna().drop_duplicates()
-        sizes = pd.to_numeric(levels, errors="coerce")
-        jobs[factor] = pd.Categorical(
-            jobs[factor], levels if sizes.isna().any() else levels[sizes.sort_values().index]
-        )
-    return jobs, pd.concat(photos[1:] or photos).merge(jobs[["job", "configuration", "seed"]])
+        with suppress(ValueError):  # in numeric order if all levels are numbers
+            levels = levels.iloc[pd.to_numeric(levels).argsort()]
+        jobs[factor] = pd.Categorical(jobs[factor], levels)
+    photos = pd.concat([part for part in parts if len(part)] or parts)
+    return jobs, photos.merge(jobs[["job", "configuration", "seed", "fold"]])
 
 
-def read_curves(
-    folder: Path, jobs: pd.DataFrame, configurations: list[str]
-) -> dict[str, pd.DataFrame]:
-    """Rows of metrics.csv of the finished jobs of each configuration, in this order; those without any are left out."""
-    done = jobs[jobs["status"] == "done"]
-    paths = (
-        (done["job"].map(lambda job: folder / job / "metrics.csv"))
-        .groupby(done["configuration"])
-        .agg(list)
-    )
-    found = {
-        name: [path for path in paths.get(name, []) if path.exists()] for name in configurations
-    }
-    return {name: pd.concat(map(pd.read_csv, files)) for name, files in found.items() if files}
+def _read_job(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+    result: dict[str, Any] = {"status": "missing"}
+    rows = pd.DataFrame(columns=["photo", "right"])
+    try:
+        if (path / "result.json").exists():
+            result = asdict(Result.load(path / "result.json"))
+        if result["status"] in ("missing", "running") and is_locked(path):
+            result["status"] = "running"
+        elif result["status"] == "running":
+            result["status"] = "interrupted"
+        if result["status"] == "done" and result["val_acc"] is not None:
+            val = Predictions.load(path / "predictions.npz").of("val")
+            validated_on = (result["data_fingerprint"], val.row.tobytes(), val.photo.tobytes())
+            result["key"] = str(hash(validated_on))
+            rows = pd.DataFrame({"photo": val.photo, "right": val.correct})
+    except UserError as error:
+        result = {"status": "failed", "error": str(error)}
+    photos = rows.groupby("photo")["right"].agg(rows="size", right="sum").reset_index()
+    return result, photos.assign(wrong=2 * photos["right"] < photos["rows"], job=path.name)
 
 
-def rank(
-    jobs: pd.DataFrame, photos: pd.DataFrame
-) -> tuple[pd.DataFrame, dict[str, NDArray[Any]], NDArray[Any]]:
-    """One line per configuration, the best first; rows right of those comparable with it, (seeds, G); rows, (G,).
+def read_curves(folder: Path, jobs: pd.DataFrame, names: Iterable[str]) -> dict[str, pd.DataFrame]:
+    """Return the curves of the finished jobs of each configuration in `names` that has any."""
+    done, curves = jobs[jobs["status"] == "done"], {}
+    split = "val" if done["val_acc"].notna().any() else "train"
+    for name in names:
+        paths = [folder / job / "metrics.csv" for job in done["job"][done["configuration"] == name]]
+        if found := [select_split(pd.read_csv(path), split) for path in paths if path.exists()]:
+            curves[name] = pd.concat(found)
+    return curves
 
-    The folds of a seed are pooled over their rows, then seeds are averaged; a seed that misses folds which others of
-    its configuration have is left out; where each seed has a fold of its own, all are pooled. Order: most folds, mean
-    accuracy, fewest photos wrong, loss, MACs; never the test set. delta: accuracy minus that of the best, with a 95 %
-    interval, if both were validated on the same rows.
+
+def rank(jobs: pd.DataFrame, photos: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rank the configurations by validation accuracy, and compare each with the best.
+
+    Jobs of a configuration that were validated on different rows, such as folds, count together as
+    one network. A network that misses folds which others of its configuration have is left out.
+
+    Args:
+        jobs: From `read_jobs`.
+        photos: From `read_jobs`.
+
+    Returns:
+        The table, a line per configuration, ordered by the most folds, then the highest accuracy,
+        the fewest wrong photos, loss and MACs. `delta` is the accuracy minus that of the best, with
+        an interval, if both were validated on the same rows. Then the lines of `photos` that count,
+        with the number of their `network`.
     """
-    network = ["configuration", "draw"]
     done = jobs[jobs["status"] == "done"].drop_duplicates(["configuration", "seed", "fold"])
-    paired = is_paired(jobs)
-    done = done.assign(draw=0 if paired else done["seed"])
-    done = done.assign(num_folds=done.groupby(network)["job"].transform("size"))
-    done = done[done["num_folds"] == done.groupby("configuration")["num_folds"].transform("max")]
-    judged = (
-        photos.merge(done[["job", "draw"]]).groupby([*network, "photo"])[["right", "rows"]].sum()
-    )
-    seeds = (
-        judged.assign(val_photos=1, val_photos_wrong=judged["right"] < judged["rows"] / 2)
-        .groupby(network)
-        .sum()
-    )
-    by_seed = seeds.assign(val_acc=seeds["right"] / seeds["rows"]).groupby("configuration")
-    by_job = done.groupby("configuration")
-    spread = (by_job if paired else by_seed)["val_acc"].std()
+    same_rows = done.sort_values("seed").groupby(["configuration", "key"], dropna=False)
+    done = done.assign(network=same_rows.cumcount())
+    done["folds"] = done.groupby(["configuration", "network"])["job"].transform("size")
+    done = done[done["folds"] == done.groupby("configuration")["folds"].transform("max")]
+    judged, by_job = photos.merge(done[["job", "network"]]), done.groupby("configuration")
+    scores = {name: score_photos(part) for name, part in judged.groupby("configuration")}
+
     table = jobs.groupby("configuration", sort=False)[list_factors(jobs)].first()
-    table["seeds"] = by_job["seed"].nunique().reindex(table.index, fill_value=0)
-    table = table.assign(val_acc=by_seed["val_acc"].mean().round(12), val_acc_sd=spread)
-    table = table.join(by_seed[["val_photos", "val_photos_wrong"]].mean())
-    table = table.join(
-        by_job[["val_loss", "num_params", "macs", "fit_seconds", "num_folds"]].mean()
-    )
+    table = table.join(pd.DataFrame.from_dict(scores, "index").reindex(columns=SCORES))
+    table = table.join(by_job[["val_loss", "num_params", "macs", "fit_seconds", "folds"]].mean())
     table = table.astype({"num_params": "Int64", "macs": "Int64"})
+    table["seeds"] = by_job["seed"].nunique().reindex(table.index, fill_value=0)
     table["status"] = jobs.groupby("configuration")["status"].agg(count_statuses)
-    whole = (table["seeds"] == table["seeds"].max()) & (
-        table["num_folds"] == table["num_folds"].max()
-    )
-    table.loc[(table["status"] == "done") & ~whole, "status"] = "incomplete"
-    order = {
-        "num_folds": False,
-        "val_acc": False,
-        "val_photos_wrong": True,
-        "val_loss": True,
-        "macs": True,
-    }
-    table = table.sort_values(list(order), ascending=list(order.values()), kind="stable").drop(
-        columns="num_folds"
-    )
-    keys = by_job["key"].agg(lambda keys: " ".join(sorted(keys.dropna().unique())))
-    keys = keys.where(by_job["key"].nunique() == by_job["num_folds"].max()).reindex(table.index)
-    comparable = list(table.index[keys == keys.iloc[0]])
-    right = {name: judged["right"].loc[name].unstack().to_numpy() for name in comparable}
-    rows = judged["rows"].loc[comparable].groupby("photo").first().to_numpy()
-    deltas = {
-        name: contrast([right[name], right[comparable[0]]], rows, [1, -1])
-        for name in comparable[1:]
-    }
-    table = table.join(
-        pd.DataFrame(deltas, index=["delta", "delta_low", "delta_high"], dtype=float).T
-    )
-    is_best, high = table.index == table.index[0], table["delta_high"]
+    sizes = table[["seeds", "folds"]]
+    partial = (sizes < sizes.max()).any(axis=1) & (table["status"] == "done")
+    table["status"] = table["status"].mask(partial, "incomplete")
+    table = table.sort_values(["val_photos_wrong", "val_loss", "macs"], kind="stable")
+    table = table.sort_values(["folds", "val_acc"], ascending=False, kind="stable")
+
+    keys = by_job["key"].agg(lambda keys: " ".join(sorted({*keys.dropna()}))).reindex(table.index)
+    right, rows = _count_right(judged, table.index[keys == keys.iloc[0]])
+    best, deltas = table.index[0], {}
+    for name in right.keys() - {best}:
+        deltas[name] = contrast([right[name], right[best]], rows, [1, -1])
+    columns = ["delta", "delta_low", "delta_high"]
+    table = table.join(pd.DataFrame.from_dict(deltas, "index", float, columns))
+    is_best, high = table.index == best, table["delta_high"]
     verdicts = {"–": table["val_acc"].isna(), "best": is_best, "worse": high < 0, "tie": high >= 0}
-    return (
-        table.assign(verdict=np.select(list(verdicts.values()), list(verdicts), "other rows")),
-        right,
-        rows,
-    )
+    table["verdict"] = np.select(list(verdicts.values()), list(verdicts), "other rows")
+    return table, judged
 
 
-def is_paired(jobs: pd.DataFrame) -> bool:
-    """Whether seeds differ in fold without a sweep over folds: `data.fold=${seed}`."""
-    return jobs["fold"].nunique() > 1 and not jobs["job"].str.contains(r"\bfold=").any()
+def _count_right(judged: pd.DataFrame, names: pd.Index) -> tuple[dict[Any, Any], NDArray[Any]]:
+    """Return right rows (networks, photos) by configuration, and rows (photos,), for `contrast`."""
+    judged = judged[judged["configuration"].isin(names)]
+    counts = judged.groupby(["configuration", "network", "photo"])[["right", "rows"]].sum()
+    by_name = counts["right"].unstack().groupby("configuration")
+    right = {name: part.to_numpy() for name, part in by_name}
+    return right, counts["rows"].groupby("photo").first().to_numpy()
 
 
-def average_factors(
-    table: pd.DataFrame, right: dict[str, NDArray[Any]], rows: NDArray[Any]
-) -> pd.DataFrame:
-    """Main effects: mean accuracy of each level, and delta with interval, its difference to the mean of the levels.
+def score_photos(judged: pd.DataFrame) -> dict[str, float]:
+    """Score the validation predictions of one network or several.
 
-    Over the combinations of other factors that all levels share; a factor without any or with many levels is left out.
+    Args:
+        judged: Lines of `photos` from `read_jobs`, one or more.
+
+    Returns:
+        The share of rows that are right (`val_acc`), the share of photos (`val_photos_right`), both
+        with the standard deviation between seeds and an interval in which each photo counts once;
+        the mean accuracy by fold with Student's interval; and numbers of photos for one network.
     """
-    lines = []
+    photos, folds = judged["photo"].nunique(), judged.groupby("fold")[["right", "rows"]].sum()
+    scores: dict[str, float] = {"val_photos": photos}
+    judged = judged.assign(one=1, correct=1 - judged["wrong"])
+    judged["flawed"] = judged["right"] < judged["rows"]
+    for key, part, whole in (("val_acc", "right", "rows"), ("val_photos_right", "correct", "one")):
+        by_photo, by_seed = (judged.groupby(by)[[part, whole]].sum() for by in ("photo", "seed"))
+        low, high = map(float, accuracy_bounds(*by_photo.to_numpy().T))
+        share = round(judged[part].sum() / judged[whole].sum(), 12)  # so that equal shares tie
+        sd = (by_seed[part] / by_seed[whole]).std()
+        scores |= {key: share, f"{key}_sd": sd, f"{key}_low": low, f"{key}_high": high}
+    for key, part in (("val_photos_wrong", "wrong"), ("val_photos_with_error", "flawed")):
+        scores[key] = photos * judged[part].mean()
+    shares: Any = folds["right"] / folds["rows"]
+    mean, margin = shares.mean(), stdtrit(len(shares) - 1, 0.975) * shares.sem()
+    bounds = {"by_fold_low": max(mean - margin, 0.0), "by_fold_high": min(mean + margin, 1.0)}
+    return scores | {"by_fold": mean, **bounds}
+
+
+def average_factors(table: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
+    """Compute main effects: the mean accuracy of each level of each factor.
+
+    Means are over the combinations of other factors that all levels share. A factor without any, or
+    with more than `MAX_LEVELS` levels, is left out.
+
+    Args:
+        table: From `rank`, the configurations that were validated on the same rows.
+        judged: From `rank`.
+
+    Returns:
+        A line per factor and level: `accuracy`, and as `delta` its difference to the mean of the
+        levels, with an interval.
+    """
+    lines, (right, rows) = [], _count_right(judged, table.index)
     for factor in list_factors(table):
         shared = select_balanced(table, factor)
-        levels = shared[factor].nunique()
+        levels, counts = shared[factor].nunique(), [right[name] for name in shared.index]
         for level, own in shared.groupby(factor, observed=True) if 1 < levels <= MAX_LEVELS else []:
             weights = ((shared[factor] == level) * levels - 1.0) / len(shared)
-            delta = contrast([right[name] for name in shared.index], rows, list(weights))
+            delta = contrast(counts, rows, list(weights))
             lines.append((factor, level, own["val_acc"].mean(), *delta, own["seeds"].sum()))
-    return pd.DataFrame(
-        lines,
-        columns=["factor", "level", "accuracy", "delta", "delta_low", "delta_high", "networks"],
-    )
+    columns = ["factor", "level", "accuracy", "delta", "delta_low", "delta_high", "networks"]
+    return pd.DataFrame(lines, columns=columns)
 
 
 def select_balanced(table: pd.DataFrame, *factors: str) -> pd.DataFrame:
-    """The configurations whose other factors occur with every combination of the levels of these."""
+    """Return the configurations whose other factors occur with all combinations of these."""
     used = table.dropna(subset=list(factors)).assign(all=0)
     others = [factor for factor in list_factors(table) if factor not in factors]
     sizes = used.groupby(["all", *others], dropna=False, observed=True)["all"].transform("size")
@@ -222,210 +236,91 @@ def select_balanced(table: pd.DataFrame, *factors: str) -> pd.DataFrame:
 
 
 def list_factors(df: pd.DataFrame) -> list[str]:
-    """The swept settings without seed and fold."""
+    """Return the names of the swept settings other than seed and fold."""
     return list(df.select_dtypes("category").columns)
 
 
 def count_statuses(statuses: pd.Series) -> str:
-    """`done` if all are, else such as `2 done, 1 failed`."""
+    """Return `done` if all jobs are, otherwise counts such as `2 done, 1 failed`."""
     counts = ", ".join(f"{number} {status}" for status, number in statuses.value_counts().items())
     return "done" if (statuses == "done").all() else counts
 
 
+def format_shares(table: pd.DataFrame, key: str) -> pd.Series:
+    """Format shares in percent with standard deviation and bounds: `99.00 ± 0.50 (98.00 to 99.50)`.
+
+    Args:
+        table: Has the column `key`, and may have `<key>_sd`, `<key>_low` and `<key>_high`.
+        key: Name of a column of shares, 0..1.
+
+    Returns:
+        A column of text; missing where the share is.
+    """
+    keys = [key, f"{key}_sd", f"{key}_low", f"{key}_high"]
+    text = (100 * table.reindex(columns=keys)).map("{:z.2f}".format).replace("nan", pd.NA)
+    share, sd, low, high = (text[key].str.replace("-", "−") for key in keys)
+    return share + (" ± " + sd).fillna("") + (" (" + low + " to " + high + ")").fillna("")
+
+
 def format_table(table: pd.DataFrame) -> pd.DataFrame:
-    """The table as text; without a status where all jobs are done."""
-
-    def text(column: str, template: str = "{:z.2f}", scale: float = 100) -> pd.Series:
-        return (
-            table[column]
-            .map(lambda value: template.format(scale * value), na_action="ignore")
-            .astype("string")
-        )
-
-    delta, low, high = (
-        text(name).str.replace("-", "−") for name in ("delta", "delta_low", "delta_high")
-    )
-    columns = {
-        "#": range(1, len(table) + 1),
-        **table[list_factors(table)].astype("string"),
-        "seeds": table["seeds"],
-        "accuracy %": text("val_acc") + (" ± " + text("val_acc_sd")).fillna(""),
-        "photos wrong": text("val_photos_wrong", "{:,.1f}", 1),
-        "parameters": text("num_params", "{:,.0f}", 1),
-        "MACs": text("macs", "{:,.2f} M", 1e-6),
-        "training time s": text("fit_seconds", "{:,.1f}", 1),
-        "Δ vs best (pp)": delta + " (" + low + " to " + high + ")",
-        **table[["verdict", "status"]],
-    }
-    unused = ["Δ vs best (pp)", "verdict"] * (len(table) == 1) + ["status"] * bool(
-        (table["status"] == "done").all()
-    )
-    return pd.DataFrame(columns).drop(columns=unused).fillna("–")
-
-
-def caution(jobs: pd.DataFrame, table: pd.DataFrame) -> str:
-    """What to know before the table; empty if nothing."""
-    ranked, epoch = len(table) > 1, jobs["epochs"].max() == 1
-    few = {
-        "one seed each (seed=0,1,2 tells)": table["seeds"].max() == 1,
-        "one epoch (trainer.max_epochs=5)": epoch,
-    }
-    cautions = {
-        "drawn hands, not Sign Language MNIST": (jobs["data_kind"] == "synthetic").any(),
-        f"{' and '.join(filter(few.get, few))}: the order may be luck": any(few.values())
-        and ranked,
-        f"the best of {len(table)} is partly lucky: expect less of it on other photos": len(table)
-        > 5,
-    }
-    text = "; ".join(text for text, holds in cautions.items() if holds)
-    return text[:1].upper() + text[1:]
+    """Return the ranked configurations as text, without columns that tell nothing apart."""
+    text = pd.DataFrame({"#": range(1, len(table) + 1)}, table.index)
+    text = text.join(table[[*list_factors(table), "seeds"]].astype("string"))
+    text["accuracy %"] = format_shares(table[["val_acc", "val_acc_sd"]], "val_acc")
+    for key, style in COLUMNS.items():
+        text[key] = table[key].map(f"{{:{style}}}".format, na_action="ignore")
+    if len(table) > 1:
+        text["Δ vs best (pp)"], text["verdict"] = format_shares(table, "delta"), table["verdict"]
+    if (table["status"] != "done").any():
+        text["status"] = table["status"]
+    return text.astype("string").fillna("–")
 
 
 def take_notes(jobs: pd.DataFrame, table: pd.DataFrame) -> list[str]:
-    """What is needed to read the table; then each error once, with its jobs."""
-    test_acc = jobs["test_acc"].dropna()
+    """Return what weakens the table and how to read it, then each error, with the jobs it ended."""
+    test, several, one_seed = jobs["test_acc"].dropna(), len(table) > 1, table["seeds"].max() == 1
+    delta = "Δ: 95 % interval by photo and, if both have several, by seed"
     notes = {
+        "Synthetic hands, not Sign Language MNIST": "synthetic" in set(jobs["data_kind"]),
+        "One seed: the order may be luck (seed=0,1,2 adds two)": several and one_seed,
+        "One epoch (trainer.max_epochs=5 adds more)": jobs["epochs"].max() == 1,
+        f"The best of {len(table)} is partly luck: expect less on other photos": len(table) > 5,
         f"{len(jobs)} jobs: {count_statuses(jobs['status'])}": True,
-        "Δ: 95 % interval by photo and, where both have several, by seed; tie: it holds 0": table[
-            "delta"
-        ].count()
-        > 0,
-        "incomplete: fewer seeds or folds than other configurations": (
-            table["status"] == "incomplete"
-        ).any(),
-        "each seed has a fold of its own; ±: standard deviation over both": is_paired(jobs),
-        f"test accuracy {100 * test_acc.mean():.2f} %, mean of {len(test_acc)}": len(table) == 1
-        and len(test_acc),
+        f"{delta}; ±: standard deviation between seeds": several,
+        "incomplete: fewer seeds or folds than others": "incomplete" in set(table["status"]),
+        f"Test accuracy {test.mean():.2%}, mean of {len(test)}": len(test) > 0 and not several,
     }
-    failed = jobs.groupby("error", sort=False)["job"]
-    errors = [
-        f"{', '.join(names.head(3))}{' …' * (len(names) > 3)}: {error}" for error, names in failed
-    ]
+    ended = jobs.groupby("error", sort=False)["job"].agg(lambda names: ", ".join(names.head(3)))
+    errors = [f"{names}: {error}" for error, names in ended.items()]
     return [note for note, holds in notes.items() if holds] + errors
 
 
-def write_pooled(
-    folder: Path, jobs: pd.DataFrame, photos: pd.DataFrame
-) -> tuple[pd.DataFrame, list[str]]:
-    """Pool each configuration that sweeps `fold` into pooled.json and pooled.md; scores as text, and refusals."""
-    pooled: dict[str, tuple[pd.DataFrame, pd.DataFrame]] = {}
-    refused = []
-    jobs = jobs[jobs["job"].str.contains(r"\bfold=")]
-    for name in jobs.loc[jobs["status"] == "done", "configuration"].unique():
-        try:
-            pooled[name] = pool_folds(folder, jobs[jobs["configuration"] == name], photos)
-        except UserError as error:
-            refused.append(f"folds of {name} are not pooled: {error}")
-    if not pooled:
-        return pd.DataFrame(), refused
-    scores, wrong = (
-        pd.concat(tables, keys=pooled, names=["configuration", None]).reset_index(0)
-        for tables in zip(*pooled.values(), strict=True)
-    )
-    text = scores[["configuration", "seed"]].copy()
-    for title, key in (("rows right %", "accuracy"), ("photos right %", "photos_right")):
-        shares = 100 * scores[[key, f"{key}_sd", f"{key}_low", f"{key}_high"]].to_numpy()
-        text[title] = [
-            "{:.2f} ± {:.2f} ({:.2f} to {:.2f})".format(*row).replace(" ± nan", "")
-            for row in shares
-        ]
-    by_fold = 100 * scores[["accuracy_fold_low", "accuracy_fold_high"]]
-    text["by fold %"] = by_fold.map("{:.1f}".format).agg(" to ".join, axis=1)
-    text[["photos wrong", "any error"]] = scores[["photos_wrong", "photos_with_error"]].map(
-        "{:,.4g}".format
-    )
-    records = {
-        "scores": json.loads(scores.to_json(orient="records")),
-        "photos_wrong": wrong.to_dict("records"),
-    }
-    write_text(folder / "pooled.json", json.dumps(records, indent=2) + "\n")
-    markdown = [table.to_markdown(index=False, disable_numparse=True) for table in (text, wrong)]
-    legend = "95 % intervals by photo, and by fold (Student); ±: standard deviation between seeds"
-    parts = ["# Out-of-fold scores", legend, markdown[0], "## Photos wrong", markdown[1]]
-    write_text(folder / "pooled.md", "\n\n".join(parts) + "\n")
-    return text, refused
+def pool_folds(table: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
+    """Score each finished configuration on all its folds together.
 
+    Each photo is then judged by networks that were not trained on it. A configuration whose folds
+    share photos, as those of a random split do, is left out.
 
-def pool_folds(
-    folder: Path, jobs: pd.DataFrame, photos: pd.DataFrame
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Out-of-fold scores of each seed and of their mean, and the photos that a seed gets wrong.
+    Args:
+        table: From `rank`.
+        judged: From `rank`.
 
-    Raises UserError: the jobs are not the folds of one experiment, each once for each seed; names what is missing.
+    Returns:
+        The scores of each network (one for each seed, if the seeds sweep the same folds), and as
+        network `mean` those of a whole configuration; empty without folds.
     """
-    done = jobs[jobs["status"] == "done"]
-    settings = [experiment_settings(load_config(folder / job)) for job in done["job"]]
-    differing = {k for other in settings for k in other if other[k] != settings[0].get(k)} - {
-        "seed",
-        "data.fold",
-    }
-    if differing or done["data_fingerprint"].nunique() > 1:
-        raise UserError(f"they differ in {', '.join(sorted(differing)) or 'data'}")
-    val_split, folds, letters = (
-        settings[0][f"data.{key}"] for key in ("val_split", "folds", "letters")
+    shared = judged.loc[judged.duplicated(["configuration", "network", "photo"]), "configuration"]
+    pooled = table.index[(table["status"] == "done") & (table["folds"] > 1)].difference([*shared])
+    return pd.DataFrame(
+        {"configuration": name, "network": network, **score_photos(part)}
+        for name, own in judged[judged["configuration"].isin(pooled)].groupby("configuration")
+        for network, part in [*own.groupby(own["network"].astype(str)), ("mean", own)]
     )
-    if val_split in ("random", "none"):
-        raise UserError(f"data.val_split={val_split} does not keep the rows of a photo together")
-    wanted = [
-        (seed, fold) for seed in sorted(jobs["seed"].dropna().unique()) for fold in range(folds)
-    ]
-    finished = set(zip(done["seed"], done["fold"], strict=True))
-    if missing := [
-        f"fold {fold} of seed {seed:.0f}" for seed, fold in wanted if (seed, fold) not in finished
-    ]:
-        raise UserError(f"{', '.join(missing)} missing")
-    judged = photos.merge(done[["job", "fold"]])
-    judged = judged.assign(
-        wrong=judged["right"] < judged["rows"] / 2, with_error=judged["right"] < judged["rows"]
-    )
-    for seed, part in judged.groupby("seed"):
-        if (shared := part.loc[part.duplicated("photo"), "photo"]).size:
-            raise UserError(f"photo {shared.iloc[0]} is in several folds of seed {seed:.0f}")
-        if (rows := part["rows"].sum()) != (total := judged["last_row"].max() + 1):
-            raise UserError(
-                f"the folds of seed {seed:.0f} hold {rows:,} of {total:,} training rows"
-            )
-    scores = [score_photos(f"{seed:.0f}", part) for seed, part in judged.groupby("seed")]
-    spread = pd.DataFrame(scores)[["accuracy", "photos_right"]].std().add_suffix("_sd")
-    scores.append({**score_photos("mean", judged), **spread})
-    wrong = (
-        judged.groupby("photo")
-        .agg({"label": "first", "first_row": "first", "wrong": "sum"})
-        .reset_index()
-    )
-    wrong = wrong[wrong["wrong"] > 0].sort_values("wrong", ascending=False, kind="stable")
-    wrong["label"] = wrong["label"].map(dict(enumerate(letters)))
-    return pd.DataFrame(scores), wrong.rename(columns={"label": "letter", "wrong": "seeds_wrong"})
 
 
-def score_photos(seed: str, judged: pd.DataFrame) -> dict[str, Any]:
-    """Shares and numbers of rows and photos; a photo counts once in the intervals, however many seeds judge it."""
-    folds = judged.groupby("fold")[["right", "rows"]].sum()
-    by_fold = (folds["right"] / folds["rows"]).to_numpy(float)
-    fold_mean = by_fold.mean()
-    margin = sem(by_fold) * t.ppf(0.975, len(by_fold) - 1) if len(by_fold) > 1 else np.nan
-    seeds, sums = (
-        judged["seed"].nunique(),
-        judged.groupby("photo")[["rows", "right", "wrong", "with_error"]].sum(),
-    )
-    low, high = map(float, accuracy_bounds(sums["right"].to_numpy(), sums["rows"].to_numpy()))
-    wrong_low, wrong_high = map(
-        float, accuracy_bounds(sums["wrong"].to_numpy(), np.full(len(sums), seeds))
-    )
-    if seeds == 1:
-        wrong_low, wrong_high = photo_interval(int(sums["wrong"].sum()), len(sums))
-    return {
-        "seed": seed,
-        "rows": sums["rows"].sum() // seeds,
-        "photos": len(sums),
-        "accuracy": sums["right"].sum() / sums["rows"].sum(),
-        "accuracy_low": low,
-        "accuracy_high": high,
-        "accuracy_fold_low": np.maximum(fold_mean - margin, 0),
-        "accuracy_fold_high": np.minimum(fold_mean + margin, 1),
-        "photos_right": 1 - sums["wrong"].sum() / len(judged),
-        "photos_right_low": 1 - wrong_high,
-        "photos_right_high": 1 - wrong_low,
-        "photos_wrong": sums["wrong"].sum() / seeds,
-        "photos_with_error": sums["with_error"].sum() / seeds,
-    }
+def format_pooled(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores of `pool_folds` as text, shares in percent."""
+    shares = {key: format_shares(scores, key) for key in ("val_acc", "val_photos_right", "by_fold")}
+    counts = scores[["val_photos", "val_photos_wrong", "val_photos_with_error"]]
+    counts = counts.map("{:,.4g}".format)
+    return scores[["configuration", "network"]].assign(**shares).join(counts)

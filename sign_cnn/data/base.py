@@ -1,0 +1,293 @@
+"""The data module that all kinds of data share.
+
+It knows neither pixels nor landmarks: the data set is one tensor on the training device, and a
+batch is one index-select and one augmentation.
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from sign_cnn.config import DataConfig, make_config
+from sign_cnn.data.splits import Split, split_rows
+from sign_cnn.errors import ConfigError
+from sign_cnn.inputs import Inputs
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a file or folder, in its order."""
+
+    inputs: NDArray[Any]  # uint8 (N, C, S, S), 0..255; of landmarks, float32 (N, 21, 3)
+    labels: NDArray[np.int64]  # (N,), class index
+    photos: NDArray[np.int64]  # (N,), rows with the same number show the same photo
+    groups: dict[str, NDArray[np.int64]]  # (N,) each, by name: what `val_split` can keep together
+    similarity: NDArray[np.float32]  # (N,), -1..1, to the nearest training photo; NaN: unknown
+
+    @classmethod
+    def make(cls, inputs: NDArray[Any], labels: NDArray[np.int64], **more: Any) -> "Rows":
+        """Return rows; unless given, each is a photo of its own, without groups and similarity."""
+        photos, unknown = np.arange(len(labels)), np.full(len(labels), np.nan, np.float32)
+        default = {"photos": photos, "groups": {}, "similarity": unknown}
+        return cls(inputs, labels, **{**default, **more})
+
+    def take(self, index: NDArray[Any] | slice) -> "Rows":
+        """Return some of the rows, by mask, number or slice."""
+        groups = {name: values[index] for name, values in self.groups.items()}
+        arrays = (self.inputs[index], self.labels[index], self.photos[index])
+        return Rows(*arrays, groups, self.similarity[index])
+
+
+class DataIdentity(NamedTuple):
+    """What tells one data set from another, known without its pixels where they are cached."""
+
+    fingerprint: str  # hexadecimal hash of the content
+    kind: str  # official, synthetic, custom, image_folder, landmarks or hand_photos
+    description: str  # for the first line of a run
+
+
+class Batch(NamedTuple):
+    """What a step sees."""
+
+    inputs: Tensor  # (B, …) as in `Rows`; float32 once augmented
+    labels: Tensor  # int64 (B,), class index
+    rows: Tensor  # int64 (B,), row of the training or test rows, from 0
+    random_numbers: Tensor | None = None  # float32 (B, R), 0..1, for the augmentation; None: none
+
+
+class Indices(NamedTuple):
+    """What a sampler asks of the data set for one batch."""
+
+    rows: Tensor
+    random_numbers: Tensor | None
+
+
+class DeviceDataset(Dataset[Batch]):
+    """Inputs and labels on one device, indexed with a whole batch at a time."""
+
+    def __init__(self, rows: Rows, device: torch.device) -> None:
+        self.inputs = torch.from_numpy(rows.inputs).to(device)
+        self.labels = torch.from_numpy(rows.labels).to(device)
+
+    def __getitem__(self, indices: Indices) -> Batch:
+        return Batch(self.inputs[indices.rows], self.labels[indices.rows], *indices)
+
+
+@dataclass(eq=False)
+class TrainSampler(Sampler[Indices]):
+    """Shuffled batches whose order and random numbers are functions of (seed, epoch) alone.
+
+    They are the same on every device and after every restart. An epoch of fewer rows than there are
+    takes other ones each time, none of them twice. With weights, rows are drawn with replacement,
+    as often as their weight says. In distributed training each rank takes every `num_ranks`-th row
+    of the one order, which is filled up with its own beginning, so that all ranks make the same
+    number of steps.
+    """
+
+    rows: Tensor
+    batch_size: int
+    seed: int
+    num_random_numbers: int
+    epoch_rows: int | None = None
+    weights: Tensor | None = None
+    rank: int = 0
+    num_ranks: int = 1
+    epoch: int = 0
+
+    def __post_init__(self) -> None:
+        wanted = self.epoch_rows or len(self.rows)
+        self.epoch_rows = min(wanted, len(self.rows)) if self.weights is None else wanted
+        self.rows_per_rank = math.ceil(self.epoch_rows / self.num_ranks)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of an epoch, counted from 0; Lightning calls it."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return math.ceil(self.rows_per_rank / self.batch_size)
+
+    def __iter__(self) -> Iterator[Indices]:
+        # A generator, because Lightning makes the iterator before it sets the epoch when it
+        # resumes.
+        generator = torch.Generator().manual_seed(mix_seed(self.seed, self.epoch))
+        count = len(self.rows) if self.weights is None else self.epoch_rows or 1
+        if self.weights is None:
+            order = places = torch.randperm(count, generator=generator)[: self.epoch_rows]
+        else:
+            order = torch.multinomial(self.weights, count, replacement=True, generator=generator)
+            places = torch.arange(count)
+        total = self.rows_per_rank * self.num_ranks
+        mine = torch.arange(len(order)).repeat(2)[self.rank : total : self.num_ranks]
+        device, random_numbers = self.rows.device, None
+        rows = self.rows[order[mine].to(device)]
+        if self.num_random_numbers:  # a line per number: a further one leaves those before it alone
+            drawn = torch.rand(self.num_random_numbers, count, generator=generator).T
+            random_numbers = drawn[places[mine]].to(device)
+        for start in range(0, self.rows_per_rank, self.batch_size):
+            part = slice(start, start + self.batch_size)
+            yield Indices(rows[part], None if random_numbers is None else random_numbers[part])
+
+
+def eval_batches(
+    rows: Tensor, batch_size: int, *, rank: int = 0, num_ranks: int = 1
+) -> list[Indices]:
+    """Return every row once, in order; ranks differ by at most one row and make as many steps."""
+    num_steps = math.ceil(math.ceil(len(rows) / num_ranks) / batch_size)
+    parts = torch.tensor_split(rows[rank::num_ranks], num_steps) if num_steps else ()
+    return [Indices(part, None) for part in parts]
+
+
+class BaseDataModule(pl.LightningDataModule):
+    """Rows with labels, split and augmented.
+
+    A subclass has a `schema`, says what its classes and inputs are, and loads the rows. Use
+    `Trainer(use_distributed_sampler=False)` on several devices: the samplers divide the rows
+    themselves.
+    """
+
+    schema: type[DataConfig]
+
+    def __init__(self, augment: Any = None, seed: int = 0, **settings: Any) -> None:
+        """Store the settings; `setup` reads the data.
+
+        Args:
+            augment: A function of inputs and random numbers with the attribute
+                `num_random_numbers`.
+            seed: Seed of shuffling and augmentation; that of the split is `split_seed`.
+            settings: Fields of `schema`.
+
+        Raises:
+            ConfigError: If a setting is unknown, out of its range, or contradicts another.
+        """
+        super().__init__()
+        self.config: Any = make_config(self.schema, settings)
+        config = self.config
+        fold, folds, val_size = config.fold, config.folds, config.val_size
+        if fold >= folds:
+            raise ConfigError([f"data.fold={fold} must be below data.folds={folds}"])
+        if val_size and (self.config.val_split != "random" or fold):
+            problem = f"data.val_size={val_size} needs data.val_split=random and data.fold=0"
+            raise ConfigError([problem])
+        self.augment, self.seed = augment, seed
+        self.val_split: str = self.config.val_split  # what was really done, after `setup`
+        self._on_device: dict[tuple[str, torch.device], DeviceDataset] = {}
+
+    @property
+    @abstractmethod
+    def class_names(self) -> list[str]:
+        """Names of the classes, in class order."""
+
+    @property
+    @abstractmethod
+    def inputs(self) -> Inputs:
+        """Kind and shape of one input."""
+
+    @cached_property
+    @abstractmethod
+    def identity(self) -> DataIdentity:
+        """Fingerprint, kind and description of the data."""
+
+    @abstractmethod
+    def load(self) -> tuple[Rows, Rows]:
+        """Read the training rows and the test rows, of which there may be none."""
+
+    @abstractmethod
+    def make_preprocessing(self, inputs: NDArray[Any]) -> dict[str, Any]:
+        """Return the `_target_` node of the module that prepares inputs for the network."""
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read and split the rows, once; it is the same for every stage."""
+        if hasattr(self, "split"):
+            return
+        self.train_rows, self.test_rows = self.load()
+        self.split = self.split_training()
+        self.preprocessing = self.make_preprocessing(self.train_rows.inputs[self.split.train])
+
+    def split_training(self) -> Split:
+        """Divide the training rows into those to train and those to validate on."""
+        rows = self.train_rows
+        return split_rows(rows.labels, rows.groups, self.val_split, self.config)
+
+    def rows_of(self, split: str) -> tuple[Rows, NDArray[np.int64]]:
+        """Return the rows that hold a split, and which of them are `train`, `val` or `test`."""
+        if split == "test":
+            return self.test_rows, np.arange(len(self.test_rows.labels))
+        return self.train_rows, getattr(self.split, split)
+
+    def sampling_weights(self) -> NDArray[np.float64] | None:
+        """Return how often to take each training row, relative to others; None: each once."""
+        return None
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        weights = self.sampling_weights()
+        return self._loader(
+            TrainSampler,
+            "train",
+            self.config.batch_size,
+            seed=self.seed,
+            num_random_numbers=self.augment.num_random_numbers if self.augment else 0,
+            epoch_rows=self.config.epoch_rows,
+            weights=None if weights is None else torch.from_numpy(weights),
+        )
+
+    def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
+        return self._eval_loader("val")
+
+    def test_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
+        return self._eval_loader("test")
+
+    def predict_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
+        """Return the test rows, or the validation rows where there are none."""
+        return self.test_dataloader() or self.val_dataloader()
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Augment on the device of the training."""
+        if batch.random_numbers is None:
+            return batch
+        inputs = self.augment(batch.inputs, batch.random_numbers)
+        return batch._replace(inputs=inputs, random_numbers=None)
+
+    def _eval_loader(self, split: str) -> DataLoader[Batch] | list[DataLoader[Batch]]:
+        empty = not len(self.rows_of(split)[1])
+        return [] if empty else self._loader(eval_batches, split, self.config.eval_batch_size)
+
+    def _loader(
+        self, sampler: Callable[..., Iterable[Indices]], split: str, batch_size: int, **options: Any
+    ) -> DataLoader[Batch]:
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        if self.trainer:
+            options |= {"rank": self.trainer.global_rank, "num_ranks": self.trainer.world_size}
+        rows, index = self.rows_of(split)
+        key = "test" if split == "test" else "train", device
+        if key not in self._on_device:
+            self._on_device[key] = DeviceDataset(rows, device)
+        # batch_size=None hands each of the sampler's indices, a whole batch, to the data set. A
+        # loader draws a number each time it is iterated; from a generator of its own, it leaves
+        # dropout's alone.
+        return DataLoader(
+            self._on_device[key],
+            batch_size=None,
+            generator=torch.Generator(),
+            sampler=sampler(torch.from_numpy(index).to(device), batch_size, **options),
+        )
+
+
+def mix_seed(*numbers: int) -> int:
+    """Return a seed of 63 bits; those of neighbouring numbers have nothing in common."""
+    words = np.random.SeedSequence(numbers).generate_state(1, np.uint64)
+    return int(words[0] >> np.uint64(1))

@@ -1,0 +1,101 @@
+"""Landmarks of hands as data: a table, or photographs that are measured once."""
+
+import hashlib
+import logging
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sign_cnn.config import LandmarkConfig
+from sign_cnn.data.base import BaseDataModule, DataIdentity, Rows
+from sign_cnn.data.cache import stamp
+from sign_cnn.errors import DataError
+from sign_cnn.files import atomic_write, explain_os_errors
+from sign_cnn.hands.landmarks import LANDMARKS, measure_folder, read_landmarks, to_landmarks
+from sign_cnn.inputs import LandmarkInputs
+
+log = logging.getLogger(__name__)
+
+
+class LandmarkDataModule(BaseDataModule):
+    """A table of landmarks, one row per picture; the test split is empty."""
+
+    schema = LandmarkConfig
+    config: LandmarkConfig
+    kind = "landmarks"
+
+    @property
+    def class_names(self) -> list[str]:
+        return list(self.config.letters)
+
+    @property
+    def inputs(self) -> LandmarkInputs:
+        return LandmarkInputs()
+
+    @cached_property
+    def identity(self) -> DataIdentity:
+        fingerprint = hashlib.sha256(self._table.read_bytes()).hexdigest()
+        place = self.config.root or "the package"
+        return DataIdentity(fingerprint, self.kind, f"landmarks of hands in {place}")
+
+    def load(self) -> tuple[Rows, Rows]:
+        """Read the rows in which a hand was found.
+
+        Raises:
+            DataError: If the table is broken, or shows fewer than two of the letters.
+        """
+        table, letters = read_landmarks(self._table), self.config.letters
+        table = table[(table["found"] == 1) & table["letter"].isin(list(letters))]
+        labels = table["letter"].map(letters.index).to_numpy(np.int64, copy=True)
+        if len(np.unique(labels)) < 2:
+            problem = f"show fewer than two of the letters {letters}: set other data.letters"
+            raise DataError(f"the hands in {self.config.root or self._table} {problem}")
+        names = {"source": table["source"], "person": table["source"] + " " + table["person"]}
+        groups = {k: pd.factorize(v, sort=True)[0].astype(np.int64) for k, v in names.items()}
+        rows = Rows.make(to_landmarks(table), labels, groups=groups)
+        return rows, rows.take(np.arange(0))
+
+    def make_preprocessing(self, inputs: NDArray[Any]) -> dict[str, Any]:
+        return {"_target_": "sign_cnn.models.preprocessing.HandFeatures"}
+
+    def sampling_weights(self) -> NDArray[np.float64] | None:
+        if not self.config.balance:
+            return None
+        sources = self.train_rows.groups["source"][self.split.train]
+        weights: NDArray[np.float64] = 1 / np.bincount(sources)[sources]
+        return weights
+
+    @cached_property
+    def _table(self) -> Path:
+        path = Path(self.config.root) if self.config.root else LANDMARKS
+        if not path.is_file():
+            way_out = "name a CSV file with data.root"
+            raise DataError(f"there is no table of landmarks {path}: {way_out}")
+        return path
+
+
+class HandPhotosDataModule(LandmarkDataModule):
+    """Photographs in one sub-folder per letter; their landmarks are found once and cached."""
+
+    kind = "hand_photos"
+
+    @cached_property
+    def _table(self) -> Path:
+        folder = Path(self.config.root)
+        if not self.config.root or not folder.is_dir():
+            problem = "name one with data.root, with a sub-folder per letter"
+            raise DataError(f"there is no folder {self.config.root or '…'}: {problem}")
+        files = [file for file in sorted(folder.rglob("[!.]*")) if file.is_file()]
+        cached = Path(self.config.cache_dir, f"hand_photos-{stamp(files)}.csv")
+        if not cached.exists():
+            log.info("looking for hands in %d files, once", len(files))
+            table, notes = measure_folder(folder)
+            for note in notes:
+                log.warning("%s", note)
+            with explain_os_errors(cached), atomic_write(cached) as temporary:
+                table.to_csv(temporary, index=False)
+        return cached

@@ -1,0 +1,157 @@
+"""What goes into a network, pictures or landmarks of a hand: how it is read, drawn and described.
+
+A checkpoint and an exported file keep `spec()`; commands and the page ask the object for all else,
+so that none of them knows which kind it is. Needs numpy and Pillow alone.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from sign_cnn.errors import DataError, UserError
+from sign_cnn.hands.finder import Hand
+from sign_cnn.images import crop, prepare
+
+Finder = Callable[[Image.Image], Hand | None]  # such as a `HandFinder`
+
+PARENTS = [0 if landmark % 4 == 1 else landmark - 1 for landmark in range(1, 21)]
+"""For each of the landmarks 1 to 20, the one before it on the way from the wrist to a fingertip.
+
+MediaPipe's order: 0 is the wrist; then come four landmarks each of thumb, index, middle, ring and
+little finger, from the palm outwards.
+"""
+BONES = [
+    *[(parent, landmark) for landmark, parent in enumerate(PARENTS, 1) if landmark not in (9, 13)],
+    *[(5, 9), (9, 13), (13, 17)],
+]
+"""Pairs of landmarks that a line joins in drawings: the fingers and the outline of the palm."""
+SKELETON_SIZE = 128  # pixels
+
+
+class Inputs(ABC):
+    """What a network reads; `PictureInputs` and `LandmarkInputs` are the kinds there are."""
+
+    kind: ClassVar[str]
+    dtype: ClassVar[type[np.generic]]
+    needs_finder: ClassVar[bool]  # whether `read` cannot do without a finder
+    highest: ClassVar[int]  # values of `example` are below it
+    shape: tuple[int, ...]  # of one input
+
+    def read(self, image: Image.Image, name: str, finder: Finder | None = None) -> NDArray[Any]:
+        """Turn an upright picture into one input.
+
+        Args:
+            image: A picture of any size and mode.
+            name: Name of the picture for error messages.
+            finder: Finds the hand in the picture; without it, the picture is a close crop.
+
+        Returns:
+            An array of `shape` and `dtype`.
+
+        Raises:
+            DataError: If `finder` finds no hand.
+        """
+        hand = finder(image) if finder else None
+        if finder and not hand:
+            raise DataError(f"{name}: no hand found: show all of it, in more light")
+        return self._take(image, hand)
+
+    @abstractmethod
+    def _take(self, image: Image.Image, hand: Hand | None) -> NDArray[Any]: ...
+
+    @abstractmethod
+    def draw(self, inputs: NDArray[Any]) -> NDArray[np.uint8]:
+        """Return inputs (N, *shape) as colour pictures for figures, uint8 (N, S, S, 3)."""
+
+    def patches(self) -> list[tuple[slice, ...]]:
+        """Return indices into one input of the parts that `occlusion_map` covers in turn."""
+        return []
+
+    def example(self, count: int, seed: int = 0) -> NDArray[Any]:
+        """Return random inputs (count, *shape)."""
+        values = np.random.default_rng(seed).random((count, *self.shape))
+        return (self.highest * values).astype(self.dtype)
+
+    def spec(self) -> dict[str, Any]:
+        """Return plain values from which `make_inputs` makes this object again."""
+        return {"kind": self.kind, **asdict(self)}  # type: ignore[call-overload]
+
+
+@dataclass(frozen=True)
+class PictureInputs(Inputs):
+    """Square pictures, uint8 (channels, size, size), 0..255."""
+
+    channels: int  # 1 for grey, 3 for red, green and blue
+    size: int  # height and width, in pixels
+    kind, dtype, needs_finder, highest = "pictures", np.uint8, False, 256
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        """Shape of one input."""
+        return self.channels, self.size, self.size
+
+    def _take(self, image: Image.Image, hand: Hand | None) -> NDArray[Any]:
+        image = crop(image, hand.frame()) if hand else image
+        return prepare(image, size=self.size, channels=self.channels)
+
+    def draw(self, inputs: NDArray[Any]) -> NDArray[np.uint8]:
+        shape = len(inputs), 3, self.size, self.size
+        return np.ascontiguousarray(np.broadcast_to(inputs, shape).transpose(0, 2, 3, 1))
+
+    def patches(self) -> list[tuple[slice, ...]]:
+        patch, step = self.size // 4, max(1, self.size // 14)
+        places = [slice(start, start + patch) for start in range(0, self.size - patch + 1, step)]
+        return [(slice(None), y, x) for y in places for x in places]
+
+
+@dataclass(frozen=True)
+class LandmarkInputs(Inputs):
+    """Landmarks of hands, float32 (21, 3).
+
+    x points to the right, y down, z away from the camera, all in one unit; right hands are
+    mirrored (`sign_cnn.hands.finder.Hand.as_left`).
+    """
+
+    kind, dtype, needs_finder, highest = "landmarks", np.float32, True, 1
+    shape = (21, 3)
+
+    def _take(self, image: Image.Image, hand: Hand | None) -> NDArray[Any]:
+        assert hand, "landmarks are read with a finder"
+        return hand.as_left()
+
+    def draw(self, inputs: NDArray[Any]) -> NDArray[np.uint8]:
+        places = inputs[..., :2]
+        low, high = places.min(1, keepdims=True), places.max(1, keepdims=True)
+        longest = (high - low).max(2, keepdims=True).clip(1e-6)
+        places = SKELETON_SIZE * (0.5 + 0.85 * (places - (low + high) / 2) / longest)
+        paper = Image.new("RGB", (SKELETON_SIZE, SKELETON_SIZE), "white")
+        return np.stack([np.asarray(draw_skeleton(paper.copy(), hand)) for hand in places])
+
+
+def make_inputs(spec: dict[str, Any]) -> Inputs:
+    """Make inputs from their `spec()`, out of a checkpoint or the card of an exported file.
+
+    Raises:
+        UserError: If the kind is unknown, or does not have these values.
+    """
+    kinds: dict[str, type[Inputs]] = {one.kind: one for one in (PictureInputs, LandmarkInputs)}
+    try:
+        return kinds[spec["kind"]](**{key: spec[key] for key in spec if key != "kind"})
+    except (KeyError, TypeError):
+        raise UserError(f"inputs {spec} are unknown: make the file again, here") from None
+
+
+def draw_skeleton(image: Image.Image, places: NDArray[Any]) -> Image.Image:
+    """Draw a hand into a picture; `places` are its landmarks (21, 2), in pixels of the picture."""
+    pen = ImageDraw.Draw(image)
+    for colour, width in (("black", 6), ("deepskyblue", 3)):
+        for bone in BONES:
+            pen.line(places[list(bone)].ravel().tolist(), fill=colour, width=width)
+    for x, y in places.tolist():
+        pen.ellipse((x - 3, y - 3, x + 3, y + 3), fill="crimson", outline="white")
+    return image
