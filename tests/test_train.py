@@ -232,7 +232,7 @@ def test_a_loss_of_nan_fails_the_run_and_leaves_no_checkpoint_of_its_epoch(
 ):
     """An epoch has six steps."""
     message = command_line(*tiny_overrides, f"loss._target_={__name__}.NanFromTenthStep")
-    assert "epoch 2 at step 4" in message
+    assert "epoch 2" in message
     run = Path("outputs/runs/tiny")
     assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 0
     result = Result.load(run / "result.json")

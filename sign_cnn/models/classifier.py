@@ -114,8 +114,6 @@ class Classifier(pl.LightningModule):
         self.train_metrics, self.val_metrics, self.test_metrics = (
             make_metrics(len(class_names), stage) for stage in ("train", "val", "test")
         )
-        # The first step of the epoch whose loss is NaN or inf; -1: none.
-        self._bad_step = torch.tensor(-1)
         self._check_network()
 
     @classmethod
@@ -187,8 +185,6 @@ class Classifier(pl.LightningModule):
         with torch.no_grad():
             losses = loss.expand(len(batch.labels))
             self.train_metrics.update(preds=logits.detach(), target=batch.labels, value=losses)
-            is_first = (self._bad_step < 0) & ~loss.isfinite()
-            self._bad_step = torch.where(is_first, batch_idx, self._bad_step)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -202,9 +198,6 @@ class Classifier(pl.LightningModule):
     ) -> tuple[Tensor, Tensor]:
         """Return row numbers int64 (B,) and logits float32 (B, classes), on the CPU."""
         return batch.rows.cpu(), self(batch.inputs).float().cpu()
-
-    def on_train_epoch_start(self) -> None:
-        self._bad_step = torch.tensor(-1, device=self.device)
 
     def on_train_epoch_end(self) -> None:
         optimizer: Any = self.optimizers()
@@ -259,11 +252,6 @@ class Classifier(pl.LightningModule):
         metrics.reset()
         if not values[f"{stage}/loss"].isfinite():
             place = f"{stage}/loss is NaN or inf in epoch {self.current_epoch + 1}"
-            if (
-                self._bad_step >= 0
-            ):  # what validation sees, which comes before the end of the epoch, follows
-                step = int(self._bad_step) + 1
-                place = f"train/loss is NaN or inf in epoch {self.current_epoch + 1} at step {step}"
             raise UserError(f"{place}: try a smaller optimizer.lr or trainer.gradient_clip_val=1")
         # Lightning takes "step" for the x axis of all loggers.
         self.log_dict({**values, "step": float(self.current_epoch + 1)})
