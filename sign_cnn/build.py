@@ -146,12 +146,9 @@ def silence_lightning() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     # Worker processes would only copy what a batch already is: a slice of a tensor in memory.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings(
-        "ignore", message="Total length of .* across ranks is zero"
-    )  # without validation rows
-    warnings.filterwarnings(
-        "ignore", message="Checkpoint directory .* exists and is not empty"
-    )  # a run that resumes
+    # A run without validation rows, and a run that resumes.
+    warnings.filterwarnings("ignore", message="Total length of .* across ranks is zero")
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     # Metrics of torchmetrics are of all ranks by the time that they are logged.
     warnings.filterwarnings("ignore", message="It is recommended to use .self.log")
     # Lightning 2.6 against torch's next pytree:

@@ -1,4 +1,4 @@
-"""What Lightning lacks: checkpoints that cannot tear, a table of epochs, dropout that resumes."""
+"""Callbacks and plugins: atomic checkpoints, a table of metrics, dropout that resumes."""
 
 import io
 import logging
@@ -200,9 +200,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
     ) -> None:
-        archive = (
-            io.BytesIO()
-        )  # torch's own writer answers a full disk with an error that does not say so
+        # In memory first: torch's own writer reports a full disk by an unrelated error.
+        archive = io.BytesIO()
         torch.save(checkpoint, archive)
         with atomic_write(Path(path)) as temporary:
             temporary.write_bytes(archive.getbuffer())

@@ -261,13 +261,13 @@ class TrainConfig:
     monitor: str | None = None
     """Logged metric that makes an epoch the best one, such as val/loss; null: the last epoch."""
     monitor_mode: Literal["min", "max"] | None = setting("${metric_mode:${monitor}}")
-    """Whether less or more of it is better; by default as torchmetrics says."""
+    """Whether a lower or a higher value is better; by default as torchmetrics says."""
     test: bool = setting("${single_run:}")
     """Score the test split once, at the end; not in a sweep."""
     figures: bool = setting("${single_run:}")
     """Draw curves and a confusion matrix; not in a sweep."""
     init_from: str | None = None
-    """Directory of a finished run whose best weights are the start."""
+    """Directory of a finished run whose best weights are the start; it is known by this path."""
     trusted_packages: list[str] = setting([])
     """Packages whose networks may be trained and loaded again."""
     group: str | None = "${sweep_name:}"

@@ -280,12 +280,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             report = {"run_A": str(run.path), "run_B": str(others[0].path), **compare(*both)}
         else:
             report = evaluate(run, options.split, examples)
-    if options.json:
-        print(to_json(report))
-        return
-    for title, table in format_report(report).items():
-        print_table(table.head(10), title if len(table) <= 10 else f"{title} (10 of {len(table)})")
-    print_line("\n".join(report["notes"]))
+        if options.json:
+            print(to_json(report))
+            return
+        for title, table in format_report(report).items():
+            shown = title if len(table) <= 10 else f"{title} (10 of {len(table)})"
+            print_table(table.head(10), shown)
+        print_line("\n".join(report["notes"]))
 
 
 if __name__ == "__main__":

@@ -148,9 +148,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     output = options.output or options.run / "model.onnx"
     with exit_on_user_error(), explain_os_errors(output):
         card = export(load_run(options.run, options.trust), output, options.landmarks)
-    print_line(f"Written to {output}: {output.stat().st_size / 1000:,.0f} kB")
-    agreement = f"the same classes, and probabilities at most {card['max_difference']:.1e} apart"
-    print_line(f"Checkpoint and file on {card['compared']:,} {card['compared_with']}: {agreement}")
+        print_line(f"Written to {output}: {output.stat().st_size / 1000:,.0f} kB")
+        apart = f"the same classes, and probabilities at most {card['max_difference']:.1e} apart"
+        print_line(f"Checkpoint and file on {card['compared']:,} {card['compared_with']}: {apart}")
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ class PictureInputs(Inputs):
 
     def draw(self, inputs: NDArray[Any]) -> NDArray[np.uint8]:
         shape = len(inputs), 3, self.size, self.size
-        return np.ascontiguousarray(np.broadcast_to(inputs, shape).transpose(0, 2, 3, 1))
+        return np.ascontiguousarray(np.broadcast_to(inputs, shape).transpose(0, 2, 3, 1), np.uint8)
 
     def patches(self) -> list[tuple[slice, ...]]:
         patch, step = self.size // 4, max(1, self.size // 14)

@@ -229,7 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             tops = [[f"{x} {share:.1%}" for x, share in one.top.items()] for one in predictions]
             table = {"picture": files, "class": [spell([one]) for one in predictions]}
             print_table(pd.DataFrame(table | {"likeliest": [", ".join(top) for top in tops]}))
-            if len(predictions) > 1:
+            if len(predictions) > 1 and all(len(name) == 1 for name in model.class_names):
                 print_line(f"word: {spell(predictions)}")
         if problems:
             raise DataError("\nError: ".join(problems))

@@ -266,8 +266,10 @@ def open_run(
     path, fingerprint = Path(cfg.run_dir), identity.fingerprint
     result = replace(new_result(cfg, overrides), config_hash=config_hash(cfg, fingerprint))
     run = Run(path, replace(result, data_fingerprint=fingerprint, data_kind=identity.kind))
-    if global_rank() > 0:
-        yield run
+    if global_rank() > 0:  # every rank must know whether there is anything left to do
+        begun = (path / "result.json").exists()
+        stored = finished_result(cfg, run.result) if begun else None
+        yield Run(path, stored) if stored else run
         return
     with explain_os_errors(path), lock_directory(path):
         if stored := finished_result(cfg, run.result):

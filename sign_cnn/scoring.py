@@ -1,4 +1,4 @@
-"""What a run ends with: predictions and scores of its best checkpoint, figures, and its result."""
+"""Scores the best checkpoint of a run; writes predictions, figures and the result."""
 
 import logging
 from typing import Any
@@ -45,10 +45,8 @@ def score_and_save(cfg: DictConfig, run: Run, trainer: Trainer, table: MetricsTa
             for name, figure in drawn.items():
                 figures.save_figure(figure, run.path / "figures" / f"{name}.png")
         _log_scores(cfg, trainer, scores, drawn)
-        labels, key = (
-            datamodule.train_rows.labels,
-            "val/acc" if "val/acc" in epochs else "train/acc",
-        )
+        labels = datamodule.train_rows.labels
+        key = "val/acc" if "val/acc" in epochs else "train/acc"
         chance = np.bincount(labels).max() / len(labels)
         if epochs[key].max() <= chance and not cfg.trainer.get("limit_train_batches"):
             log.warning(

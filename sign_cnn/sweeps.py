@@ -91,7 +91,7 @@ class SweepCallback(Callback):
 
 
 def job_name(overrides: Sequence[str], *keys: str) -> str:
-    """A job's directory."""
+    """Return the name of a job's directory, such as `depth=2,seed=0`."""
     values = {
         item.key_or_group: item.value()
         for item in OverridesParser.create().parse_overrides(list(overrides))
@@ -108,7 +108,7 @@ def threads_per_job(jobs: int) -> int:
 
 
 def job_number() -> str:
-    """Which job of its sweep this is: `3/8`."""
+    """Return the number of this job and of all jobs: `3/8`."""
     settings = HydraConfig.get()
     plan, trials = Path(settings.sweep.dir, "sweep.json"), settings.sweeper.get("n_trials") or "?"
     total = len(json.loads(plan.read_text())["jobs"]) if plan.exists() else trials
@@ -170,11 +170,10 @@ def _override(config: DictConfig, key: str, value: Any) -> None:
 
 
 def _refuse_missing_plugins(config: DictConfig) -> None:
-    """Hydra would answer with a traceback."""
+    """Raise a `ConfigError` if the plugin of the launcher or sweeper is not installed."""
     for part in ("launcher", "sweeper"):
-        root, package, *_ = config.hydra[part]._target_.split(
-            "."
-        )  # hydra_plugins.hydra_ray_launcher.…
+        target = config.hydra[part]._target_  # such as hydra_plugins.hydra_ray_launcher.…
+        root, package, *_ = target.split(".")
         if root != "hydra_plugins":  # Hydra's own
             continue
         try:
@@ -238,7 +237,7 @@ def _resume_study(config: DictConfig) -> None:
 
 
 def _short_names(keys: Sequence[str]) -> dict[str, str]:
-    """The last part of each key; more of it where two would be the same."""
+    """Return the shortest unique suffix of each key: `model.depth` becomes `depth`."""
     parts = {key: re.split(r"[./]", key) for key in keys}
 
     def is_unique(key: str, length: int) -> bool:
@@ -252,7 +251,7 @@ def _short_names(keys: Sequence[str]) -> dict[str, str]:
 
 
 def _format(value: Any) -> str:
-    """A value as part of a directory's name: `true`, `null`, `0.1`, `24-48-96`."""
+    """Format a value for a directory's name: `true`, `null`, `0.1`, `24-48-96`."""
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
     if isinstance(value, float):

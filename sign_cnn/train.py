@@ -62,7 +62,7 @@ def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
     datamodule = make_datamodule(cfg)
     with (
         open_run(cfg, datamodule.identity, overrides) as run,
-        _closing_wandb(),
+        _closing_wandb(cfg.logger),
         explain_lightning(),
     ):
         log.info("data: %s", datamodule.identity.description)
@@ -83,9 +83,10 @@ def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
         callbacks = [table, EpochSeed(cfg.seed), *instantiate_all("callbacks", cfg.callbacks)]
         loggers = instantiate_all("logger", cfg.logger)
         trainer = make_trainer(cfg, logger=loggers or False, callbacks=callbacks)
-        for logger in loggers if not run.last_checkpoint else ():
-            if not isinstance(logger, pl.loggers.TensorBoardLogger):  # which needs the scores too
-                logger.log_hyperparams(config.experiment_settings(cfg))
+        if not run.last_checkpoint:  # a run that is resumed has logged them
+            for logger in loggers:
+                if not isinstance(logger, pl.loggers.TensorBoardLogger):  # it needs the scores too
+                    logger.log_hyperparams(config.experiment_settings(cfg))
         trainer.fit(model, datamodule, ckpt_path=run.last_checkpoint, weights_only=True)
         score_and_save(cfg, run, trainer, table)
     return run.result
@@ -110,7 +111,7 @@ def main() -> None:
     execution_whitelist=UNSAFE_DISABLE_EXECUTION_CHECKS,
 )
 def task(cfg: DictConfig) -> float | None:
-    """Do what Hydra calls, and return the validation accuracy, which a search maximises."""
+    """Run one job, as Hydra's entry point, and return its validation accuracy for a search."""
     settings = HydraConfig.get()
     overrides: Any = OmegaConf.to_container(settings.overrides.task)  # as typed
     try:
@@ -185,17 +186,17 @@ def describe(cfg: DictConfig) -> str:
 
 
 @contextmanager
-def _closing_wandb() -> Iterator[None]:
-    """Close the run of W&B, or the next run of this process is logged into it."""
+def _closing_wandb(loggers: Any) -> Iterator[None]:
+    """Close the W&B run that `logger=wandb` opened, so that the next run gets its own."""
     try:
         yield
     finally:
-        if wandb := sys.modules.get("wandb"):
+        if "wandb" in (loggers or {}) and (wandb := sys.modules.get("wandb")):
             wandb.finish(exit_code=int(sys.exc_info()[0] is not None))
 
 
 def _print_suggestion(message: str) -> None:
-    """What somebody may have meant by an unknown key, or by an unknown choice of a group."""
+    """Print the settings or choices that an unknown name may have meant."""
     if not (problem := re.search("Could not (find|override) '([^']+)'", message)):
         return
     key = problem[2]

@@ -69,22 +69,16 @@ def test_the_result_is_a_function_of_input_and_random_numbers_whatever_the_batch
     [
         ({"rotation": 30}, lambda row: {"angle": -30 * row[0]}),
         ({"zoom": 0.3}, lambda row: {"scale": 1 + 0.3 * row[2]}),
-        (
-            {"rotation": 90, "zoom": 0.2},
-            lambda row: {"angle": -90 * row[0], "scale": 1 + row[2] / 5},
-        ),
         ({"shear": 20}, lambda row: {"shear": [20 * row[1], 0.0]}),
         ({"shift": 0.25}, lambda row: {"translate": [-7 * row[3], -7 * row[4]]}),
     ],
-    ids=["rotation in degrees", "zoom", "both", "shear in degrees", "shift as share of the width"],
+    ids=["rotation in degrees", "zoom", "shear in degrees", "shift as share of the width"],
 )
 def test_geometry_is_torchvisions_picture_by_picture(settings, affine):
     augment = ImageAugment(**settings)
     numbers = random_numbers(augment)
-    results = augment(noise(), numbers)
-    for image, row, result in zip(
-        noise().float(), (2 * numbers - 1).tolist(), results, strict=True
-    ):
+    signed, results = (2 * numbers - 1).tolist(), augment(noise(), numbers)
+    for image, row, result in zip(noise().float(), signed, results, strict=True):
         options = {"angle": 0.0, "translate": [0, 0], "scale": 1.0, "shear": [0.0, 0.0]}
         # torchvision blends its fill colour into the border.
         wide = F.pad(image, (14, 14, 14, 14), value=GREY)
@@ -94,12 +88,8 @@ def test_geometry_is_torchvisions_picture_by_picture(settings, affine):
 
 
 def test_light_is_torchvisions_contrast_and_an_added_share_of_the_range():
-    contrast, brightness, images = (
-        ImageAugment(contrast=0.5),
-        ImageAugment(brightness=0.2),
-        noise(1),
-    )
-    numbers = random_numbers(contrast)
+    contrast, brightness = ImageAugment(contrast=0.5), ImageAugment(brightness=0.2)
+    images, numbers = noise(1), random_numbers(contrast)
     for image, row, result in zip(images, numbers, contrast(images, numbers), strict=True):
         expected = reference.adjust_contrast(image.float() / 255, 0.5 + float(row[5]))
         assert torch.allclose(result, expected * 255, atol=0.01)

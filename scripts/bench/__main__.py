@@ -42,8 +42,8 @@ def main() -> None:
     parser.add_argument("--against", type=Path, metavar="DIR", help="another checkout, for fit")
     parser.add_argument("--quick", action="store_true", help="on tiny data, to see that it works")
     args = parser.parse_intermixed_args()
-    if args.part == "fit" and not args.against:
-        parser.error("fit needs --against DIR")
+    if args.part == "fit" and not Path(args.against or "", "sign_cnn").is_dir():
+        parser.error("fit needs --against DIR, a checkout of this project")
     command = ["python", "-m", "scripts.bench", *sys.argv[1:]]
     if not args.part:  # each in a process of its own
         codes = [

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sign_cnn.config import DataConfig, make_config
 from sign_cnn.data.splits import Split, split_rows
-from sign_cnn.errors import ConfigError
+from sign_cnn.errors import ConfigError, DataError
 from sign_cnn.inputs import Inputs
 
 
@@ -49,7 +49,7 @@ class Rows:
 
 
 class DataIdentity(NamedTuple):
-    """What tells one data set from another, known without its pixels where they are cached."""
+    """Identity of a data set; once cached, it is known without loading the pixels."""
 
     fingerprint: str  # hexadecimal hash of the content
     kind: str  # official, synthetic, custom, image_folder, landmarks or hand_photos
@@ -57,7 +57,7 @@ class DataIdentity(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What a step sees."""
+    """One batch, as `training_step` receives it."""
 
     inputs: Tensor  # (B, …) as in `Rows`; float32 once augmented
     labels: Tensor  # int64 (B,), class index
@@ -66,7 +66,7 @@ class Batch(NamedTuple):
 
 
 class Indices(NamedTuple):
-    """What a sampler asks of the data set for one batch."""
+    """Row numbers and random numbers of one batch, from the sampler to the data set."""
 
     rows: Tensor
     random_numbers: Tensor | None
@@ -99,7 +99,7 @@ class TrainSampler(Sampler[Indices]):
     seed: int
     num_random_numbers: int
     epoch_rows: int | None = None
-    weights: Tensor | None = None
+    weights: NDArray[np.float64] | None = None
     rank: int = 0
     num_ranks: int = 1
     epoch: int = 0
@@ -124,7 +124,8 @@ class TrainSampler(Sampler[Indices]):
         if self.weights is None:
             order = places = torch.randperm(count, generator=generator)[: self.epoch_rows]
         else:
-            order = torch.multinomial(self.weights, count, replacement=True, generator=generator)
+            weights = torch.from_numpy(self.weights)
+            order = torch.multinomial(weights, count, replacement=True, generator=generator)
             places = torch.arange(count)
         total = self.rows_per_rank * self.num_ranks
         mine = torch.arange(len(order)).repeat(2)[self.rank : total : self.num_ranks]
@@ -170,16 +171,13 @@ class BaseDataModule(pl.LightningDataModule):
             ConfigError: If a setting is unknown, out of its range, or contradicts another.
         """
         super().__init__()
-        self.config: Any = make_config(self.schema, settings)
-        config = self.config
-        fold, folds, val_size = config.fold, config.folds, config.val_size
-        if fold >= folds:
-            raise ConfigError([f"data.fold={fold} must be below data.folds={folds}"])
-        if val_size and (self.config.val_split != "random" or fold):
-            problem = f"data.val_size={val_size} needs data.val_split=random and data.fold=0"
-            raise ConfigError([problem])
-        self.augment, self.seed = augment, seed
-        self.val_split: str = self.config.val_split  # what was really done, after `setup`
+        config: Any = make_config(self.schema, settings)
+        if config.fold >= config.folds:
+            raise ConfigError([f"data.fold={config.fold} must be below data.folds={config.folds}"])
+        if config.val_size and (config.val_split != "random" or config.fold):
+            raise ConfigError(["data.val_size needs data.val_split=random and data.fold=0"])
+        self.config, self.augment, self.seed = config, augment, seed
+        self.val_split: str = config.val_split  # what was really done, after `setup`
         self._on_device: dict[tuple[str, torch.device], DeviceDataset] = {}
 
     @property
@@ -211,10 +209,17 @@ class BaseDataModule(pl.LightningDataModule):
         return len(self.class_names)
 
     def setup(self, stage: str | None = None) -> None:
-        """Read and split the rows, once; it is the same for every stage."""
+        """Read and split the rows, once; it is the same for every stage.
+
+        Raises:
+            DataError: If the data are missing or broken, or fewer than two classes can be trained.
+            ConfigError: If the rows cannot be split as the settings say.
+        """
         if hasattr(self, "split"):
             return
         self.train_rows, self.test_rows = self.load()
+        if len(np.unique(self.train_rows.labels)) < 2:
+            raise DataError(f"no two classes of {self.class_names} have rows: set data.letters")
         self.split = self.split_training()
         self.preprocessing = self.make_preprocessing(self.train_rows.inputs[self.split.train])
 
@@ -234,7 +239,6 @@ class BaseDataModule(pl.LightningDataModule):
         return None
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        weights = self.sampling_weights()
         return self._loader(
             TrainSampler,
             "train",
@@ -242,7 +246,7 @@ class BaseDataModule(pl.LightningDataModule):
             seed=self.seed,
             num_random_numbers=self.augment.num_random_numbers if self.augment else 0,
             epoch_rows=self.config.epoch_rows,
-            weights=None if weights is None else torch.from_numpy(weights),
+            weights=self.sampling_weights(),
         )
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
@@ -256,7 +260,7 @@ class BaseDataModule(pl.LightningDataModule):
         return self.test_dataloader() or self.val_dataloader()
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Augment on the device of the training."""
+        """Augment the training batch: pictures on its device, landmarks on the CPU."""
         if batch.random_numbers is None:
             return batch
         inputs = self.augment(batch.inputs, batch.random_numbers)

@@ -48,8 +48,7 @@ def load_or_make(path: Path, make: Callable[[], Arrays], names: Sequence[str] = 
                 with atomic_write(path) as temporary, temporary.open("wb") as file:
                     np.savez(file, **stored)
     except OSError as error:
-        reason = f"{path.parent} cannot be written ({error.strerror})"
-        log.warning("continuing without a cache: %s", reason)
+        log.warning("no cache: %s cannot be written (%s)", path.parent, error.strerror)
     return stored or make()
 
 

@@ -23,7 +23,7 @@ from sign_cnn.images import open_image
 log = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
-VAL, TEST = 1, 2
+TRAIN, VAL, TEST = range(3)
 
 
 class ImageFolderDataModule(PictureDataModule):
@@ -43,41 +43,33 @@ class ImageFolderDataModule(PictureDataModule):
         Raises:
             DataError: If there is no such folder, or it has fewer than two classes.
         """
-        train, *others = self._pictures.values()
+        train = sorted({name for split, name, _ in self._files if split == TRAIN})
         if len(train) < 2:
-            problem = f"has pictures of {len(train)} classes, but it takes two or more"
-            way_out = "set data.root to the folder that holds one sub-folder per class"
-            raise DataError(f"{self.config.root} {problem}: {way_out}")
-        if unknown := sorted(set().union(*others) - set(train)):
-            problem = f"has classes without training pictures: {', '.join(unknown)}"
-            raise DataError(f"{self.config.root} {problem}")
-        return list(train)
+            problem = f"{self.config.root} has pictures of {len(train)} classes, not of two or more"
+            raise DataError(f"{problem}: set data.root to the folder of one sub-folder per class")
+        if unknown := sorted({name for _, name, _ in self._files} - set(train)):
+            problem = "has classes without training pictures"
+            raise DataError(f"{self.config.root} {problem}: {', '.join(unknown)}")
+        return train
 
     @cached_property
     def image_size(self) -> int:
-        """Height and width in pixels: the setting, else that of the first picture."""
-        if self.config.image_size:
-            return self.config.image_size
-        path, *_ = self._files[0]
-        width, height = open_image(path).size
-        if width != height:
-            problem = f"has {width}×{height} pixels and is not square"
-            raise DataError(f"{path} {problem}: set data.image_size")
-        return width
+        """Height and width in pixels: the setting, else the width of the first picture."""
+        return self.config.image_size or open_image(self._files[0][2]).width
 
     @cached_property
     def identity(self) -> DataIdentity:
         stored = load_or_make(self._cached, self._parse, ["fingerprint"])
-        description = f"{len(self._files):,} pictures of {self.num_classes} classes"
-        text = f"{description} in {self.config.root}"
+        count = f"{len(self._files):,} pictures of {self.num_classes} classes"
+        text = f"{count} in {self.config.root}"
         return DataIdentity(str(stored["fingerprint"]), "image_folder", text)
 
     def load(self) -> tuple[Rows, Rows]:
         """Read the pictures.
 
         Raises:
-            DataError: If a picture cannot be read, or pictures differ in size and `image_size` is
-                not set.
+            DataError: If a picture cannot be read, or one is not square or differs in size from the
+                others and `image_size` is not set.
         """
         stored = load_or_make(self._cached, self._parse)
         groups = {name: stored[name] for name in ("folder", "photo", "lookalike")}
@@ -98,48 +90,35 @@ class ImageFolderDataModule(PictureDataModule):
         if self.val_split != "folder":
             return super().split_training()
         if not in_val.any():
-            place = Path(self.config.root, "val", "<class>")
-            raise DataError(f"data.val_split=folder needs pictures in {place}")
+            raise DataError(f"data.val_split=folder: no pictures in {self.config.root}/val/<class>")
         return Split(np.flatnonzero(~in_val), np.flatnonzero(in_val))
 
     @cached_property
-    def _pictures(self) -> dict[str, dict[str, list[Path]]]:
-        """Return the pictures of each split that there is, training first, by class."""
-        root = Path(self.config.root)
-        if not root.is_dir():
-            way_out = "name one with data.root, with a sub-folder per class"
-            raise DataError(f"there is no folder {root}: {way_out}")
-        found = {split: _find_pictures(root / split) for split in SPLITS}
-        if not found["train"]:
-            return {"train": _find_pictures(root)}
-        return {split: pictures for split, pictures in found.items() if pictures}
-
-    @cached_property
-    def _files(self) -> list[tuple[Path, int, int]]:
-        """Return path, class and number of the split of each picture."""
-        return [
-            (path, self.class_names.index(name), SPLITS.index(split))
-            for split, classes in self._pictures.items()
-            for name, paths in classes.items()
-            for path in paths
-        ]
+    def _files(self) -> list[tuple[int, str, Path]]:
+        """Return the number of the split, the class and the path of each picture, in order."""
+        root, found = Path(self.config.root), list[tuple[int, str, Path]]()
+        for number, split in enumerate(SPLITS):
+            found += [(number, *picture) for picture in _find_pictures(root / split)]
+        if found and found[0][0] == TRAIN:
+            return found
+        return [(TRAIN, *picture) for picture in _find_pictures(root)]
 
     @cached_property
     def _cached(self) -> Path:
         settings = self.class_names, self.inputs, self.config.image_size, METHOD_VERSION
-        key = stamp((path for path, *_ in self._files), *settings)
+        key = stamp((path for _, _, path in self._files), *settings)
         return Path(self.config.cache_dir, f"image_folder-{key}.npz")
 
     def _parse(self) -> dict[str, Any]:
-        paths, labels, folder = map(np.array, zip(*self._files, strict=True))
+        splits, names, paths = zip(*self._files, strict=True)
+        folder, labels = np.array(splits), np.array([self.class_names.index(n) for n in names])
         log.info("reading %d pictures, once", len(paths))
-        inputs = np.empty((len(paths), *self.inputs.shape), np.uint8)
+        inputs, size = np.empty((len(paths), *self.inputs.shape), np.uint8), self.image_size
 
         def read(row: int) -> None:
             image = open_image(paths[row])
-            if image.size != (self.image_size,) * 2 and not self.config.image_size:
-                sizes = f"{image.width}×{image.height} pixels, and others {self.image_size}"
-                raise DataError(f"{paths[row]} has {sizes}: set data.image_size to fit them all")
+            if image.size != (size, size) and not self.config.image_size:
+                raise DataError(f"{paths[row]} is not {size}×{size} pixels: set data.image_size")
             inputs[row] = self.inputs.read(image, str(paths[row]))
 
         with ThreadPoolExecutor() as pool:  # Pillow decodes without holding Python's lock
@@ -157,13 +136,12 @@ class ImageFolderDataModule(PictureDataModule):
         return stored | found | {"fingerprint": digest.hexdigest()}
 
 
-def _find_pictures(place: Path) -> dict[str, list[Path]]:
-    """Return the visible pictures below each visible sub-folder that has some, all sorted."""
-    found: dict[str, list[Path]] = {}
+def _find_pictures(place: Path) -> list[tuple[str, Path]]:
+    """Return class and path of the visible pictures below each visible sub-folder, sorted."""
+    found = []
     for folder, folders, names in os.walk(place, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
         pictures = [name for name in names if name.lower().endswith(IMG_EXTENSIONS)]
-        if pictures and (parts := Path(folder).relative_to(place).parts):
-            paths = [Path(folder, name) for name in pictures if not name.startswith(".")]
-            found.setdefault(parts[0], []).extend(paths)
-    return {name: sorted(found[name]) for name in sorted(found) if found[name]}
+        if parts := Path(folder).relative_to(place).parts:
+            found += [(parts[0], Path(folder, n)) for n in pictures if not n.startswith(".")]
+    return sorted(found)

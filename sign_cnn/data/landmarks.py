@@ -39,21 +39,18 @@ class LandmarkDataModule(BaseDataModule):
     @cached_property
     def identity(self) -> DataIdentity:
         fingerprint = hashlib.sha256(self._table.read_bytes()).hexdigest()
-        place = self.config.root or "the package"
-        return DataIdentity(fingerprint, self.kind, f"landmarks of hands in {place}")
+        text = f"landmarks of hands in {self.config.root or 'the package'}"
+        return DataIdentity(fingerprint, self.kind, text)
 
     def load(self) -> tuple[Rows, Rows]:
         """Read the rows in which a hand was found.
 
         Raises:
-            DataError: If the table is broken, or shows fewer than two of the letters.
+            DataError: If the table is broken.
         """
         table, letters = read_landmarks(self._table), self.config.letters
         table = table[(table["found"] == 1) & table["letter"].isin(list(letters))]
         labels = table["letter"].map(letters.index).to_numpy(np.int64, copy=True)
-        if len(np.unique(labels)) < 2:
-            problem = f"show fewer than two of the letters {letters}: set other data.letters"
-            raise DataError(f"the hands in {self.config.root or self._table} {problem}")
         names = {"source": table["source"], "person": table["source"] + " " + table["person"]}
         groups = {k: pd.factorize(v, sort=True)[0].astype(np.int64) for k, v in names.items()}
         rows = Rows.make(to_landmarks(table), labels, groups=groups)
@@ -73,8 +70,7 @@ class LandmarkDataModule(BaseDataModule):
     def _table(self) -> Path:
         path = Path(self.config.root) if self.config.root else LANDMARKS
         if not path.is_file():
-            way_out = "name a CSV file with data.root"
-            raise DataError(f"there is no table of landmarks {path}: {way_out}")
+            raise DataError(f"there is no table of landmarks {path}: name one with data.root")
         return path
 
 
@@ -87,8 +83,8 @@ class HandPhotosDataModule(LandmarkDataModule):
     def _table(self) -> Path:
         folder = Path(self.config.root)
         if not self.config.root or not folder.is_dir():
-            problem = "name one with data.root, with a sub-folder per letter"
-            raise DataError(f"there is no folder {self.config.root or '…'}: {problem}")
+            way_out = "set data.root to one with a sub-folder per letter"
+            raise DataError(f"there is no folder {self.config.root!r}: {way_out}")
         files = [file for file in sorted(folder.rglob("[!.]*")) if file.is_file()]
         cached = Path(self.config.cache_dir, f"hand_photos-{stamp(files)}.csv")
         if not cached.exists():

@@ -50,9 +50,8 @@ def group_photos(
         Photos and look-alikes, int64 (N,) each, numbered from 0 in the order of first rows. Rows of
         two classes never have the same number, and look-alikes are whole photos.
     """
-    from scipy.cluster.hierarchy import (
-        DisjointSet,
-    )  # a second, once the groups are cached not needed
+    # Imported here because it takes a second, and is not needed once the groups are cached.
+    from scipy.cluster.hierarchy import DisjointSet
 
     links = _strongest_links(images, labels)
     near = links[:, links[2] > VARIANT_SIMILARITY]

@@ -1,4 +1,4 @@
-"""What data modules of square pictures share."""
+"""The base class of data modules whose inputs are square pictures."""
 
 import math
 from typing import Any
@@ -28,7 +28,7 @@ class PictureDataModule(BaseDataModule):
         return PictureInputs(self.channels, self.image_size)
 
     def make_preprocessing(self, inputs: NDArray[np.uint8]) -> dict[str, Any]:
-        mean, std = [0.0] * self.channels, [1.0] * self.channels
+        mean, std = [0.0] * inputs.shape[1], [1.0] * inputs.shape[1]
         if self.config.normalize == "standardize":
             mean, std = compute_mean_std(inputs)
         target = "sign_cnn.models.preprocessing.NormalizePixels"

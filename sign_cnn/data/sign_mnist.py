@@ -4,7 +4,7 @@ import logging
 from functools import cached_property, partial
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from sign_cnn.data.csv import (
     DEFAULT_ROOT,
     MARKER,
     OFFICIAL_FINGERPRINT,
-    OFFICIAL_ROWS,
     PHOTOS_FILE,
     SPLITS,
     WAYS_OUT,
@@ -29,15 +28,6 @@ from sign_cnn.data.splits import Split
 from sign_cnn.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
-
-
-class Source(NamedTuple):
-    """Where the set comes from."""
-
-    root: Path
-    csvs: tuple[Path, Path] | None  # None: the official set, from the cache alone
-    cached: Path  # file of the parsed set, named after names, sizes and times of its files
-    why: str = ""  # the synthetic set in place of the real one
 
 
 class SignMNISTDataModule(PictureDataModule):
@@ -61,44 +51,33 @@ class SignMNISTDataModule(PictureDataModule):
     @cached_property
     def identity(self) -> DataIdentity:
         root, csvs, cached, why = self._source
-        stored = self._read("fingerprint", "train_labels", "test_labels")
-        fingerprint = str(stored["fingerprint"])
+        fingerprint = str(self._read("fingerprint")["fingerprint"])
         if fingerprint == OFFICIAL_FINGERPRINT:
             place = f"in {root}" if csvs else f"from {cached} (no CSVs in {root})"
             return DataIdentity(fingerprint, "official", f"Sign Language MNIST {place}")
         if (root / MARKER).is_file():
-            reason = f" ({why})" if why else ""
-            return DataIdentity(fingerprint, "synthetic", f"synthetic hands in {root}{reason}")
+            return DataIdentity(fingerprint, "synthetic", f"synthetic hands in {root}{why}")
         text = f"custom data in {root}, not the official Sign Language MNIST"
-        missing = {s: n - len(stored[f"{s}_labels"]) for s, n in OFFICIAL_ROWS.items()}
-        if lacks := [f"{n} {s} rows" for s, n in missing.items() if 0 < n < OFFICIAL_ROWS[s] / 10]:
-            text += f", of which it may be a copy that lacks {' and '.join(lacks)}"
         return DataIdentity(fingerprint, "custom", text)
 
     def load(self) -> tuple[Rows, Rows]:
         """Read the rows of `letters`.
 
         Raises:
-            DataError: If a file is missing, broken, or has other letters or another image size.
+            DataError: If a file is missing or broken, or has another image size.
         """
-        root, letters, stored = self._source.root, self.config.letters, self._read()
+        root, letters, stored = self._source[0], self.config.letters, self._read()
         splits = []
         for split in SPLITS:
-            images, raw, *numbers = (
-                stored[f"{split}_{name}"]
-                for name in ("images", "labels", "photos", "lookalikes", "sessions")
-            )
+            images = stored[f"{split}_images"]
+            labels = index_classes(stored[f"{split}_labels"], letters)
+            groups = {k: stored[f"{split}_{k}s"] for k in ("photo", "lookalike", "session")}
             if (size := images.shape[1]) != self.config.image_size:
                 problem = f"have {size}×{size} pixels: set data.image_size={size}"
                 raise DataError(f"pictures in {root} {problem}")
-            labels = index_classes(raw, letters)
-            groups = dict(zip(("photo", "lookalike", "session"), numbers, strict=True))
             more = {"similarity": stored["similarity"]} if split == "test" else {}
-            rows = Rows.make(images[:, None], labels, photos=numbers[0], groups=groups, **more)
+            rows = Rows.make(images[:, None], labels, photos=groups["photo"], groups=groups, **more)
             splits.append(rows.take(labels >= 0))
-            if (found := len(np.unique(splits[-1].labels))) < (2 if split == "train" else 1):
-                problem = f"show {found} of the letters {letters}: set other data.letters"
-                raise DataError(f"the {split} rows in {root} {problem}")
         return splits[0], splits[1]
 
     def split_training(self) -> Split:
@@ -113,45 +92,41 @@ class SignMNISTDataModule(PictureDataModule):
         return cache.load_or_make(cached, partial(read_dataset, csvs or ()), names)
 
     @cached_property
-    def _source(self) -> Source:
+    def _source(self) -> tuple[Path, tuple[Path, Path] | None, Path, str]:
         """Decide where the set comes from: a folder, the cache, a download or synthetic hands.
 
         The cache alone is enough for the official set under the default root; a root that was named
         must hold CSVs.
 
+        Returns:
+            The folder; its CSVs, or None where the cache alone is there; the file that caches the
+            set, named after names, sizes and times of its files; why it is not the real set, or "".
+
         Raises:
-            DataError: If there are no CSVs, or only an archive without them.
+            DataError: If there are no CSVs, or only one of them.
         """
-        root = Path(self.config.root or DEFAULT_ROOT)  # SIGN_MNIST_DIR is set, but empty
-        if self.config.source == "synthetic":
-            return self._make_synthetic()
-        if csvs := find_csvs(root):
-            return self._parsed(root, csvs)
-        if root == DEFAULT_ROOT:
-            names = Path(self.config.cache_dir).glob(f"sign_mnist-v{METHOD_VERSION}-*.npz")
-            for path in sorted(names):
+        config, why = self.config, ""
+        root = Path(config.root or DEFAULT_ROOT)  # SIGN_MNIST_DIR is set, but empty
+        csvs = None if config.source == "synthetic" else find_csvs(root)
+        if not csvs and config.source != "synthetic":
+            names = Path(config.cache_dir).glob(f"sign_mnist-v{METHOD_VERSION}-*.npz")
+            for path in sorted(names) if root == DEFAULT_ROOT else ():
                 stored = cache.load(path, ["fingerprint"])
                 if stored and str(stored["fingerprint"]) == OFFICIAL_FINGERPRINT:
-                    return Source(root, None, path)
-            if self.config.source == "auto":
-                from sign_cnn.data.download import try_download
+                    return root, None, path, ""
+            if root != DEFAULT_ROOT or config.source == "csv":
+                raise DataError(f"no Sign Language MNIST in {root}: {WAYS_OUT}")
+            from sign_cnn.data.download import try_download
 
-                why = try_download(root) if self.config.download else "data.download=false"
-                if csvs := find_csvs(root):
-                    return self._parsed(root, csvs)
-                return self._make_synthetic(f"no CSVs in {root}, no download from Kaggle: {why}")
-        exists = f"no Sign Language MNIST in {root}"
-        raise DataError(f"{exists if root.is_dir() else f'there is no folder {root}'}: {WAYS_OUT}")
+            problem = try_download(root) if config.download else "data.download=false"
+            why, csvs = f" (no CSVs in {root}; {problem})", find_csvs(root)
+        if not csvs:
+            from sign_cnn.data.synthetic.pictures import FILES, ensure_synthetic  # scipy.ndimage
 
-    def _make_synthetic(self, why: str = "") -> Source:
-        from sign_cnn.data.synthetic.pictures import FILES, ensure_synthetic  # scipy.ndimage
-
-        config, root = self.config, Path(self.config.synthetic_root)
-        ensure_synthetic(root, config.synthetic, config.letters, config.image_size)
-        return self._parsed(root, (root / FILES[0], root / FILES[1]), why)
-
-    def _parsed(self, root: Path, csvs: tuple[Path, Path], why: str = "") -> Source:
+            root = Path(config.synthetic_root)
+            ensure_synthetic(root, config.synthetic, config.letters, config.image_size)
+            csvs = root / FILES[0], root / FILES[1]
         known = csvs[0].with_name(PHOTOS_FILE)
         key = cache.stamp([*csvs, *([known] if known.is_file() else [])])
-        path = Path(self.config.cache_dir, f"sign_mnist-v{METHOD_VERSION}-{key}.npz")
-        return Source(root, csvs, path, why)
+        path = Path(config.cache_dir, f"sign_mnist-v{METHOD_VERSION}-{key}.npz")
+        return root, csvs, path, why

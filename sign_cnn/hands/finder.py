@@ -26,7 +26,8 @@ from sign_cnn.images import Crop, convert
 Floats = NDArray[np.float32]
 
 MODELS_VARIABLE = "HAND_MODELS_DIR"
-FOLDER = Path(__file__).resolve().parents[2] / "data" / "hand_models"
+ROOT = Path(__file__).resolve().parents[2]  # of a clone; of a wheel, the current directory is taken
+FOLDER = (ROOT if (ROOT / "conf").is_dir() else Path()) / "data" / "hand_models"
 WHEEL = "mediapipe==0.10.21"  # the last one with the weights inside
 PIP = f"install --quiet --no-deps --no-compile --only-binary=:all: {WHEEL}"
 PLATFORM = "--python-version=3.11 --platform=manylinux_2_28_x86_64"  # the weights are in each wheel

@@ -49,7 +49,7 @@ def make_metrics(num_classes: int, stage: str) -> MetricCollection:
 
 
 def metric_mode(name: str | None) -> str | None:
-    """Return `min` or `max`, whichever is better of a logged metric; settings refer to it.
+    """Return `min` or `max`, the direction in which a logged metric improves.
 
     Raises:
         ConfigError: If the metric is none of `make_metrics`, or torchmetrics does not know.
@@ -63,7 +63,8 @@ def metric_mode(name: str | None) -> str | None:
         raise ConfigError([f"monitor={name} is none of {known}: correct it, or set monitor_mode"])
     better = False if name.endswith("/loss") else metrics[name].higher_is_better
     if better is None:
-        raise ConfigError([f"monitor={name} may be better when less or more: set monitor_mode"])
+        problem = f"torchmetrics does not say in which direction {name} improves"
+        raise ConfigError([f"monitor: {problem}: set monitor_mode=min or max"])
     return "max" if better else "min"
 
 
@@ -137,14 +138,10 @@ class Classifier(pl.LightningModule):
                 model = cls(**hparams)
             model.load_state_dict(state["state_dict"])
         except FileNotFoundError:
-            raise UserError(
-                f"{checkpoint} does not exist: train again, or name another one"
-            ) from None
+            raise UserError(f"{checkpoint} does not exist: train again, or name another") from None
         except UserError:
             raise
-        except (
-            Exception
-        ) as error:  # torn archives and other people's pickles fail in any number of ways
+        except Exception as error:  # torn archives and foreign pickles fail in any number of ways
             problem = f"cannot be read as a checkpoint ({error_message(error)})"
             raise UserError(f"{checkpoint} {problem}") from error
         return model.eval()
@@ -236,6 +233,10 @@ class Classifier(pl.LightningModule):
             scheduler = make_scheduler(optimizer, **dict.fromkeys(steps, num_steps))
         config = {"scheduler": scheduler, "interval": "step" if steps else "epoch"}
         if isinstance(scheduler, ReduceLROnPlateau):
+            if scheduler.mode != "min":
+                raise ConfigError(
+                    ["scheduler.mode must be min: ReduceLROnPlateau watches the loss"]
+                )
             # Lightning would step it after the epoch's checkpoint, and not again when resumed;
             # on_train_epoch_end does.
             config |= {"monitor": "val/loss", "frequency": sys.maxsize}

@@ -10,16 +10,8 @@ from torch import Tensor, nn
 from sign_cnn.inputs import PARENTS
 
 KNUCKLES, TIPS = [5, 9, 13, 17], [4, 8, 12, 16, 20]
-FOLDS = [
-    5,
-    6,
-    9,
-    10,
-    13,
-    14,
-    17,
-    18,
-]  # knuckles and middle joints, among which M, N, S and T hide the thumb
+JOINTS = [5, 6, 9, 10, 13, 14, 17, 18]
+"""Knuckles and middle joints, among which M, N, S and T hide the thumb."""
 PAIRS = [
     *combinations(TIPS, 2),
     *((4, landmark) for landmark in (5, 6, 7, 9, 10, 11, 13, 14, 15, 17, 18, 19)),
@@ -104,7 +96,7 @@ def hand_features(landmarks: Tensor) -> Tensor:
         normal,
         bones[:, [3, 7, 11, 15, 19, 4, 8, 12, 16]],
         upright[:, TIPS[1:]] - upright[:, KNUCKLES],
-        upright[:, [4, 3], None] - upright[:, None, FOLDS],
+        upright[:, [4, 3], None] - upright[:, None, JOINTS],
         (_differences(picture, ACROSS) * across[:, None]).sum(2),
         index[:, :1] * middle[:, 1:] - index[:, 1:] * middle[:, :1],
     ]

@@ -147,8 +147,7 @@ def ensure_synthetic(
         if is_made():
             return root
         if not marker.exists() and (found := sorted(root.glob("sign_mnist_*"))):
-            way_out = "set data.synthetic_root to another folder"
-            raise DataError(f"{found[0]} is not synthetic and is not overwritten: {way_out}")
+            raise DataError(f"{found[0]} is not synthetic: set another data.synthetic_root")
         remove_temporary(root)
         write_text(marker, "{}")  # marks the folder also if this process is killed
         _write(root, config, letters, image_size)
