@@ -48,7 +48,8 @@ def plot_learning_curves(metrics: pd.DataFrame, title: str, best_epoch: int) -> 
         The figure.
     """
     figure = plot_curves({split: select_split(metrics, split) for split in ("train", "val")})
-    figure.suptitle(f"{title}\nline: best checkpoint, epoch {best_epoch}", fontsize=10)
+    figure.suptitle(title, fontsize=10)
+    figure.supxlabel(f"grey line: the checkpoint that is kept, of epoch {best_epoch}", fontsize=8)
     for axes in figure.axes:
         axes.axvline(best_epoch, color="0.6", linewidth=1, zorder=0)
     return figure
@@ -73,7 +74,9 @@ def plot_curves(curves: dict[str, pd.DataFrame]) -> Figure:
                 axes.fill_between(found.index, *bounds, color=colour, alpha=0.15)
         axes.set(xlabel="epoch", ylabel=label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.grid(alpha=0.3)
     panels[0].set_yscale("log")
+    panels[0].yaxis.set(major_formatter="{x:g}", minor_formatter="{x:.2g}")
     lines = panels[0].get_legend_handles_labels()
     figure.legend(*lines, loc="outside upper left", fontsize=8, ncols=1)
     return figure
