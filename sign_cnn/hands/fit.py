@@ -19,8 +19,8 @@ from sign_cnn.predict import OnnxModel
 COPIES = 20  # of each hand, all but the first one augmented
 AUGMENTATION = {"rotation": 15.0, "tilt": 15.0, "aspect": 0.1, "depth": 0.2, "jitter": 0.03}
 SMOOTHING = 0.1  # of the labels
-# Half of it times the squared weights is added to the loss. It was chosen among 1e-4, 3e-3 and 1e-2 on
-# hands that were to measure alone, so that scores of the fit on these are a little too good.
+# Half of it times the squared weights is added to the loss. It was chosen among 1e-4, 3e-3 and
+# 1e-2 on hands that were to measure alone, so that scores of the fit on these are too good.
 WEIGHT_DECAY = 3e-3
 
 
