@@ -1,36 +1,81 @@
-"""Builds data module, classifier and trainer from the configuration, and checks that they fit."""
+"""Builds data module, classifier and trainer from the configuration, before anything is read."""
 
 import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from hydra.utils import UNSAFE_DISABLE_EXECUTION_CHECKS, execution_whitelist, instantiate
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import Trainer
 
-from sign_cnn.config import explain_settings, validate, whitelist
+from sign_cnn.callbacks import EpochSeed, MetricsTable
+from sign_cnn.config import explain_settings, whitelist
+from sign_cnn.data.base import BaseDataModule
 from sign_cnn.errors import ConfigError, UserError
+from sign_cnn.experiment import validate
+from sign_cnn.models.classifier import Classifier, find_untrusted
+from sign_cnn.runs import load_run
 
-if TYPE_CHECKING:  # torch and Lightning take seconds to import
-    from sign_cnn.data.base import BaseDataModule
-    from sign_cnn.models.classifier import Classifier
+SILENCED = (
+    # Worker processes would only copy what a batch already is: a slice of a tensor in memory.
+    ".*does not have many workers.*",
+    # A run without validation rows, and a run that resumes.
+    "Total length of .* across ranks is zero",
+    "Checkpoint directory .* exists and is not empty",
+    # Metrics of torchmetrics are of all ranks by the time that they are logged.
+    "It is recommended to use .self.log",
+    # Lightning 2.6 against torch's next pytree:
+    # https://github.com/Lightning-AI/pytorch-lightning/issues/21326
+    ".*isinstance.treespec, LeafSpec.*",
+)
+"""Warnings that do not apply here."""
+
+for name in ("pytorch_lightning", "lightning_fabric"):  # "GPU available: False, …"
+    logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def metric_mode(name: str | None) -> str | None:
-    """Return whether less or more of a logged metric is better; settings refer to it."""
-    from sign_cnn.models import classifier
+class Parts(NamedTuple):
+    """What a run is made of."""
 
-    return classifier.metric_mode(name)
-
-
-OmegaConf.register_resolver("metric_mode", metric_mode, replace=True)
+    datamodule: BaseDataModule
+    model: Classifier
+    trainer: Trainer
 
 
-def make_datamodule(cfg: DictConfig) -> "BaseDataModule":
+def build(cfg: DictConfig) -> Parts:
+    """Check the configuration and build all of a run; no data are read, and nothing is written.
+
+    The classifier gets its preprocessing once the data are read.
+
+    Raises:
+        ConfigError: If a setting cannot work, the network does not fit the data, or it is of a
+            package that is not trusted.
+        UserError: If `cfg.init_from` is no finished run, or has another network.
+    """
+    validate(cfg)
+    with explain_lightning():
+        datamodule = make_datamodule(cfg)
+        model = make_classifier(cfg, datamodule)
+        callbacks = [MetricsTable(), EpochSeed(cfg.seed), *make_all("callbacks", cfg.callbacks)]
+        logger = make_all("logger", cfg.logger) or False
+        model.make_optimizers(num_steps=1000)  # only to see that they can be made
+        with explain_settings("trainer"):
+            trainer = instantiate(
+                cfg.trainer,
+                default_root_dir=cfg.run_dir,
+                callbacks=callbacks,
+                logger=logger,
+                _convert_="all",
+            )
+    return Parts(datamodule, model, trainer)
+
+
+def make_datamodule(cfg: DictConfig) -> BaseDataModule:
     """Build the data module, which has read nothing yet, and its augmentation."""
-    silence_lightning()
     options: Any = {"_convert_": "all", "_execution_whitelist_": UNSAFE_DISABLE_EXECUTION_CHECKS}
     with explain_settings("augment"):
         augment = instantiate(cfg.augment, **options)
@@ -41,42 +86,32 @@ def make_datamodule(cfg: DictConfig) -> "BaseDataModule":
     return datamodule
 
 
-def make_model(
-    cfg: DictConfig, datamodule: "BaseDataModule", preprocessing: dict[str, Any]
-) -> "Classifier":
-    """Build the classifier for the data.
-
-    Raises:
-        ConfigError: If the network does not fit the data, or is of a package that is not trusted.
-        UserError: If `cfg.init_from` has another network.
-    """
-    from sign_cnn.models.classifier import Classifier, find_untrusted
-
+def make_classifier(cfg: DictConfig, datamodule: BaseDataModule) -> Classifier:
+    """Build the classifier with the preprocessing of example inputs."""
     trusted = list(cfg.trusted_packages)
     with explain_settings("model"):
-        keys = ("model", "loss", "optimizer", "scheduler")
-        nodes: list[Any] = [
-            OmegaConf.to_container(cfg[k], resolve=True) if cfg[k] else None for k in keys
-        ]
-    if name := find_untrusted(nodes[0], trusted):
+        groups = (cfg.model, cfg.loss, cfg.optimizer, cfg.scheduler)
+        nodes: list[Any] = [x and OmegaConf.to_container(x, resolve=True) for x in groups]
+        network, loss, optimizer, scheduler = nodes
+    if name := find_untrusted(network, trusted):
         way_out = f"if you trust it, add trusted_packages=[{name.partition('.')[0]}]"
         raise ConfigError(
             [f"model: {name} is of a package that a checkpoint may not name: {way_out}"]
         )
     # A checkpoint loads without its loss, which may come from anywhere.
-    loss = nodes[1]["_target_"] if nodes[1] else "torch.nn.CrossEntropyLoss"
-    with execution_whitelist([*whitelist(trusted), loss], reset=True):
+    targets = [*whitelist(trusted), loss["_target_"] if loss else "torch.nn.CrossEntropyLoss"]
+    with execution_whitelist(targets, reset=True):
         model = Classifier(
-            nodes[0],
+            network,
             class_names=datamodule.class_names,
             inputs=datamodule.inputs.spec(),
-            preprocessing=preprocessing,
-            loss=nodes[1],
-            optimizer=nodes[2],
-            scheduler=nodes[3],
+            preprocessing=datamodule.make_preprocessing(datamodule.inputs.example(2)),
+            loss=loss,
+            optimizer=optimizer,
+            scheduler=scheduler,
         )
     if cfg.init_from:
-        start = Classifier.load(Path(cfg.init_from, "checkpoints", "best.ckpt"), trusted)
+        start = Classifier.load(load_run(Path(cfg.init_from)).best_checkpoint, trusted)
         try:
             model.network.load_state_dict(start.network.state_dict())
         except RuntimeError:
@@ -87,33 +122,7 @@ def make_model(
     return model
 
 
-def make_trainer(cfg: DictConfig, **options: Any) -> Any:
-    """Build Lightning's trainer."""
-    with explain_settings("trainer"):
-        return instantiate(cfg.trainer, default_root_dir=cfg.run_dir, **options, _convert_="all")
-
-
-def check(cfg: DictConfig) -> "Classifier":
-    """Build everything that needs no data, and return the classifier.
-
-    Raises:
-        UserError: If the configuration cannot work.
-    """
-    validate(cfg)
-    with explain_lightning():
-        datamodule = make_datamodule(cfg)
-        example = datamodule.inputs.example(2)
-        model = make_model(cfg, datamodule, datamodule.make_preprocessing(example))
-        with explain_settings("optimizer"):
-            instantiate(cfg.optimizer, _convert_="all")(model.parameters())
-        make_trainer(cfg, logger=False)
-        if cfg.monitor:
-            with explain_settings("monitor"):
-                _ = cfg.monitor_mode
-    return model
-
-
-def instantiate_all(group: str, nodes: Any) -> list[Any]:
+def make_all(group: str, nodes: Any) -> list[Any]:
     """Build the nodes of a group such as `callbacks`; a node that is null is left out."""
     made = []
     for name, node in (nodes or {}).items():
@@ -125,10 +134,10 @@ def instantiate_all(group: str, nodes: Any) -> list[Any]:
 @contextmanager
 def explain_lightning() -> Iterator[None]:
     """Turn Lightning's complaints of settings into a `ConfigError`, its Ctrl-C into Python's."""
-    from lightning_fabric.utilities.exceptions import MisconfigurationException
-
     try:
-        with execution_whitelist(UNSAFE_DISABLE_EXECUTION_CHECKS):
+        with execution_whitelist(UNSAFE_DISABLE_EXECUTION_CHECKS), warnings.catch_warnings():
+            for message in SILENCED:
+                warnings.filterwarnings("ignore", message=message)
             yield
     except MisconfigurationException as error:
         raise ConfigError([f"trainer: {' '.join(str(error).split())}"]) from error
@@ -136,21 +145,3 @@ def explain_lightning() -> Iterator[None]:
         if isinstance(stop.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
         raise
-
-
-def silence_lightning() -> None:
-    """Leave out what Lightning says of devices, and warnings that do not apply here."""
-    import pytorch_lightning  # noqa: F401  # its import sets the level of its logger
-
-    for name in ("pytorch_lightning", "lightning_fabric"):  # "GPU available: False, …"
-        logging.getLogger(name).setLevel(logging.WARNING)
-    # Worker processes would only copy what a batch already is: a slice of a tensor in memory.
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    # A run without validation rows, and a run that resumes.
-    warnings.filterwarnings("ignore", message="Total length of .* across ranks is zero")
-    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
-    # Metrics of torchmetrics are of all ranks by the time that they are logged.
-    warnings.filterwarnings("ignore", message="It is recommended to use .self.log")
-    # Lightning 2.6 against torch's next pytree:
-    # https://github.com/Lightning-AI/pytorch-lightning/issues/21326
-    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")

@@ -3,17 +3,15 @@
 import io
 import logging
 import time
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytorch_lightning as pl
 import torch
-from filelock import FileLock
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, ModelCheckpoint
-from pytorch_lightning.loggers import MLFlowLogger, TensorBoardLogger
+from pytorch_lightning.loggers import TensorBoardLogger
 from torchvision.utils import make_grid
 
 from sign_cnn.data.base import Batch, mix_seed
@@ -33,7 +31,8 @@ class NamedCheckpoint(ModelCheckpoint):
 
     def __init__(self, filename: str, monitor: str | None = None, mode: str | None = None) -> None:
         options: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
-        super().__init__(filename=filename, monitor=monitor, mode=mode or "min", **options)
+        options |= {"mode": mode if monitor else "min"}  # None without a monitor
+        super().__init__(filename=filename, monitor=monitor, **options)
 
     @property
     def state_key(self) -> str:
@@ -157,37 +156,6 @@ class ImageGrid(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
                 logger.experiment.add_image(name, grid, trainer.current_epoch + 1)
-
-
-class ResumingMLFlowLogger(MLFlowLogger):
-    """Goes on with the run that has the tag `run_id`, because MLflow draws its own identity."""
-
-    def __init__(
-        self,
-        experiment_name: str,
-        run_id: str,
-        tags: dict[str, Any],
-        tracking_uri: str,
-        **options: Any,
-    ) -> None:
-        import mlflow
-
-        kind, _, file = tracking_uri.partition(":///")
-        # Two jobs that make the tables of a new file at the same time break it.
-        with FileLock(f"{file}.lock") if kind == "sqlite" else nullcontext():
-            client = mlflow.MlflowClient(tracking_uri)
-            found: list[Any] = []
-            if experiment := client.get_experiment_by_name(experiment_name):
-                query = f"tags.run_id = '{run_id}'"
-                found = client.search_runs([experiment.experiment_id], query)
-            super().__init__(
-                experiment_name,
-                tracking_uri=tracking_uri,
-                tags={"run_id": run_id} | {key: tag for key, tag in tags.items() if tag},
-                run_id=found[0].info.run_id if found else None,
-                **options,
-            )
-            _ = self.experiment  # makes the run
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -1,28 +1,19 @@
-"""The settings: types, defaults, ranges and sentences; and what makes two runs one experiment.
+"""The settings: types, defaults, ranges and sentences, in dataclasses that are Hydra's schema.
 
 Each dataclass is registered in Hydra's ConfigStore as `<name>_schema`, and the choices in `conf/`
 build on these. Whatever is a class of a library (trainer, callbacks, loggers, optimizer, scheduler,
 loss) is a `_target_` node in `conf/` and is checked by that class.
 """
 
-import difflib
-import hashlib
-import json
 import operator
-import re
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
-from inspect import getsource
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar
 
 from hydra.core.config_store import ConfigStore
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
-from hydra.types import RunMode
-from hydra.utils import UNSAFE_DISABLE_EXECUTION_CHECKS, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
@@ -270,10 +261,6 @@ class TrainConfig:
     """Directory of a finished run whose best weights are the start; it is known by this path."""
     trusted_packages: list[str] = setting([])
     """Packages whose networks may be trained and loaded again."""
-    group: str | None = "${sweep_name:}"
-    """Group of the run in W&B and MLflow."""
-    run_id: str = "${run_id:${run_dir}}"
-    """Identity of the run there."""
     threads: int | None = setting(None, ge=1)
     """CPU threads of torch; null: its own choice."""
     compile: bool = False
@@ -290,49 +277,6 @@ class TrainConfig:
     callbacks: Any = None
     logger: Any = None
 
-
-NOT_PART_OF_EXPERIMENT = {
-    *("name", "run_dir", "experiment", "test", "figures", "dry_run", "group", "run_id", "threads"),
-    *("compile", "logger", "trusted_packages", "data.source", "data.root", "data.synthetic_root"),
-    *("data.download", "data.cache_dir", "data.synthetic", "data.eval_batch_size"),
-    *("trainer.accelerator", "trainer.strategy", "trainer.deterministic", "trainer.plugins"),
-    *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.log_every_n_steps"),
-    "callbacks.image_grid",
-}
-"""What may differ between two runs of one experiment; data are known by their fingerprint."""
-
-
-def single_run() -> bool:
-    """Return whether this is a run, and not a job of a sweep."""
-    return not (HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN)
-
-
-def data_info(key: str, *, _root_: DictConfig) -> Any:
-    """Return an attribute of the data module, to which a network's settings refer."""
-    with explain_settings("data"):
-        datamodule = instantiate(_root_.data, _execution_whitelist_=UNSAFE_DISABLE_EXECUTION_CHECKS)
-    if not hasattr(datamodule, key):
-        kind = type(datamodule).__name__
-        raise ConfigError(
-            [f"model: {kind} has no {key}, which this network needs: choose another model="]
-        )
-    return getattr(datamodule, key)
-
-
-RESOLVERS: dict[str, Callable[..., Any]] = {
-    "data_info": data_info,
-    "single_run": single_run,
-    "on_terminal": lambda: single_run() and sys.stdout.isatty(),
-    "run_dir": lambda n: (
-        f"outputs/runs/{n}" if single_run() else HydraConfig.get().runtime.output_dir
-    ),
-    "run_name": lambda run_dir: Path(run_dir).name,
-    "sweep_name": lambda: None if single_run() else Path(HydraConfig.get().sweep.dir).name,
-    # Hydra fills in the help by string.Template, to which a dollar sign means a place.
-    "settings_help": lambda *, _root_: settings_help(_root_).replace("$", "$$"),
-}
-for name, resolver in RESOLVERS.items():
-    OmegaConf.register_resolver(name, resolver, replace=True)
 
 for name, node in {
     "train": TrainConfig,
@@ -386,67 +330,6 @@ def describe_bounds(bounds: Mapping[str, Any]) -> str:
     return " and ".join(f"{BOUNDS[name]} {bound}" for name, bound in bounds.items())
 
 
-def settings_help(node: Any, prefix: str = "") -> str:
-    """Return two lines for each typed setting: its value, its sentence and what is allowed."""
-    schema: Any = OmegaConf.get_type(node)
-    kinds: list[Any] = [kind for kind in reversed(schema.mro()) if is_dataclass(kind)]
-    sentences = dict(
-        re.findall(r'^    (\w+): .*\n    """(.*)"""$', "\n".join(map(getsource, kinds)), re.M)
-    )
-    lines = []
-    for item in fields(schema):
-        child = node._get_node(item.name)
-        if is_dataclass(OmegaConf.get_type(child)):
-            lines.append(settings_help(child, f"{prefix}{item.name}."))
-        elif sentence := sentences.get(item.name):
-            value = json.dumps(OmegaConf.to_container(OmegaConf.create({"": child})))[5:-1]
-            types = (item.type, *get_args(item.type))
-            choices = [choice for one in types for choice in get_args(one) if type(choice) is str]
-            allowed = " | ".join(choices) or describe_bounds(item.metadata)
-            allowed = f" ({allowed})" if allowed else ""
-            lines.append(f"{prefix}{item.name} = {value}\n    {sentence}{allowed}")
-    return "\n".join(lines)
-
-
-def validate(cfg: DictConfig) -> None:
-    """Check ranges, names and contradictions, without torch.
-
-    Raises:
-        ConfigError: With every problem found.
-    """
-    callbacks = cfg.callbacks or {}
-    problems = [*name_problems(cfg.name), *setting_problems(cfg)]
-    if missing := [key for key in ("best_checkpoint", "last_checkpoint") if not callbacks.get(key)]:
-        problems.append(f"callbacks lack {' and '.join(missing)}: choose callbacks=[default,…]")
-    if cfg.data.get("val_split") == "none":
-        stopping = callbacks.get("early_stopping") or {}
-        wanted = {"monitor": cfg.monitor, "callbacks.early_stopping": stopping.get("monitor")}
-        needy = [key for key, metric in wanted.items() if str(metric).startswith("val/")]
-        none = "needs validation rows: data.val_split=none has none"
-        problems += [f"{key} {none}" for key in needy]
-    is_stated = not OmegaConf.is_interpolation(cfg, "monitor_mode")
-    if cfg.monitor and is_stated and not cfg.monitor_mode:
-        problems.append("monitor_mode must be min or max")
-    if flags := [flag for flag in ("fast_dev_run", "overfit_batches") if cfg.trainer.get(flag)]:
-        problems.append(f"trainer.{flags[0]} is not supported: use trainer=debug")
-    if not isinstance(epochs := cfg.trainer.max_epochs, int) or epochs < 1:
-        problems.append(f"trainer.max_epochs={epochs} must be a whole number of at least 1")
-    if problems:
-        raise ConfigError(problems)
-
-
-def name_problems(name: str) -> list[str]:
-    """Return what keeps a name from being that of a directory, as sentences."""
-    if (
-        name.strip(". ")
-        and name.isprintable()
-        and not {*name} & {*"/\\"}
-        and len(name.encode()) <= 200
-    ):
-        return []
-    return [f"name={name[:40]!r} cannot be a directory's name: choose a short one without / or \\"]
-
-
 @contextmanager
 def explain_settings(key: str) -> Iterator[None]:
     """Turn what a class says of its arguments into a `ConfigError` that names the setting."""
@@ -466,46 +349,3 @@ def explain_settings(key: str) -> Iterator[None]:
 def whitelist(trusted: Any = ()) -> list[str]:
     """Return the targets of which a network may be built, as Hydra's execution whitelist."""
     return [pattern for name in (*NETWORK_PACKAGES, *trusted) for pattern in (name, f"{name}.*")]
-
-
-def suggest(key: str, cfg: DictConfig) -> list[str]:
-    """Return settings that an unknown key may mean: `epochs` is `trainer.max_epochs`."""
-    wanted = key.rpartition(".")[2]
-    names = {item: item.rpartition(".")[2] for item in flatten(OmegaConf.to_container(cfg))}
-    found = (
-        [wanted] if wanted in names.values() else [n for n in names.values() if n.endswith(wanted)]
-    )
-    found = found or difflib.get_close_matches(wanted, names.values(), n=1)
-    return [key for key, name in names.items() if name in found]
-
-
-def experiment_settings(cfg: DictConfig) -> dict[str, Any]:
-    """Return what makes two runs the same experiment, flat: `{"model.depth": 3, …}`."""
-    kept = OmegaConf.masked_copy(
-        cfg, [str(key) for key in cfg if key not in NOT_PART_OF_EXPERIMENT]
-    )
-    with explain_settings("settings"):
-        settings = flatten(OmegaConf.to_container(kept, resolve=True))
-    prefixes = tuple(f"{key}." for key in NOT_PART_OF_EXPERIMENT)
-    return {
-        key: value
-        for key, value in settings.items()
-        if key not in NOT_PART_OF_EXPERIMENT and not key.startswith(prefixes)
-    }
-
-
-def config_hash(cfg: DictConfig, fingerprint: str) -> str:
-    """Return 16 hex digits that two runs share if they are one experiment on the same data."""
-    text = json.dumps([experiment_settings(cfg), fingerprint], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
-    """Return nested settings by dotted key; lists are values."""
-    if not isinstance(node, dict) or not node:
-        return {prefix.rstrip("."): node}
-    return {
-        key: value
-        for name in node
-        for key, value in flatten(node[name], f"{prefix}{name}.").items()
-    }

@@ -12,7 +12,7 @@ from sign_cnn.errors import UserError
 TEMPORARY_SUFFIX = ".tmp"
 FULL_OR_DENIED = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS),
-    *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST),
+    *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG),
 }
 
 

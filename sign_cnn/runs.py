@@ -9,13 +9,12 @@ import json
 import os
 import platform
 import re
-import secrets
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -25,15 +24,18 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
-from sign_cnn.config import config_hash, experiment_settings
 from sign_cnn.errors import RunInUseError, UserError, error_message
+from sign_cnn.experiment import experiment_hash, experiment_settings
 from sign_cnn.files import atomic_write, explain_os_errors, remove_temporary, write_text
 
 if TYPE_CHECKING:  # the data modules import torch
     from sign_cnn.data.base import DataIdentity, Rows
 
 Status = Literal["running", "interrupted", "failed", "done"]
-PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "numpy", "scikit-learn")
+PACKAGES = (
+    *("torch", "torchvision", "pytorch-lightning", "hydra-core", "numpy", "scikit-learn"),
+    "sign-cnn",
+)
 
 
 @contextmanager
@@ -183,6 +185,7 @@ class Run:
     path: Path
     result: Result
     trust: Sequence[str] = ()  # packages that its network may come from, besides our own
+    settings: dict[str, Any] = field(default_factory=dict)  # flat, as `experiment_settings` has it
 
     @property
     def best_checkpoint(self) -> Path:
@@ -232,20 +235,6 @@ def load_config(path: Path) -> DictConfig:
         return DictConfig(OmegaConf.load(path / "config.yaml"))
 
 
-def find_run_id(run_dir: str) -> str:
-    """Return the identity that a run's loggers know it by: the stored one, else 8 new hex digits.
-
-    The config refers to it as `${run_id:${run_dir}}`; `open_run` stores it in `config.yaml`.
-    """
-    path = Path(run_dir, "config.yaml")
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    found = re.search(r"^run_id: ['\"]?([^$'\"\n]+)", text, re.MULTILINE)
-    return found[1] if found else secrets.token_hex(4)
-
-
-OmegaConf.register_resolver("run_id", find_run_id, replace=True, use_cache=True)
-
-
 @contextmanager
 def open_run(
     cfg: DictConfig, identity: "DataIdentity", overrides: Sequence[str] = ()
@@ -263,17 +252,31 @@ def open_run(
     Raises:
         UserError: If the directory is in use, holds another experiment, or cannot be written to.
     """
-    path, fingerprint = Path(cfg.run_dir), identity.fingerprint
-    result = replace(new_result(cfg, overrides), config_hash=config_hash(cfg, fingerprint))
-    run = Run(path, replace(result, data_fingerprint=fingerprint, data_kind=identity.kind))
+    path, settings = Path(cfg.run_dir), experiment_settings(cfg)
+    start = load_run(Path(cfg.init_from)).result.config_hash if cfg.init_from else None
+    new = Result(
+        "running",
+        name=path.resolve().name,
+        experiment=cfg.experiment,
+        seed=cfg.seed,
+        overrides=list(overrides),
+        config_hash=experiment_hash(settings, identity.fingerprint, start),
+        data_fingerprint=identity.fingerprint,
+        data_kind=identity.kind,
+        git_commit=git_commit(),
+        versions=versions(),
+        machine=machine(),
+        split_seed=settings.get("data.split_seed"),
+        fold=settings.get("data.fold"),
+    )
     if global_rank() > 0:  # every rank must know whether there is anything left to do
-        begun = (path / "result.json").exists()
-        stored = finished_result(cfg, run.result) if begun else None
-        yield Run(path, stored) if stored else run
+        yield Run(path, finished_result(path, new, settings, cfg.test) or new, settings=settings)
         return
     with explain_os_errors(path), lock_directory(path):
-        if stored := finished_result(cfg, run.result):
-            yield Run(path, stored)
+        stored = finished_result(path, new, settings, cfg.test)
+        run = Run(path, stored or new, settings=settings)
+        if stored:
+            yield run
             return
         for folder in (path, path / "checkpoints", path / "figures"):
             remove_temporary(folder)
@@ -318,15 +321,17 @@ def is_locked(path: Path) -> bool:
         return True
 
 
-def finished_result(cfg: DictConfig, new: Result) -> Result | None:
-    """Return the result in `cfg.run_dir` if nothing is left to do; None starts or continues a run.
+def finished_result(path: Path, new: Result, settings: dict[str, Any], test: bool) -> Result | None:
+    """Return the result of a directory if nothing is left to do; None starts or continues a run.
 
     A larger `trainer.max_epochs` continues a run, unless it has a learning rate schedule, which was
     laid out for the old length.
 
     Args:
-        cfg: The composed configuration.
+        path: The directory.
         new: The result to begin with, which has the hashes of configuration and data.
+        settings: What makes the experiment.
+        test: Whether the test split is to be scored.
 
     Returns:
         The stored result, or None.
@@ -334,51 +339,28 @@ def finished_result(cfg: DictConfig, new: Result) -> Result | None:
     Raises:
         UserError: If the directory holds another experiment.
     """
-    path, checkpoint = Path(cfg.run_dir), Path(cfg.run_dir, "checkpoints", "last.ckpt")
+    checkpoint = path / "checkpoints" / "last.ckpt"
     if not (path / "result.json").exists():
-        checkpoint.unlink(missing_ok=True)  # of an unknown experiment
+        if global_rank() == 0:
+            checkpoint.unlink(missing_ok=True)  # of an unknown experiment
         return None
     stored = Result.load(path / "result.json")
-    done = stored.status == "done"
-    if not done and (stored.config_hash == new.config_hash or not checkpoint.exists()):
+    is_same, is_done = stored.config_hash == new.config_hash, stored.status == "done"
+    if not is_done and (is_same or not checkpoint.exists()):
         return None
     config = load_config(path)
-    if stored.config_hash == new.config_hash:
-        return stored if config.test or not cfg.test else None
-    before, now = experiment_settings(config), experiment_settings(cfg)
+    if is_same:
+        return stored if config.test or not test else None
+    before, now = experiment_settings(config), dict(settings)
     before["data"], now["data"] = stored.data_fingerprint[:12], new.data_fingerprint[:12]
     keys = [key for key in before | now if before.get(key) != now.get(key)]
     longer = keys == ["trainer.max_epochs"] and now[keys[0]] > before[keys[0]]
-    if longer and not cfg.scheduler:
+    if longer and now.get("scheduler", "") is None:
         return None
-    differences = ", ".join(f"{key}={now.get(key)} (there: {before.get(key)})" for key in keys)
+    pairs = (f"{key}={now.get(key)} (there: {before.get(key)})" for key in keys)
+    differences = ", ".join(pairs) or "the run that init_from names"
     way_out = f"choose another name, to start from its weights with init_from={path}"
     raise UserError(f"{path} holds another experiment, which differs in {differences}: {way_out}")
-
-
-def record_failure(cfg: DictConfig, overrides: Sequence[str], error: Exception) -> None:
-    """Record a job that could not begin; a directory in which one has begun is left alone."""
-    path = Path(cfg.run_dir)
-    with suppress(OSError, RunInUseError), lock_directory(path):
-        if not (path / "result.json").exists() or not Result.load(path / "result.json").config_hash:
-            write_text(path / "config.yaml", OmegaConf.to_yaml(cfg))
-            Run(path, new_result(cfg, overrides)).store("failed", error_message(error))
-
-
-def new_result(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
-    """Return the result of a run that has just begun."""
-    return Result(
-        "running",
-        name=Path(cfg.run_dir).resolve().name,
-        experiment=cfg.experiment,
-        seed=cfg.seed,
-        overrides=list(overrides),
-        git_commit=git_commit(),
-        versions=versions(),
-        machine=machine(),
-        split_seed=cfg.data.get("split_seed"),
-        fold=cfg.data.get("fold"),
-    )
 
 
 def global_rank() -> int:
@@ -390,8 +372,11 @@ def global_rank() -> int:
 @cache
 def versions() -> str:
     """Return the versions of what numbers depend on."""
-    found = [f"{name} {version(name)}" for name in (*PACKAGES, "sign-cnn")]
-    return ", ".join([f"python {platform.python_version()}", *found])
+    found = [f"python {platform.python_version()}"]
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):  # this code may be a clone that is not installed
+            found.append(f"{name} {version(name)}")
+    return ", ".join(found)
 
 
 @cache

@@ -1,66 +1,56 @@
 """Scores the best checkpoint of a run; writes predictions, figures and the result."""
 
-import logging
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.distributed
-from omegaconf import DictConfig
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from sklearn.metrics import confusion_matrix
 
 from sign_cnn.callbacks import MetricsTable
-from sign_cnn.config import experiment_settings
 from sign_cnn.data.base import BaseDataModule
-from sign_cnn.reports import figures
+from sign_cnn.reports.figures import plot_confusion_matrix, plot_learning_curves, save_figure
 from sign_cnn.reports.run import score
 from sign_cnn.runs import Predictions, Run
 
-log = logging.getLogger(__name__)
 
+def score_and_save(run: Run, trainer: Trainer, *, test: bool, figures: bool) -> None:
+    """Score the best checkpoint, write predictions and figures, and store the result as done.
 
-def score_and_save(cfg: DictConfig, run: Run, trainer: Trainer, table: MetricsTable) -> None:
-    """Score the best checkpoint, write predictions and figures, and store the result as done."""
+    Args:
+        run: The run, which has been fitted.
+        trainer: What it was fitted by.
+        test: Whether to score the test split too.
+        figures: Whether to draw curves and a confusion matrix.
+    """
     model: Any = trainer.lightning_module
     datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
+    (table,) = (c for c in trainer.callbacks if isinstance(c, MetricsTable))  # type: ignore[attr-defined]
     # Given ckpt_path, a trainer would also take its callbacks back to that epoch, and undo the
     # averaging of weights.
     checkpoint = trainer.strategy.load_checkpoint(run.best_checkpoint, weights_only=True)
     model.load_state_dict(checkpoint["state_dict"])
-    predictions = predict_splits(trainer, datamodule, ["val", "test"] if cfg.test else ["val"])
+    predictions = predict_splits(trainer, datamodule, ["val", "test"] if test else ["val"])
     scores = {**score(predictions, "val"), **score(predictions, "test")}
-    epochs = pd.DataFrame(table.rows)
-    best = epochs[cfg.monitor].agg(f"idx{cfg.monitor_mode}") if cfg.monitor else len(epochs) - 1
+    epochs, best_epoch = pd.DataFrame(table.rows), checkpoint["epoch"] + 1
     if trainer.is_global_zero:
         predictions.save(run.predictions)
-        drawn = {}
-        if cfg.figures:
-            title = " ".join(filter(None, [cfg.experiment, run.path.name]))
-            curves = figures.plot_learning_curves(epochs, title, int(best) + 1)
-            figures.save_figure(curves, run.path / "figures" / "learning_curves.png")
-            drawn = _draw_confusion(predictions, datamodule.class_names, title)
-            for name, figure in drawn.items():
-                figures.save_figure(figure, run.path / "figures" / f"{name}.png")
-        _log_scores(cfg, trainer, scores, drawn)
-        labels = datamodule.train_rows.labels
-        key = "val/acc" if "val/acc" in epochs else "train/acc"
-        chance = np.bincount(labels).max() / len(labels)
-        if epochs[key].max() <= chance and not cfg.trainer.get("limit_train_batches"):
-            log.warning(
-                "this network learned nothing: its best %s is %.3f, and always naming the most "
-                "frequent class gets %.3f; try more epochs or another optimizer.lr",
-                *(key, epochs[key].max(), chance),
-            )
+        title = " ".join(filter(None, [run.result.experiment, run.path.name]))
+        shown = (predictions, datamodule.class_names, epochs, best_epoch, title)
+        drawn = draw_figures(*shown) if figures else {}
+        for name, figure in drawn.items():
+            save_figure(figure, run.path / "figures" / f"{name}.png")
+        log_scores(run, trainer, scores, drawn)
     seconds, is_cuda = epochs["train_seconds"].sum(), model.device.type == "cuda"
     run.store(
         "done",
         **scores,
         val_split=datamodule.val_split,
         class_names=datamodule.class_names,
-        best_epoch=int(best) + 1,
+        best_epoch=best_epoch,
         epochs=len(epochs),
         fit_seconds=round(epochs["seconds"].sum(), 3),
         device=torch.cuda.get_device_name() if is_cuda else model.device.type,
@@ -87,27 +77,37 @@ def predict_splits(trainer: Trainer, datamodule: BaseDataModule, splits: list[st
     return Predictions.concat(parts)
 
 
-def _draw_confusion(predictions: Predictions, names: list[str], title: str) -> dict[str, Any]:
-    """Draw the confusion matrix of the test rows, else of the validation rows, if there are any."""
+def draw_figures(
+    predictions: Predictions, class_names: list[str], epochs: pd.DataFrame, best: int, title: str
+) -> dict[str, Any]:
+    """Draw learning curves, and the confusion matrix of the test rows, else of the validation rows.
+
+    Args:
+        predictions: All that the run has scored.
+        class_names: Names of the classes, in class order.
+        epochs: Metrics of the run, a row per epoch.
+        best: Number of the best epoch, from 1.
+        title: Name of the run.
+
+    Returns:
+        Figures of Matplotlib by name.
+    """
+    drawn = {"learning_curves": plot_learning_curves(epochs, title, best)}
     split = "test" if len(predictions.of("test").row) else "val"
-    scored = predictions.of(split)
-    if not len(scored.row):
-        return {}
-    counts = confusion_matrix(scored.label, scored.predicted, labels=range(len(names)))
-    title = f"{title}: {split} accuracy {scored.correct.mean():.2%}"
-    return {f"confusion_{split}": figures.plot_confusion_matrix(counts, names, title)}
+    if len((scored := predictions.of(split)).row):
+        counts = confusion_matrix(scored.label, scored.predicted, labels=range(len(class_names)))
+        title = f"{title}: {split} accuracy {scored.correct.mean():.2%}"
+        drawn[f"confusion_{split}"] = plot_confusion_matrix(counts, class_names, title)
+    return drawn
 
 
-def _log_scores(
-    cfg: DictConfig, trainer: Trainer, scores: dict[str, Any], drawn: dict[str, Any]
-) -> None:
+def log_scores(run: Run, trainer: Trainer, scores: dict[str, Any], drawn: dict[str, Any]) -> None:
     """Tell the loggers the scores of the weights that are kept."""
     wanted = ("val_acc", "val_loss", "test_acc", "test_loss")
     known = {key: scores[key] for key in wanted if scores[key] is not None}
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            metrics = {f"hp/{key}": value for key, value in known.items()}
-            logger.log_hyperparams(experiment_settings(cfg), metrics)
+            logger.log_hyperparams(run.settings, {f"hp/{key}": known[key] for key in known})
             for name, figure in drawn.items():
                 logger.experiment.add_figure(f"weights_kept/{name}", figure, trainer.current_epoch)
         else:

@@ -9,14 +9,11 @@ import json
 import re
 import shlex
 import sys
-import time
 import traceback
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import joblib
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -25,12 +22,9 @@ from hydra.errors import ConfigCompositionException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from sign_cnn.build import check, make_datamodule
-from sign_cnn.config import name_problems
 from sign_cnn.console import print_line
 from sign_cnn.errors import ConfigError, UserError, error_message, exit_on_user_error
 from sign_cnn.files import explain_os_errors, write_text
-from sign_cnn.runs import Result
 
 
 class SweepCallback(Callback):
@@ -39,8 +33,6 @@ class SweepCallback(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Make the run's directory, and refuse a place that cannot be written to."""
         with exit_on_user_error(), explain_os_errors(Path(config.run_dir)):
-            if problems := name_problems(str(config.name)):
-                raise ConfigError(problems)
             Path(config.hydra.run.dir).mkdir(parents=True, exist_ok=True)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -54,7 +46,6 @@ class SweepCallback(Callback):
             overrides = {x.key_or_group: x for x in parsed}  # a later one wins
             swept = [key for key, x in overrides.items() if x.is_sweep_override() or key in params]
             _set_directories(config, swept, list(overrides.values()))
-            _refuse_missing_plugins(config)
             is_search = "optuna" in config.hydra.sweeper._target_
             jobs = [] if is_search else _list_jobs(list(overrides.values()))
             _check_jobs(jobs)
@@ -63,6 +54,8 @@ class SweepCallback(Callback):
             if config.dry_run:
                 return
             if not {"data", "data.source", "data.root"} & {*swept}:
+                from sign_cnn.build import make_datamodule  # torch
+
                 print_line(f"data: {make_datamodule(config).identity.description}")
             with explain_os_errors(folder := Path(config.hydra.sweep.dir)):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -102,39 +95,12 @@ def job_name(overrides: Sequence[str], *keys: str) -> str:
     )
 
 
-def threads_per_job(jobs: int) -> int:
-    """Return the CPU threads for each of `jobs` at once; -1 means one job per core."""
-    return max(1, joblib.cpu_count() // jobs) if jobs > 0 else 1
-
-
 def job_number() -> str:
     """Return the number of this job and of all jobs: `3/8`."""
     settings = HydraConfig.get()
     plan, trials = Path(settings.sweep.dir, "sweep.json"), settings.sweeper.get("n_trials") or "?"
     total = len(json.loads(plan.read_text())["jobs"]) if plan.exists() else trials
     return f"{settings.job.num + 1}/{total}".removesuffix("/?")
-
-
-def progress() -> str:
-    """Return how far the sweep is, and the time left at this command's pace; empty if unknown."""
-    folder = Path(HydraConfig.get().sweep.dir)
-    if not (plan := folder / "sweep.json").exists():
-        return ""  # a search
-    begun, jobs, now = plan.stat().st_mtime, json.loads(plan.read_text())["jobs"], time.time()
-    paths = [folder / job / "result.json" for job in jobs]
-    ended = {path: Result.load(path).status for path in paths if path.exists()}
-    recent = [
-        path
-        for path in ended
-        if ended[path] in ("done", "failed") and path.stat().st_mtime >= begun
-    ]
-    over = len(set(recent) | {path for path in ended if ended[path] == "done"})
-    left = (len(jobs) - over) * (now - begun) / max(len(recent), 1)
-    time_left = f"about {left / 60:.0f} min left" if left > 90 else f"about {left:.0f} s left"
-    filled = round(20 * over / len(jobs))
-    return f"{'━' * filled}{'╌' * (20 - filled)} {over} of {len(jobs)}" + (
-        f", {time_left}" if left else ""
-    )
 
 
 def _set_directories(
@@ -151,8 +117,6 @@ def _set_directories(
         fixed = sorted(str(item.input_line) for item in overrides if item.key_or_group not in swept)
         digest = hashlib.sha256("\n".join(fixed).encode()).hexdigest()[:6]
         name = "-".join([*_short_names(swept).values(), digest])
-    if problems := name_problems(name):
-        raise ConfigError(problems)
     subdir = f"${{job_name:{','.join(['${hydra.overrides.task}', *swept])}}}"
     given = {line.partition("=")[0] for line in config.hydra.overrides.hydra}
     values = {"hydra.sweep.dir": f"outputs/sweeps/{name}", "hydra.sweep.subdir": subdir}
@@ -169,22 +133,6 @@ def _override(config: DictConfig, key: str, value: Any) -> None:
         config.hydra.overrides.hydra.append(f"{key}='{quoted}'")
 
 
-def _refuse_missing_plugins(config: DictConfig) -> None:
-    """Raise a `ConfigError` if the plugin of the launcher or sweeper is not installed."""
-    for part in ("launcher", "sweeper"):
-        target = config.hydra[part]._target_  # such as hydra_plugins.hydra_ray_launcher.…
-        root, package, *_ = target.split(".")
-        if root != "hydra_plugins":  # Hydra's own
-            continue
-        try:
-            import_module(f"{root}.{package}")
-        except ModuleNotFoundError:
-            extra = {"optuna": "search"}.get(name := package.split("_")[1], name)
-            raise ConfigError(
-                [f'hydra/{part}={name} is not installed: pip install -e ".[{extra}]"']
-            ) from None
-
-
 def _list_jobs(overrides: Sequence[Override]) -> list[list[str]]:
     """Return the overrides of each job of a grid."""
     values = [
@@ -198,10 +146,12 @@ def _list_jobs(overrides: Sequence[Override]) -> list[list[str]]:
 
 def _check_jobs(jobs: Sequence[Sequence[str]]) -> None:
     """Raise a `ConfigError` with what is wrong with jobs, so that none of them begins."""
+    from sign_cnn.build import build  # torch
+
     problems = []
     for lines in jobs:
         try:
-            check(compose("train", [*lines, "run_dir=outputs"]))
+            build(compose("train", [*lines, "run_dir=outputs"]))
         except UserError as error:
             problems.append(error_message(error))
         except ConfigCompositionException as error:  # an unknown setting or choice
@@ -259,7 +209,3 @@ def _format(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "-".join(map(_format, value)) or "none"
     return re.sub(r"[^A-Za-z0-9._+-]+", "_", str(value))
-
-
-OmegaConf.register_resolver("job_name", job_name, replace=True)
-OmegaConf.register_resolver("threads_per_job", threads_per_job, replace=True)

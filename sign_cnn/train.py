@@ -1,36 +1,27 @@
 """Train one network: `python -m sign_cnn.train [override …]`; with `-m`, a sweep of them."""
 
 import logging
-import re
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from difflib import get_close_matches
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from hydra.utils import UNSAFE_DISABLE_EXECUTION_CHECKS
 from omegaconf import DictConfig, OmegaConf
 
-from sign_cnn import config, sweeps
-from sign_cnn.build import (
-    check,
-    explain_lightning,
-    instantiate_all,
-    make_datamodule,
-    make_model,
-    make_trainer,
-)
+from sign_cnn import resolvers  # noqa: F401  # conf/ refers to them
+from sign_cnn.config import CONFIG_DIR
 from sign_cnn.console import ConsoleHandler, print_line, print_table
-from sign_cnn.errors import ConfigError, RunInUseError, UserError, error_message, exit_on_user_error
+from sign_cnn.errors import ConfigError, RunInUseError, error_message, exit_on_user_error
+from sign_cnn.experiment import validate
 from sign_cnn.reports.run import explain_scores, summarize_run
-from sign_cnn.runs import Result, global_rank, open_run, record_failure
+from sign_cnn.runs import Result, global_rank, open_run
+from sign_cnn.sweeps import job_number
 
 log = logging.getLogger(__name__)
 
@@ -52,43 +43,34 @@ def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # Hydra has set up its own
     if global_rank() > 0:
         logging.getLogger("sign_cnn").setLevel(logging.WARNING)  # rank 0 says it all
-    config.validate(cfg)
-    import pytorch_lightning as pl  # not before: torch and Lightning take seconds to import
-    import torch
+    validate(cfg)
+    import torch  # not before: torch and Lightning take seconds to import
+    from pytorch_lightning import seed_everything
+    from pytorch_lightning.loggers import TensorBoardLogger
 
-    from sign_cnn.callbacks import EpochSeed, MetricsTable
+    from sign_cnn.build import build, explain_lightning
     from sign_cnn.scoring import score_and_save
 
-    datamodule = make_datamodule(cfg)
-    with (
-        open_run(cfg, datamodule.identity, overrides) as run,
-        _closing_wandb(cfg.logger),
-        explain_lightning(),
-    ):
+    if cfg.threads:
+        torch.set_num_threads(cfg.threads)
+    seed_everything(cfg.seed, verbose=False)
+    # Deterministic mode overwrites every new tensor with NaN, to show reads of memory never
+    # written; without, a step of a small network takes two thirds of the time, and results are as
+    # repeatable.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    datamodule, model, trainer = build(cfg := cfg.copy())
+    with open_run(cfg, datamodule.identity, overrides) as run, explain_lightning():
         log.info("data: %s", datamodule.identity.description)
         if run.finished:
             log.info("already done: %s", run.path)
             return run.result
-        if cfg.threads:
-            torch.set_num_threads(cfg.threads)
-        pl.seed_everything(cfg.seed, verbose=False)
-        # Deterministic mode overwrites every new tensor with NaN, to show reads of memory never
-        # written; without, a step of a small network takes two thirds of the time, and results are
-        # as repeatable.
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-
         datamodule.setup()
-        model = make_model(cfg, datamodule, datamodule.preprocessing)
-        table = MetricsTable()
-        callbacks = [table, EpochSeed(cfg.seed), *instantiate_all("callbacks", cfg.callbacks)]
-        loggers = instantiate_all("logger", cfg.logger)
-        trainer = make_trainer(cfg, logger=loggers or False, callbacks=callbacks)
-        if not run.last_checkpoint:  # a run that is resumed has logged them
-            for logger in loggers:
-                if not isinstance(logger, pl.loggers.TensorBoardLogger):  # it needs the scores too
-                    logger.log_hyperparams(config.experiment_settings(cfg))
+        model.set_preprocessing(datamodule.preprocessing)
+        for logger in trainer.loggers if not run.last_checkpoint else ():
+            if not isinstance(logger, TensorBoardLogger):  # which needs the scores too
+                logger.log_hyperparams(run.settings)
         trainer.fit(model, datamodule, ckpt_path=run.last_checkpoint, weights_only=True)
-        score_and_save(cfg, run, trainer, table)
+        score_and_save(run, trainer, test=cfg.test, figures=cfg.figures)
     return run.result
 
 
@@ -96,17 +78,12 @@ def main() -> None:
     """Run the command line."""
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    try:
-        with exit_on_user_error():
-            task()
-    except SystemExit as stop:
-        if isinstance(error := stop.__context__, ConfigCompositionException):
-            _print_suggestion(str(error))  # Hydra has printed what is wrong by now
-        raise
+    with exit_on_user_error():
+        task()
 
 
 @hydra.main(
-    config_path=config.CONFIG_DIR,
+    config_path=CONFIG_DIR,
     config_name="train",
     execution_whitelist=UNSAFE_DISABLE_EXECUTION_CHECKS,
 )
@@ -122,6 +99,8 @@ def task(cfg: DictConfig) -> float | None:
                 raise ConfigError([f"sweep={study} is a sweep: add -m"])
             return _run_single(cfg, overrides)
     finally:
+        if wandb := sys.modules.get("wandb"):  # the next job gets a run of its own
+            wandb.finish(exit_code=int(sys.exc_info()[0] is not None))
         directory = Path(cfg.run_dir)
         if directory.is_dir() and not any(directory.iterdir()):
             directory.rmdir()
@@ -149,7 +128,7 @@ def _run_single(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
 
 def _run_job(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
     """Run one job of a sweep; a job that another process is at work on is left to it."""
-    job = f"[{sweeps.job_number()}] {Path(cfg.run_dir).name}"
+    job = f"[{job_number()}] {Path(cfg.run_dir).name}"
     if cfg.dry_run:
         print_line(f"{job}  {describe(cfg)}")
         return None
@@ -161,14 +140,10 @@ def _run_job(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
         print_line(f"{job}  left to another process")
         return None
     except Exception as error:
-        if isinstance(error, UserError):
-            record_failure(cfg, overrides, error)
         print_line(f"{job}  failed: {error_message(error)}", "red")
         raise
-    accuracy = (
-        f"val/acc {100 * result.val_acc:.2f} %" if result.val_acc is not None else "not validated"
-    )
-    print_line(f"{job}  {accuracy}, {result.fit_seconds:.1f} s  {sweeps.progress()}".rstrip())
+    accuracy = "not validated" if result.val_acc is None else f"val/acc {result.val_acc:.2%}"
+    print_line(f"{job}  {accuracy}, {result.fit_seconds:.1f} s")
     return result.val_acc
 
 
@@ -178,39 +153,12 @@ def describe(cfg: DictConfig) -> str:
     Raises:
         UserError: If the configuration cannot work.
     """
-    model = check(cfg)
-    done = Path(cfg.run_dir, "result.json")
+    from sign_cnn.build import build
+
+    model, done = build(cfg).model, Path(cfg.run_dir, "result.json")
     status = Result.load(done).status if done.exists() else "to do"
     size = f"{model.num_params:,} parameters, {model.count_macs() / 1e6:.2f} M MACs"
     return f"{size}, {cfg.trainer.max_epochs} epochs, {status}"
-
-
-@contextmanager
-def _closing_wandb(loggers: Any) -> Iterator[None]:
-    """Close the W&B run that `logger=wandb` opened, so that the next run gets its own."""
-    try:
-        yield
-    finally:
-        if "wandb" in (loggers or {}) and (wandb := sys.modules.get("wandb")):
-            wandb.finish(exit_code=int(sys.exc_info()[0] is not None))
-
-
-def _print_suggestion(message: str) -> None:
-    """Print the settings or choices that an unknown name may have meant."""
-    if not (problem := re.search("Could not (find|override) '([^']+)'", message)):
-        return
-    key = problem[2]
-    if problem[1] == "find":
-        group, _, choice = key.rpartition("/")
-        found = [
-            f"{group}={name}"
-            for name in get_close_matches(choice, re.findall(r"\t(\w+)\n", message), n=1)
-        ]
-    else:
-        with hydra.initialize_config_dir(config.CONFIG_DIR):
-            found = config.suggest(key, hydra.compose("train", return_hydra_config=False))
-    if found and key not in found:
-        print(f"Did you mean {' or '.join(found[:3])}?", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -96,17 +96,15 @@ def test_bad_data_folder(files, word, refused, tmp_path):
 
 
 SETTINGS = {
-    "model.detph=2": "Did you mean model.depth?",
-    "epochs=2": "Did you mean trainer.max_epochs?",
-    "lr=0.1": "Did you mean optimizer.lr?",
-    "model=resnet": "Did you mean model=resnet18?",
-    "experiment=bset": "Did you mean experiment=best?",
+    "model.detph=2": "detph",
+    "model=resnet": "resnet18",
+    "optimizer.lr=-1": "optimizer",
+    "+logger.x._target_=foo.Bar": "logger.x",
+    "init_from=nothing": "nothing/result.json",
     "model.depth=two": "model.depth",
     "data.val_split=group": "data.val_split",
-    f"name={'x' * 300}": "name",
+    f"name={'x' * 300}": "x" * 300,
     "sweep=design": "-m",
-    "-m name=a/b seed=0,1": "name",
-    "-m seed=0,1 hydra.launcher._target_=hydra_plugins.hydra_moon_launcher.Moon": "[moon]",
     "-m data.root=gone seed=0,1": "gone",
 }
 
@@ -117,22 +115,11 @@ def test_bad_setting(overrides, word, refused):
     assert not any(Path("outputs").glob("*/*"))
 
 
-LATE = {
-    "data.folds=97": "data.folds",
-    "optimizer.lr=-1": "optimizer",
-    "+logger.x._target_=foo.Bar": "logger.x",
-    "init_from=nothing": "nothing/checkpoints/best.ckpt",
-}
-
-
-@pytest.mark.parametrize(("overrides", "word"), LATE.items(), ids=LATE)
-def test_a_setting_that_only_the_data_or_a_library_can_refuse_is_a_failed_run(
-    overrides, word, refused
-):
-    refused(overrides.split(), word)
+def test_a_setting_that_only_the_data_can_refuse_is_a_failed_run(refused):
+    refused(["data.folds=97"], "data.folds")
     result = json.loads((RUN / "result.json").read_text())
     assert result["status"] == "failed"
-    assert word in result["error"]
+    assert "data.folds" in result["error"]
 
 
 def test_the_directory_of_another_run_is_left_as_it_is(finished, refused):

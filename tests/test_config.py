@@ -10,10 +10,11 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
-from sign_cnn import config
-from sign_cnn.build import check
-from sign_cnn.config import CONFIG_DIR, experiment_settings
+from sign_cnn import config, resolvers  # noqa: F401
+from sign_cnn.build import build
+from sign_cnn.config import CONFIG_DIR
 from sign_cnn.errors import ConfigError
+from sign_cnn.experiment import experiment_hash, experiment_settings, validate
 
 SCHEMAS = {
     "train": config.TrainConfig,
@@ -48,7 +49,7 @@ def test_every_file_in_conf_composes_to_a_valid_config(choice: str, tmp_path, mo
         (tmp_path / "pictures" / name).touch()
     monkeypatch.chdir(tmp_path)
     cfg = composed(*NEEDED.get(choice, choice).split())
-    config.validate(cfg)
+    validate(cfg)
     OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
 
 
@@ -140,9 +141,9 @@ def test_the_help_shows_each_setting_with_its_sentence(choice, schemas, command_
 
 
 def test_all_problems_are_named_at_once():
-    overrides = ("model.depth=9", "data.batch_size=0", "augment.zoom=1", "seed=-1", "name=a/b")
+    overrides = ("model.depth=9", "data.batch_size=0", "augment.zoom=1", "seed=-1")
     with pytest.raises(ConfigError) as caught:
-        config.validate(composed(*overrides))
+        validate(composed(*overrides))
     keys = sorted(problem.partition("=")[0] for problem in caught.value.problems)
     assert keys == sorted(override.partition("=")[0] for override in overrides)
 
@@ -150,7 +151,7 @@ def test_all_problems_are_named_at_once():
 REFUSED = """
     model.depth=9 model.channels=[8,0] +model.foo=2 data.fold=7 data.val_size=0.2 +data.foo=2
     data.letters=abc data.letters=AA data.synthetic.variants=1 augment.rotation=200 +augment.foo=1
-    name=a/b name='..' trainer.max_epochs=0 +trainer.fast_dev_run=true monitor=val/foo
+    trainer.max_epochs=0 +trainer.fast_dev_run=true monitor=val/foo
     optimizer.lr=${nothing}
 """
 OTHERS_REFUSED = {
@@ -161,10 +162,14 @@ OTHERS_REFUSED = {
     "data=landmarks model=conv_net": "model",
     "model=landmark_mlp": "model",
     "model._target_=os.mkdir": "trusted_packages",
-    "monitor=val/loss monitor_mode=null": "monitor_mode",
+    "monitor=val/loss monitor_mode=null": "mode",
     "optimizer.lr=-1": "optimizer",
     "optimizer._target_=torch.optim.Adan": "optimizer",
     "loss._target_=torch.nn.Foo": "loss",
+    "scheduler=cosine scheduler._target_=torch.optim.lr_scheduler.Foo": "scheduler",
+    "scheduler.pct_start=2": "scheduler",
+    "+callbacks.x._target_=foo.Bar": "callbacks.x",
+    "+logger.x._target_=foo.Bar": "logger.x",
     "+trainer.foo=1": "trainer",
     "trainer=gpu": "trainer",
 }
@@ -175,7 +180,7 @@ NAMED = {line: line.lstrip("+").partition("=")[0] for line in REFUSED.split()} |
 def test_a_setting_that_cannot_work_is_refused_with_its_name(overrides, name, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(ConfigError) as caught:
-        check(composed(*overrides.split()))
+        build(composed(*overrides.split()))
     assert name in str(caught.value)
 
 
@@ -192,9 +197,10 @@ OTHER = """
 
 def test_the_hash_changes_with_the_experiment_and_not_with_where_it_runs():
     def hashes(*overrides: str) -> set[str]:
-        return {config.config_hash(composed("name=a", line), "data") for line in overrides}
+        settings = (experiment_settings(composed("name=a", line)) for line in overrides)
+        return {experiment_hash(one, "data") for one in settings}
 
     base = hashes("seed=0")
     assert hashes(*SAME.split()) == base
-    others = hashes(*OTHER.split()) | {config.config_hash(composed("name=a"), "other data")}
+    others = hashes(*OTHER.split()) | {experiment_hash(experiment_settings(composed()), "other")}
     assert len(others - base) == len(OTHER.split()) + 1

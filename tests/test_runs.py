@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_runs import make_predictions
+from fake_runs import make_predictions, write_run
 from filelock import FileLock
 from omegaconf import DictConfig, OmegaConf
 
@@ -25,8 +25,8 @@ def make_config(tmp_path: Path) -> MakeConfig:
     """The settings that a run's directory depends on; the directory is tmp_path/run."""
 
     def make(epochs: int = 2, **changes: object) -> DictConfig:
-        fixed = {"run_dir": str(tmp_path / "run"), "run_id": "${run_id:${run_dir}}", "seed": 0}
-        fixed |= {"experiment": None, "test": True, "scheduler": None, "data": {"fold": 1}}
+        fixed = {"run_dir": str(tmp_path / "run"), "seed": 0, "init_from": None, "test": True}
+        fixed |= {"experiment": None, "scheduler": None, "data": {"fold": 1}}
         return OmegaConf.create({**fixed, "trainer": {"max_epochs": epochs}, **changes})
 
     return make
@@ -95,19 +95,8 @@ def test_a_run_is_locked_and_records_how_it_ended(
     result = Result.load(run.path / "result.json")
     assert (result.status, result.error, result.overrides) == (status, said, ["seed=1"])
     assert (result.name, result.data_kind, result.fold) == ("run", "custom", 1)
+    assert load_config(run.path) == make_config()
     assert not is_locked(run.path)
-
-
-def test_the_composed_config_is_stored_unchanged_and_a_run_keeps_its_id(make_config: MakeConfig):
-    cfg = make_config()
-    with open_run(cfg, IDENTITY) as run:
-        first = cfg.run_id
-        assert load_config(run.path) == make_config(run_id=first)
-    assert OmegaConf.to_container(cfg, resolve=False)["run_id"] == "${run_id:${run_dir}}"
-    again, other = make_config(), make_config(run_dir="elsewhere")
-    assert again.run_id == first
-    assert other.run_id not in (first, make_config(run_dir="elsewhere").run_id)
-    assert other.run_id == other.run_id
 
 
 @pytest.mark.parametrize(
@@ -136,24 +125,26 @@ def test_a_finished_run_is_returned_or_continued_or_another_experiment_refused(
             open_run(make_config(**now), IDENTITY).__enter__()
 
 
+def test_another_run_at_the_place_to_start_from_is_another_experiment(
+    make_config: MakeConfig, tmp_path: Path
+):
+    start = tmp_path / "start"
+    for config_hash in ("a", "b"):
+        write_run(start, None, config_hash=config_hash)
+        opened = open_run(make_config(init_from=str(start)), IDENTITY)
+        if config_hash == "a":
+            with opened as run:
+                run.store("done")
+        else:
+            with pytest.raises(UserError, match="init_from"):
+                opened.__enter__()
+
+
 def test_other_data_are_another_experiment(make_config: MakeConfig):
     with open_run(make_config(), IDENTITY) as run:
         run.store("done")
     with pytest.raises(UserError, match=r"data="):
         open_run(make_config(), IDENTITY._replace(fingerprint="fedcba987654")).__enter__()
-
-
-def test_a_job_that_could_not_begin_is_recorded_and_another_is_left_alone(
-    make_config: MakeConfig, tmp_path: Path
-):
-    for error in ("first", "second"):
-        runs.record_failure(make_config(), ["seed=1"], ConfigError([error]))
-        result = Result.load(tmp_path / "run" / "result.json")
-        assert (result.status, result.error) == ("failed", error)
-    with open_run(make_config(seed=1), IDENTITY) as run:
-        run.store("done")
-    runs.record_failure(make_config(), [], ConfigError(["third"]))
-    assert load_run(run.path).result.seed == 1
 
 
 def test_a_directory_in_use_is_refused_until_it_is_free(make_config: MakeConfig, tmp_path: Path):

@@ -74,9 +74,6 @@ def test_jobs_go_to_directories_named_by_their_values_in_the_order_of_the_sweep(
     assert len(re.findall("(?m)^data: ", out)) == 1
     places = [out.index(f"[{number}/4] {name}  val/acc ") for number, name in enumerate(names, 1)]
     assert places == sorted(places)
-    assert re.findall(r"(?m)^\[\d/4\].* (\d of 4)", out) == [
-        f"{done} of 4" for done in (1, 2, 3, 4)
-    ]
     assert "epoch 1/1" not in out
     assert "epoch 1/1" in (FOLDER / names[0] / "train.log").read_text()
 

@@ -12,6 +12,7 @@ import pandas as pd
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
+import sign_cnn.resolvers  # noqa: F401  # conf/ refers to them
 from sign_cnn.config import CONFIG_DIR
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -3,18 +3,17 @@
 from typing import Any
 
 from scripts.bench.measure import Measures, Options, Variants, clock
-from sign_cnn.build import explain_lightning, make_datamodule
+from sign_cnn.build import make_datamodule
 
 RECIPES, ROUNDS = ("best",), 7
 
 
 def make_variants(recipe: str, options: Options) -> Variants:
     """Return an epoch with the augmentation of the recipe, and one without."""
-    with explain_lightning():
-        augmented = make_datamodule(options.compose(recipe))
-        plain = make_datamodule(options.compose(recipe, "augment=none"))
-        augmented.setup()
-        plain.setup()
+    augmented = make_datamodule(options.compose(recipe))
+    plain = make_datamodule(options.compose(recipe, "augment=none"))
+    augmented.setup()
+    plain.setup()
     return {"augmented": lambda: load_epoch(augmented), "as stored": lambda: load_epoch(plain)}
 
 

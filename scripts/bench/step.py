@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
 
 from scripts.bench.measure import Measures, Options, Variants, clock
-from sign_cnn.build import explain_lightning, make_datamodule, make_model
+from sign_cnn.build import build
 from sign_cnn.data.base import mix_seed
 from sign_cnn.train import train
 
@@ -64,14 +63,12 @@ def measure_steps() -> Measures:
 def run_plain_loop(cfg: DictConfig) -> dict[str, Tensor]:
     """Train as the config says, and return the state of the classifier."""
     torch.manual_seed(cfg.seed)
-    with explain_lightning():
-        data = make_datamodule(cfg)
-        data.setup()
-        model = make_model(cfg, data, data.preprocessing)
-        loader: Any = data.train_dataloader()
-        steps = len(loader) * cfg.trainer.max_epochs
-        optimizer = instantiate(cfg.optimizer)(model.network.parameters(), fused=True)
-        scheduler = instantiate(cfg.scheduler)(optimizer, total_steps=steps)
+    data, model, _ = build(cfg)
+    data.setup()
+    model.set_preprocessing(data.preprocessing)
+    loader: Any = data.train_dataloader()
+    made: Any = model.make_optimizers(len(loader) * cfg.trainer.max_epochs)
+    optimizer, scheduler = made["optimizer"], made["lr_scheduler"]["scheduler"]
     for epoch in range(cfg.trainer.max_epochs):
         torch.manual_seed(mix_seed(cfg.seed, epoch, 0))
         loader.sampler.set_epoch(epoch)

@@ -26,6 +26,15 @@ from sign_cnn.errors import ConfigError, UserError, error_message
 from sign_cnn.inputs import make_inputs
 
 
+class MeanLoss(MeanMetric):
+    """Mean over rows; torchmetrics 1.9 ignores weights if NaN is let through: give a loss per row.
+
+    It improves downwards.
+    """
+
+    higher_is_better = False  # type: ignore[assignment]
+
+
 def make_metrics(num_classes: int, stage: str) -> MetricCollection:
     """Return what is logged of the rows of an epoch, as `<stage>/<name>`.
 
@@ -39,8 +48,7 @@ def make_metrics(num_classes: int, stage: str) -> MetricCollection:
     """
     options: dict[str, Any] = {"num_classes": num_classes, "validate_args": False}
     metrics: dict[str, Any] = {
-        # torchmetrics 1.9 ignores weights with nan_strategy="disable": a loss is given per row.
-        "loss": MeanMetric(nan_strategy="disable"),
+        "loss": MeanLoss(nan_strategy="disable"),
         "acc": MulticlassAccuracy(average="micro", **options),
     }
     if stage != "train":  # where each costs time in every step
@@ -52,20 +60,15 @@ def metric_mode(name: str | None) -> str | None:
     """Return `min` or `max`, the direction in which a logged metric improves.
 
     Raises:
-        ConfigError: If the metric is none of `make_metrics`, or torchmetrics does not know.
+        ConfigError: If the metric is none of `make_metrics`, or torchmetrics does not say.
     """
-    if name is None:
-        return None
-    metrics: dict[str, Any] = dict(make_metrics(2, "train").items())
-    metrics |= dict(make_metrics(2, "val").items())
-    if name not in metrics:
-        known = ", ".join(metrics)
-        raise ConfigError([f"monitor={name} is none of {known}: correct it, or set monitor_mode"])
-    better = False if name.endswith("/loss") else metrics[name].higher_is_better
-    if better is None:
-        problem = f"torchmetrics does not say in which direction {name} improves"
-        raise ConfigError([f"monitor: {problem}: set monitor_mode=min or max"])
-    return "max" if better else "min"
+    stages: list[Any] = [make_metrics(2, stage).items() for stage in ("train", "val")]
+    metrics = dict(item for stage in stages for item in stage)
+    if name is None or (better := getattr(metrics.get(name), "higher_is_better", None)) is not None:
+        return name and ("max" if better else "min")
+    known = ", ".join(key for key in metrics if metrics[key].higher_is_better is not None)
+    way_out = "correct it, or set monitor_mode=min or max"
+    raise ConfigError([f"monitor={name} is none of {known}: {way_out}"])
 
 
 class Classifier(pl.LightningModule):
@@ -107,7 +110,7 @@ class Classifier(pl.LightningModule):
         self.save_hyperparameters()
         self.class_names, self.inputs = class_names, make_inputs(inputs)
         allowed: Any = {"_convert_": "all", "_execution_whitelist_": whitelist()}
-        self.preprocessing: nn.Module = instantiate(preprocessing, **allowed)
+        self.set_preprocessing(preprocessing)
         with explain_settings("model"):
             self.network: nn.Module = instantiate(network, **allowed)
         with explain_settings("loss"):
@@ -145,6 +148,12 @@ class Classifier(pl.LightningModule):
             problem = f"cannot be read as a checkpoint ({error_message(error)})"
             raise UserError(f"{checkpoint} {problem}") from error
         return model.eval()
+
+    def set_preprocessing(self, node: dict[str, Any]) -> None:
+        """Build the module that turns inputs into what the network takes, from its `_target_`."""
+        allowed: Any = {"_convert_": "all", "_execution_whitelist_": whitelist()}
+        self.preprocessing: nn.Module = instantiate(node, **allowed)
+        self.save_hyperparameters({"preprocessing": node})
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits float (B, classes) of inputs as the data module has them."""
@@ -211,15 +220,26 @@ class Classifier(pl.LightningModule):
         self._log_metrics("test", self.test_metrics)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Build optimizer and schedule, which is told the number of steps if it takes that."""
+        # Fused, an optimizer is one pass over all weights; but Lightning does not clip its
+        # gradients in mixed precision.
+        fused = self.trainer.precision == "32-true" or not self.trainer.gradient_clip_val
+        return self.make_optimizers(int(self.trainer.estimated_stepping_batches), fused)
+
+    def make_optimizers(self, num_steps: int, fused: bool = True) -> OptimizerLRScheduler:
+        """Build optimizer and schedule.
+
+        Args:
+            num_steps: Steps of the whole run, for a schedule that takes `total_steps` or `T_max`.
+            fused: Whether an optimizer that can be fused is, unless its node says otherwise.
+
+        Raises:
+            ConfigError: If a node cannot be built.
+        """
         node = self.hparams["optimizer"] or {"_target_": "torch.optim.Adam", "_partial_": True}
         allowed: Any = {"_convert_": "all", "_execution_whitelist_": "torch.optim.*"}
         with explain_settings("optimizer"):
             make_optimizer = instantiate(node, **allowed)
             arguments = inspect.signature(make_optimizer).parameters
-            # Fused, it is one pass over all weights; but Lightning does not clip its gradients in
-            # mixed precision.
-            fused = self.trainer.precision == "32-true" or not self.trainer.gradient_clip_val
             is_open = "fused" in arguments and not {"fused", "foreach"} & node.keys()
             more = {"fused": fused} if is_open else {}
             optimizer: Optimizer = make_optimizer(self.network.parameters(), **more)
@@ -229,7 +249,6 @@ class Classifier(pl.LightningModule):
             make_scheduler = instantiate(node, **allowed)
             arguments = inspect.signature(make_scheduler).parameters
             steps = {"total_steps", "T_max"} & (arguments.keys() - node.keys())
-            num_steps = int(self.trainer.estimated_stepping_batches)
             scheduler = make_scheduler(optimizer, **dict.fromkeys(steps, num_steps))
         config = {"scheduler": scheduler, "interval": "step" if steps else "epoch"}
         if isinstance(scheduler, ReduceLROnPlateau):
@@ -262,19 +281,15 @@ class Classifier(pl.LightningModule):
 
     def _check_network(self) -> None:
         """Raise a `ConfigError` unless the network turns an example of the inputs into logits."""
-        expected = (2, len(self.class_names))
         try:
             with torch.no_grad():
-                shape = tuple(self.eval()(self._example(2)).shape)
+                found = f"returns {tuple(self.eval()(self._example(2)).shape)}"
         except Exception as error:  # torch's layers raise nearly anything
-            problem = (
-                f"does not take inputs {self.inputs.shape} of these data ({error_message(error)})"
-            )
-            raise ConfigError([f"model: {type(self.network).__name__} {problem}"]) from error
+            found = f"fails ({error_message(error)})"
+        if found != f"returns {(2, len(self.class_names))}":
+            data = f"two inputs {self.inputs.shape} of {len(self.class_names)} classes"
+            raise ConfigError([f"model: {type(self.network).__name__} {found} for {data}"])
         self.train()
-        if shape != expected:
-            problem = f"returns {shape} for two inputs, and logits {expected} are needed"
-            raise ConfigError([f"model: {type(self.network).__name__} {problem}"])
 
 
 def find_untrusted(node: Any, trusted: Sequence[str]) -> str | None:
