@@ -130,7 +130,7 @@ class EpochSeed(Callback):
 
 
 class ImageGrid(Callback):
-    """Shows the first augmented batch and the filters of the first layer in TensorBoard."""
+    """Shows the first augmented batch in TensorBoard."""
 
     def __init__(self, num_images: int = 32) -> None:
         self.num_images = num_images
@@ -138,24 +138,16 @@ class ImageGrid(Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: Any, batch: Batch, batch_idx: int
     ) -> None:
-        if not trainer.global_step and trainer.is_global_zero:
-            inputs = batch.inputs[: self.num_images].cpu().numpy()
-            pictures = torch.from_numpy(pl_module.inputs.draw(inputs)).permute(0, 3, 1, 2)
-            self._show(trainer, "view/inputs", pictures / 255)
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        weight = next(pl_module.network.parameters()).detach()
-        if weight.ndim == 4:
-            filters = weight.mean(1, keepdim=True)
-            self._show(trainer, "view/first_layer", filters / filters.abs().amax() / 2 + 0.5)
-
-    def _show(self, trainer: pl.Trainer, name: str, images: torch.Tensor) -> None:
-        grid = make_grid(images.cpu(), nrow=8, padding=1, pad_value=1.0)
+        if trainer.global_step or not trainer.is_global_zero:
+            return
+        inputs = batch.inputs[: self.num_images].cpu().numpy()
+        pictures = torch.from_numpy(pl_module.inputs.draw(inputs)).permute(0, 3, 1, 2)
+        grid = make_grid(pictures / 255, nrow=8, padding=1, pad_value=1.0)
         scale = max(1, 800 // grid.shape[2])  # TensorBoard shows pixels as they are
         grid = grid.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
         for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
-                logger.experiment.add_image(name, grid, trainer.current_epoch + 1)
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image("view/inputs", grid, 1)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -6,6 +6,7 @@ loss) is a `_target_` node in `conf/` and is checked by that class.
 """
 
 import operator
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -343,7 +344,12 @@ def explain_settings(key: str) -> Iterator[None]:
             cause = inner
         if isinstance(cause, UserError):
             raise cause from None
-        raise ConfigError([f"{key}: {' '.join(str(cause).split())}"]) from error
+        problem = " ".join(str(cause).split())
+        if found := re.match("Target '(.*?)'.* is not in the Hydra execution whitelist", problem):
+            name = found[1].partition(".")[0]
+            way_out = f"if you do, add trusted_packages=[{name}], or --trust {name} to a command"
+            problem = f"{found[1]} is of a package that is not trusted: {way_out}"
+        raise ConfigError([f"{key}: {problem}"]) from error
 
 
 def whitelist(trusted: Any = ()) -> list[str]:

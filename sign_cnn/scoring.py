@@ -28,7 +28,8 @@ def score_and_save(run: Run, trainer: Trainer, *, test: bool, figures: bool) -> 
     """
     model: Any = trainer.lightning_module
     datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
-    (table,) = (c for c in trainer.callbacks if isinstance(c, MetricsTable))  # type: ignore[attr-defined]
+    callbacks: Any = trainer.callbacks  # type: ignore[attr-defined]
+    (table,) = (callback for callback in callbacks if isinstance(callback, MetricsTable))
     # Given ckpt_path, a trainer would also take its callbacks back to that epoch, and undo the
     # averaging of weights.
     checkpoint = trainer.strategy.load_checkpoint(run.best_checkpoint, weights_only=True)
@@ -39,8 +40,8 @@ def score_and_save(run: Run, trainer: Trainer, *, test: bool, figures: bool) -> 
     if trainer.is_global_zero:
         predictions.save(run.predictions)
         title = " ".join(filter(None, [run.result.experiment, run.path.name]))
-        shown = (predictions, datamodule.class_names, epochs, best_epoch, title)
-        drawn = draw_figures(*shown) if figures else {}
+        facts = (predictions, datamodule.class_names, epochs, best_epoch, title)
+        drawn = draw_figures(*facts) if figures else {}
         for name, figure in drawn.items():
             save_figure(figure, run.path / "figures" / f"{name}.png")
         log_scores(run, trainer, scores, drawn)

@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassRecall
 
-from sign_cnn.config import NETWORK_PACKAGES, explain_settings, whitelist
+from sign_cnn.config import explain_settings, whitelist
 from sign_cnn.data.base import Batch
 from sign_cnn.errors import ConfigError, UserError, error_message
 from sign_cnn.inputs import make_inputs
@@ -134,16 +134,13 @@ class Classifier(pl.LightningModule):
         try:
             state = torch.load(checkpoint, map_location="cpu", weights_only=True)
             hparams = state["hyper_parameters"] | {"loss": None}
-            if name := find_untrusted(hparams["network"], trust):
-                way_out = f"if you trust it, add --trust {name.partition('.')[0]}"
-                raise UserError(f"{checkpoint} has a network that is built by {name}: {way_out}")
             with execution_whitelist(whitelist(trust), reset=True):
                 model = cls(**hparams)
             model.load_state_dict(state["state_dict"])
         except FileNotFoundError:
             raise UserError(f"{checkpoint} does not exist: train again, or name another") from None
-        except UserError:
-            raise
+        except ConfigError as error:
+            raise UserError(f"{checkpoint}: {error}") from None
         except Exception as error:  # torn archives and foreign pickles fail in any number of ways
             problem = f"cannot be read as a checkpoint ({error_message(error)})"
             raise UserError(f"{checkpoint} {problem}") from error
@@ -252,10 +249,6 @@ class Classifier(pl.LightningModule):
             scheduler = make_scheduler(optimizer, **dict.fromkeys(steps, num_steps))
         config = {"scheduler": scheduler, "interval": "step" if steps else "epoch"}
         if isinstance(scheduler, ReduceLROnPlateau):
-            if scheduler.mode != "min":
-                raise ConfigError(
-                    ["scheduler.mode must be min: ReduceLROnPlateau watches the loss"]
-                )
             # Lightning would step it after the epoch's checkpoint, and not again when resumed;
             # on_train_epoch_end does.
             config |= {"monitor": "val/loss", "frequency": sys.maxsize}
@@ -290,16 +283,3 @@ class Classifier(pl.LightningModule):
             data = f"two inputs {self.inputs.shape} of {len(self.class_names)} classes"
             raise ConfigError([f"model: {type(self.network).__name__} {found} for {data}"])
         self.train()
-
-
-def find_untrusted(node: Any, trusted: Sequence[str]) -> str | None:
-    """Return the first `_target_` of a node that is of no trusted package, or None."""
-    if isinstance(node, list | tuple):
-        return next(filter(None, (find_untrusted(item, trusted) for item in node)), None)
-    if not isinstance(node, dict):
-        return None
-    target = str(node.get("_target_", "torch.nn"))
-    packages = tuple(f"{name}." for name in (*NETWORK_PACKAGES, *trusted))
-    return (
-        find_untrusted([*node.values()], trusted) if f"{target}.".startswith(packages) else target
-    )
