@@ -30,8 +30,7 @@ from scipy.special import log_softmax
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
 
-from sign_cnn.data.csv import SESSIONS
-from sign_cnn.data.sign_mnist import SignMNISTDataModule
+from sign_cnn.data.sign_mnist import SESSIONS, SignMNISTDataModule
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -66,6 +66,7 @@ class Result:
     config_hash: str = ""  # 16 hex digits
     data_fingerprint: str = ""  # sha256, 64 hex digits
     data_kind: str = ""  # as the data module says, such as official, synthetic or custom
+    data_caveat: str = ""  # a sentence of the data module on what test scores are worth
     class_names: list[str] = field(default_factory=list)  # in the order of the logits
     git_commit: str | None = None
     versions: str = ""
@@ -265,7 +266,8 @@ def open_run(
     """
     path, fingerprint = Path(cfg.run_dir), identity.fingerprint
     result = replace(new_result(cfg, overrides), config_hash=config_hash(cfg, fingerprint))
-    run = Run(path, replace(result, data_fingerprint=fingerprint, data_kind=identity.kind))
+    result = replace(result, data_kind=identity.kind, data_caveat=identity.caveat)
+    run = Run(path, replace(result, data_fingerprint=fingerprint))
     if global_rank() > 0:  # every rank must know whether there is anything left to do
         begun = (path / "result.json").exists()
         stored = finished_result(cfg, run.result) if begun else None

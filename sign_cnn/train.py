@@ -60,6 +60,7 @@ def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
     from sign_cnn.scoring import score_and_save
 
     datamodule = make_datamodule(cfg)
+    datamodule.prepare_data()
     with (
         open_run(cfg, datamodule.identity, overrides) as run,
         _closing_wandb(cfg.logger),

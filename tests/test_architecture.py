@@ -19,6 +19,7 @@ LAYERS = [
     "models",
     "runs",
     "reports callbacks build predict",
+    "examples",
     "scoring summarize evaluate hands.fit",
     "export sweeps",
     "train",

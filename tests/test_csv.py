@@ -9,8 +9,9 @@ from csv_text import TEXT, csv_text, write_pair, zipped
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sign_cnn.data.csv import SPLITS, find_csvs, index_classes, read_csv
+from sign_cnn.data.sign_mnist import find_csvs, index_classes, read_csv
 from sign_cnn.errors import DataError
+from sign_cnn.letters import FILES
 
 TABLE = np.array([line.split(",") for line in TEXT.splitlines()[1:]], np.uint8)
 
@@ -18,12 +19,12 @@ PACKED = {
     ".csv": TEXT.encode(),
     ".csv.gz": gzip.compress(TEXT.encode()),
     ".csv.xz": lzma.compress(TEXT.encode()),
-    ".csv.zip": zipped({f"sign_mnist_{split}.csv": TEXT for split in SPLITS}),
+    ".csv.zip": zipped(dict.fromkeys(FILES, TEXT)),
 }
 
 
 def read(root: Path, content: str | bytes = TEXT) -> tuple[np.ndarray, np.ndarray]:
-    return read_csv(write_pair(root, content) / "sign_mnist_train.csv", "train")
+    return read_csv(write_pair(root, content) / FILES[0], FILES[0])
 
 
 def assert_is_text(images: np.ndarray, labels: np.ndarray) -> None:
@@ -33,15 +34,15 @@ def assert_is_text(images: np.ndarray, labels: np.ndarray) -> None:
 
 
 def assert_both_are_found(root: Path) -> None:
-    for split, path in zip(SPLITS, find_csvs(root), strict=True):
-        assert_is_text(*read_csv(path, split))
+    for path, name in zip(find_csvs(root), FILES, strict=True):
+        assert_is_text(*read_csv(path, name))
 
 
-@pytest.mark.parametrize("folder", [".", "sign_mnist_{split}"])
+@pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("suffix", PACKED)
-def test_each_way_to_store_the_pair_is_found_and_read(tmp_path: Path, suffix: str, folder: str):
-    for split in SPLITS:
-        path = tmp_path / folder.format(split=split) / f"sign_mnist_{split}{suffix}"
+def test_each_way_to_store_the_pair_is_found_and_read(tmp_path: Path, suffix: str, nested: bool):
+    for stem in (Path(name).stem for name in FILES):
+        path = tmp_path / (stem if nested else ".") / f"{stem}{suffix}"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(PACKED[suffix])
     assert_both_are_found(tmp_path)
