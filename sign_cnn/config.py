@@ -103,8 +103,6 @@ class SignMNISTConfig(DataConfig):
     """csv: files in root; synthetic: generated; auto: csv or a download, else synthetic."""
     root: str = "${oc.env:SIGN_MNIST_DIR,data/sign_mnist}"
     """Folder with the CSV files."""
-    synthetic_root: str = "data/synthetic"
-    """Folder that the synthetic set is written to."""
     download: bool = True
     """With source=auto, whether to try Kaggle."""
     letters: str = LETTERS
@@ -293,7 +291,7 @@ class TrainConfig:
 
 NOT_PART_OF_EXPERIMENT = {
     *("name", "run_dir", "experiment", "test", "figures", "dry_run", "group", "run_id", "threads"),
-    *("compile", "logger", "trusted_packages", "data.source", "data.root", "data.synthetic_root"),
+    *("compile", "logger", "trusted_packages", "data.source", "data.root"),
     *("data.download", "data.cache_dir", "data.synthetic", "data.eval_batch_size"),
     *("trainer.accelerator", "trainer.strategy", "trainer.deterministic", "trainer.plugins"),
     *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.log_every_n_steps"),

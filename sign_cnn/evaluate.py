@@ -59,10 +59,8 @@ def evaluate(run: Run, split: str = "test", examples: Examples | None = None) ->
         notes.append("the intervals take rows for independent; those of one person are not")
 
     title = f"{run.path.resolve().name}, {name}: {report['acc']:.2%} right"
-    drawn = {
-        "reliability": figures.plot_reliability(predictions, title),
-        "confusion": figures.plot_confusion_matrix(report["confusion"], class_names, title),
-    }
+    confusion = figures.plot_confusion_matrix(report["confusion"], class_names, title)
+    drawn = {"confusion": confusion}
     try:
         inputs = examples.inputs if examples else load_data(run).rows_of(split)[0].inputs
         model, shown = load_classifier(run), inputs[hardest["row"].to_numpy()]

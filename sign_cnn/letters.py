@@ -7,4 +7,3 @@ The CSVs label a letter by its place in the alphabet: A to Z are 0 to 25.
 """
 FILES = ("sign_mnist_train.csv", "sign_mnist_test.csv")
 PHOTOS_FILE = "sign_mnist_photos.csv"  # beside these, if there is one: columns file, row, session
-MARKER = "sign_mnist_synthetic.json"  # manifest of a synthetic set; only its own folder holds it

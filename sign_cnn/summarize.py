@@ -60,9 +60,9 @@ def summarize(folder: Path) -> Summary:
         write_text(folder / "results.csv", table.to_csv(index=False, float_format="%.6g"))
         facts = jobs.drop(columns=["configuration", "key"]).convert_dtypes()
         write_text(folder / "jobs.csv", facts.to_csv(index=False))
-        file, effects = (
-            folder / "figures" / "main_effects.png",
+        effects, file = (
             sweep.average_factors(comparable, judged),
+            folder / "figures/main_effects.png",
         )
         remove_temporary(file.parent)
         file.unlink(missing_ok=True)

@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 from csv_text import TEXT, csv_text, write_pair
 
+from sign_cnn.config import SyntheticConfig
 from sign_cnn.data import sign_mnist
 from sign_cnn.data.sign_mnist import OFFICIAL_FINGERPRINT, SESSIONS, SignMNISTDataModule
+from sign_cnn.data.synthetic.pictures import make_pictures
 from sign_cnn.errors import DataError
-from sign_cnn.letters import LETTERS, MARKER, PHOTOS_FILE
+from sign_cnn.letters import LETTERS, PHOTOS_FILE
 
 SMALL = {"train_photos": 4, "test_photos": 2, "shots": 2, "variants": 2}
 
@@ -107,11 +109,9 @@ def test_of_two_starts_at_once_one_reads_the_csvs(data, parse):
     assert parse.call_count == 2
 
 
-def test_a_set_is_known_as_custom_or_synthetic_or_official(data, monkeypatch):
+def test_a_set_is_known_as_custom_or_official(data, monkeypatch):
     custom = read(data).identity
     assert custom.kind == "custom"
-    Path(data["root"], MARKER).touch()
-    assert read(data).identity.kind == "synthetic"
     monkeypatch.setattr(sign_mnist, "OFFICIAL_FINGERPRINT", custom.fingerprint)
     assert read(data).identity.kind == "official"
 
@@ -142,9 +142,10 @@ def test_settings_that_do_not_fit_the_files_are_refused(data, changes, named):
 
 
 def test_sessions_of_a_synthetic_set_are_those_it_was_made_in(tmp_path):
-    places = {"synthetic_root": str(tmp_path), "cache_dir": str(tmp_path / "cache")}
     settings = {"source": "synthetic", "letters": "ABC", "folds": 2, "synthetic": SMALL}
-    data, truth = read(places, **settings), pd.read_csv(tmp_path / PHOTOS_FILE)
+    data = read({"cache_dir": str(tmp_path / "cache")}, **settings)
+    _, truth = make_pictures(SyntheticConfig(**SMALL), "ABC")
+    truth = truth.sort_values("split", ascending=False, kind="stable")
     rows = data.train_rows, data.test_rows
     labels = np.concatenate([part.labels for part in rows])
     sessions = np.concatenate([part.groups["session"] for part in rows])

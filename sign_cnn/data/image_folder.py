@@ -55,7 +55,7 @@ class ImageFolderDataModule(PictureDataModule):
 
     @cached_property
     def identity(self) -> DataIdentity:
-        fingerprint = str(self.read_cached("fingerprint")["fingerprint"])
+        fingerprint = str(self.parsed["fingerprint"])
         count = f"{len(self._files):,} pictures of {self.num_classes} classes"
         return DataIdentity(fingerprint, "image_folder", f"{count} in {self.config.root}")
 

@@ -4,6 +4,7 @@ import logging
 import math
 from abc import abstractmethod
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +59,11 @@ class PictureDataModule(BaseDataModule):
         """
 
     def load(self) -> tuple[Rows, Rows]:
-        stored = self.read_cached()
-        facts = {name: stored.pop(name) for name in ("inputs", "labels", "similarity")}
-        del stored["fingerprint"]
-        rows = Rows.make(**facts, photos=stored["photo"], groups=stored)
-        end = np.searchsorted(stored["folder"], TEST)  # slices, which copy no pixels
+        groups = {**self.parsed}
+        facts = {name: groups.pop(name) for name in ("inputs", "labels", "similarity")}
+        del groups["fingerprint"], self.parsed  # `Rows` have it from here on
+        rows = Rows.make(**facts, photos=groups["photo"], groups=groups)
+        end = np.searchsorted(groups["folder"], TEST)  # slices, which copy no pixels
         return rows.take(slice(end)), rows.take(slice(end, None))
 
     def make_preprocessing(self, inputs: NDArray[np.uint8]) -> dict[str, Any]:
@@ -72,26 +73,27 @@ class PictureDataModule(BaseDataModule):
         target = "sign_cnn.models.preprocessing.NormalizePixels"
         return {"_target_": target, "mean": mean, "std": std}
 
-    def read_cached(self, *names: str) -> dict[str, Any]:
-        """Return all that `parse` does, or some of it, from the cache file.
+    @cached_property
+    def parsed(self) -> dict[str, Any]:
+        """What `parse` returns, from the cache file.
 
         The file is made first if it is missing or damaged; of several processes that start at once,
         one makes it. Where it cannot be written, that is logged as a warning.
         """
-        path, stored = self.cache_file, _load(self.cache_file, names)
-        if stored is not None:
-            return stored
+        path, parsed = self.cache_file, None
+        if found := _load(path):
+            return found
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_suffix(".lock")):
-                stored = _load(path)  # another process may have been faster
-                if stored is None:
-                    stored = self.parse()
-                    with atomic_write(path) as temporary, temporary.open("wb") as file:
-                        np.savez(file, **stored)
+                if found := _load(path):  # another process was faster
+                    return found
+                parsed = self.parse()
+                with atomic_write(path) as temporary, temporary.open("wb") as file:
+                    np.savez(file, **parsed)
         except OSError as error:
             log.warning("no cache: %s cannot be written (%s)", path.parent, error.strerror)
-        return stored or self.parse()
+        return parsed or self.parse()
 
 
 def name_cache(folder: str, kind: str, files: Iterable[Path], *settings: Any) -> Path:
@@ -118,11 +120,11 @@ def compute_mean_std(pixels: NDArray[np.uint8]) -> tuple[list[float], list[float
     return (total / (255 * count)).tolist(), [deviation or 1.0 for deviation in deviations]
 
 
-def _load(path: Path, names: Iterable[str] = ()) -> dict[str, Any] | None:
-    """Return arrays of a cached file, all or these; None if it is missing or damaged."""
+def _load(path: Path) -> dict[str, Any] | None:
+    """Return the arrays of a cached file; None if it is missing or damaged."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return {name: stored[name] for name in names or stored.files}
+            return dict(stored)
     except FileNotFoundError:
         return None
     except Exception as error:  # a damaged zip makes numpy and zipfile raise nearly anything

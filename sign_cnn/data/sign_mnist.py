@@ -8,10 +8,10 @@ import io
 import logging
 import math
 import zipfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from itertools import zip_longest
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
@@ -21,15 +21,17 @@ from numpy.typing import NDArray
 
 from sign_cnn.config import SignMNISTConfig
 from sign_cnn.data.base import DataIdentity, Rows
-from sign_cnn.data.download import DEFAULT_ROOT, try_download
+from sign_cnn.data.download import try_download
 from sign_cnn.data.photos import group_photos, nearest_similarity
 from sign_cnn.data.pictures import SPLITS, TEST, TRAIN, PictureDataModule, name_cache
 from sign_cnn.data.splits import Split
+from sign_cnn.data.synthetic import GENERATOR_VERSION
 from sign_cnn.errors import ConfigError, DataError
-from sign_cnn.letters import FILES, LETTERS, MARKER, PHOTOS_FILE
+from sign_cnn.letters import FILES, LETTERS, PHOTOS_FILE
 
 log = logging.getLogger(__name__)
 
+DEFAULT_ROOT = Path("data/sign_mnist")
 SUFFIXES = ("", ".gz", ".xz", ".zip")
 ARCHIVE = "archive.zip"
 SESSIONS = Path(__file__).with_name("sessions.csv")  # of the official set, by scripts/sessions.py
@@ -38,8 +40,8 @@ OFFICIAL_FINGERPRINT = "d3796d7627dad2a2b2008e0f8a835350972ab11a501ec35d91bad41b
 AGAIN = "copy or download it again"
 WAYS_OUT = (
     f"put sign_mnist_train.csv and sign_mnist_test.csv (or Kaggle's {ARCHIVE}) there, name their "
-    "folder with SIGN_MNIST_DIR or data.root, fetch them with `python -m sign_cnn.data.download`, "
-    "or use synthetic hands with data=synthetic"
+    "folder with SIGN_MNIST_DIR or data.root, or use data=auto, which tries Kaggle, or "
+    "data=synthetic, which generates hands"
 )
 
 
@@ -63,24 +65,26 @@ class SignMNISTDataModule(PictureDataModule):
 
     @cached_property
     def identity(self) -> DataIdentity:
-        root, _, why = self._source
-        fingerprint = str(self.read_cached("fingerprint")["fingerprint"])
+        csvs, why = self._source
+        fingerprint = str(self.parsed["fingerprint"])
         shots = "test photos come from bursts whose other shots are in the training set"
         if fingerprint == OFFICIAL_FINGERPRINT:
-            text = f"Sign Language MNIST in {root}"
+            text = f"Sign Language MNIST in {csvs[0].parent}"
             return DataIdentity(fingerprint, "official", text, f"All {shots}.")
-        if (root / MARKER).is_file():
-            text = f"synthetic hands in {root}{why}"
-            return DataIdentity(fingerprint, "synthetic", text, f"Most {shots}.")
-        text = f"custom data in {root}, not the official Sign Language MNIST"
+        if not csvs:
+            return DataIdentity(fingerprint, "synthetic", f"synthetic hands{why}", f"Most {shots}.")
+        text = f"custom data in {csvs[0].parent}, not the official Sign Language MNIST"
         return DataIdentity(fingerprint, "custom", text)
 
     @cached_property
     def cache_file(self) -> Path:
-        csvs = self._source[1]
+        config, csvs = self.config, self._source[0]
+        if not csvs:
+            settings = GENERATOR_VERSION, asdict(config.synthetic), sorted(config.letters)
+            return name_cache(config.cache_dir, "synthetic", [], self.image_size, *settings)
         known = csvs[0].with_name(PHOTOS_FILE)
         files = [*csvs, *([known] if known.is_file() else [])]
-        return name_cache(self.config.cache_dir, "sign_mnist", files, self.image_size)
+        return name_cache(config.cache_dir, "sign_mnist", files, self.image_size)
 
     def load(self) -> tuple[Rows, Rows]:
         """Read the rows of `letters`.
@@ -92,12 +96,12 @@ class SignMNISTDataModule(PictureDataModule):
         return self._select(train), self._select(test)
 
     def parse(self) -> dict[str, Any]:
-        csvs, parts, digest = self._source[1], list[dict[str, Any]](), hashlib.sha256()
-        for folder, path, name in zip((TRAIN, TEST), csvs, FILES, strict=True):
-            images, labels = read_csv(path, name)
+        csvs, parts, digest = self._source[0], list[dict[str, Any]](), hashlib.sha256()
+        sets, sessions = self._generate() if not csvs else (map(read_csv, csvs, FILES), None)
+        for folder, (images, labels) in zip((TRAIN, TEST), sets, strict=True):
             if (size := images.shape[1]) != self.image_size:
-                problem = f"has pictures of {size}×{size} pixels: set data.image_size={size}"
-                raise DataError(f"{path} {problem}")
+                problem = f"holds pictures of {size}×{size} pixels: set data.image_size={size}"
+                raise DataError(f"{csvs[0].parent} {problem}")
             for array in (images, index_classes(labels, LETTERS).astype(np.uint8)):
                 digest.update(f"{array.dtype} {array.shape} ".encode())
                 digest.update(np.ascontiguousarray(array).data)
@@ -112,8 +116,8 @@ class SignMNISTDataModule(PictureDataModule):
         test["similarity"] = by_photo.to_numpy()
         train["similarity"] = np.full(len(train["labels"]), np.nan, np.float32)
         stored = {name: np.concatenate([train[name], test[name]]) for name in train}
-        stored |= {"fingerprint": np.array(digest.hexdigest())}
-        return stored | {"session": _find_sessions(csvs[0].with_name(PHOTOS_FILE), stored)}
+        stored["fingerprint"] = np.array(digest.hexdigest())
+        return stored | {"session": _find_sessions(csvs, stored) if csvs else sessions}
 
     def split_training(self) -> Split:
         groups = self.train_rows.groups
@@ -126,31 +130,36 @@ class SignMNISTDataModule(PictureDataModule):
         labels = index_classes(rows.labels, self.config.letters)
         return replace(rows, labels=labels).take(labels >= 0)
 
+    def _generate(self) -> tuple[Any, NDArray[np.int64]]:
+        """Return pictures and raw labels of both splits, and the session of each row."""
+        from sign_cnn.data.synthetic.pictures import make_pictures  # scipy.ndimage: 0.3 s
+
+        config = self.config
+        pixels, table = make_pictures(config.synthetic, config.letters, config.image_size)
+        by_split = [table[table["split"] == split] for split in ("train", "test")]
+        sets = [(pixels[rows.index], rows["label"].to_numpy(np.uint8)) for rows in by_split]
+        return sets, np.asarray(pd.concat(by_split)["session"])
+
     @cached_property
-    def _source(self) -> tuple[Path, list[Path], str]:
-        """Find, download or generate the two CSVs.
+    def _source(self) -> tuple[list[Path], str]:
+        """Find or download the two CSVs.
 
         Returns:
-            Their folder, the files, and why it is not the real set, or "".
+            The files, none of them for synthetic hands; and why it is not the real set, or "".
 
         Raises:
             DataError: If there are no CSVs, or only one of them.
         """
-        config, why = self.config, ""
+        config = self.config
         root = Path(config.root or DEFAULT_ROOT)  # SIGN_MNIST_DIR is set, but empty
-        csvs = find_csvs(root) if config.source != "synthetic" else []
-        if not csvs and config.source == "auto" and root == DEFAULT_ROOT:
-            problem = try_download(root) if config.download else "data.download=false"
-            why, csvs = f" (no CSVs in {root}; {problem})", find_csvs(root)
-        if not csvs and config.source != "synthetic" and not why:
+        if config.source == "synthetic":
+            return [], ""
+        if csvs := find_csvs(root):
+            return csvs, ""
+        if config.source == "csv" or root != DEFAULT_ROOT:
             raise DataError(f"no Sign Language MNIST in {root}: {WAYS_OUT}")
-        if not csvs:
-            from sign_cnn.data.synthetic.pictures import ensure_synthetic  # scipy.ndimage
-
-            root = Path(config.synthetic_root)
-            ensure_synthetic(root, config.synthetic, config.letters, config.image_size)
-            csvs = [root / name for name in FILES]
-        return root, csvs, why
+        problem = try_download(root) if config.download else "data.download=false"
+        return find_csvs(root), f" (no CSVs in {root}; {problem})"
 
 
 def find_csvs(root: Path) -> list[Path]:
@@ -172,7 +181,7 @@ def find_csvs(root: Path) -> list[Path]:
 
 
 def read_csv(path: Path, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Read pixels and raw labels of one file, in its order; of an archive, the least nested one.
+    """Read pixels and raw labels of one file, in its order.
 
     Args:
         path: The file, or an archive that holds it.
@@ -190,11 +199,7 @@ def read_csv(path: Path, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8
     try:
         if path.suffix == ".zip":
             csv = path / name
-            with zipfile.ZipFile(path) as archive:
-                members = [PurePosixPath(member) for member in archive.namelist()]
-                same = [m for m in members if m.name == name and "__MACOSX" not in m.parts]
-                member = min(same, key=lambda m: (len(m.parts), m), default=name)
-                file = io.BytesIO(archive.read(str(member)))
+            file = io.BytesIO(zipfile.ZipFile(path).read(name))
         table = pd.read_csv(file, dtype="uint8")  # decompresses a path by its suffix
     except Exception as error:  # zipfile, zlib, lzma and pandas have error classes of their own
         problem = f"is not a header and rows of numbers 0..255 ({str(error).strip()[:200]})"
@@ -220,12 +225,13 @@ def index_classes(labels: NDArray[np.integer], letters: str) -> NDArray[np.int64
     return np.asarray(classes[labels])
 
 
-def _find_sessions(known: Path, stored: dict[str, Any]) -> NDArray[np.int64]:
+def _find_sessions(csvs: list[Path], stored: dict[str, Any]) -> NDArray[np.int64]:
     """Return each row's session, int64 (N,).
 
-    Those of the official set are known, those of another may stand in the file `known`; else they
-    are the look-alikes.
+    Those of the official set are known, those of another may stand in a file beside its CSVs; else
+    they are the look-alikes.
     """
+    known = csvs[0].with_name(PHOTOS_FILE)
     is_official = stored["fingerprint"] == OFFICIAL_FINGERPRINT
     path, keys = (SESSIONS, ["split", "photo"]) if is_official else (known, ["file", "row"])
     if not path.is_file():
@@ -235,7 +241,7 @@ def _find_sessions(known: Path, stored: dict[str, Any]) -> NDArray[np.int64]:
     index = pd.MultiIndex.from_arrays([np.array(SPLITS)[stored["folder"]], numbers])
     try:
         sessions = pd.read_csv(path).set_index(keys)["session"].reindex(index)
-        return sessions.astype(np.int64).to_numpy()
+        return np.asarray(sessions.astype(np.int64))
     except (KeyError, ValueError):  # pandas' errors are ValueErrors too
         problem = "does not name a session for every row of the CSVs beside it"
         raise DataError(f"{path} {problem}: correct or remove it") from None

@@ -14,14 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import softmax
-from sklearn.calibration import CalibrationDisplay
 
 from sign_cnn.files import atomic_write
-from sign_cnn.reports.run import NUM_BINS, calibration_error
-from sign_cnn.runs import Predictions
 
-BLUE, ORANGE, GREY = "#3f90da", "#e76300", "#474747"
+ORANGE, GREY = "#e76300", "#474747"
 MAX_NUMBERED_CLASSES = 40  # numbers in the cells of more classes would overlap
 
 
@@ -87,28 +83,6 @@ def plot_confusion_matrix(counts: ArrayLike, class_names: list[str], title: str)
     axes.set_xticks(range(number), class_names, rotation=90 if longest > 2 else 0, fontsize=8)
     axes.set_yticks(range(number), class_names, fontsize=8)
     axes.set(xlabel="predicted class", ylabel="true class")
-    return figure
-
-
-def plot_reliability(predictions: Predictions, title: str) -> Figure:
-    """Plot accuracy by confidence, above the number of rows.
-
-    Args:
-        predictions: One row or more of one split.
-        title: Title of the figure.
-
-    Returns:
-        The figure.
-    """
-    confidence = softmax(predictions.logits.astype(float), axis=1).max(axis=1)
-    error = calibration_error(confidence, predictions.correct)
-    figure, (axes,) = _make_panels(1, 5, 4.5, f"{title}; calibration error {error:.2%}")
-    style = {"ax": axes, "name": "measured", "color": ORANGE}
-    CalibrationDisplay.from_predictions(predictions.correct, confidence, n_bins=NUM_BINS, **style)
-    bins, share = np.linspace(0, 1, NUM_BINS + 1).tolist(), np.full(len(confidence), 1)
-    axes.hist(confidence, bins, weights=share / len(share), color=BLUE, alpha=0.4, label="rows")
-    axes.set(xlabel="confidence: probability of the predicted class", ylabel="accuracy")
-    axes.legend(loc="upper left", fontsize=8)
     return figure
 
 
