@@ -20,22 +20,21 @@ Crop = tuple[float, float, float, float]  # left, top, right, bottom: pixels of 
 
 MAX_PIXELS = 64e6  # the 50 megapixels of a phone pass; in colour, 192 MB unless it is a JPEG
 MAX_MB = 25  # of a file; phones make 3 to 20
-DRAFT_PIXELS = 16e6  # a larger JPEG is decoded at half its width and height
+REDUCED_PIXELS = 16e6  # a larger JPEG may be decoded at half its width and height
 WAY_OUT = f"save it as PNG or JPEG of at most {MAX_PIXELS / 1e6:g} million pixels and {MAX_MB} MB"
 MID_GREY = "#808080"  # behind transparent pixels: hands lie before neither black nor white
 # Not EPS, which runs a program to be read, and no format that neither cameras nor browsers write.
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "JPEG2000", "GIF", "BMP", "DIB", "TIFF", "PPM")
 
 
-def open_image(file: Path | BinaryIO, name: str = "") -> Image.Image:
+def open_image(file: Path | BinaryIO, name: str = "", may_reduce: bool = False) -> Image.Image:
     """Decode a picture, of an animation the first frame, and turn it upright by its EXIF data.
-
-    A JPEG above `DRAFT_PIXELS` comes out at half its width and height, which needs a quarter of the
-    memory.
 
     Args:
         file: A file's path, or an open file.
         name: Name for error messages; the path by default.
+        may_reduce: Whether a JPEG above `REDUCED_PIXELS` is decoded at half its width and height,
+            which takes a third of the memory.
 
     Returns:
         The picture, in the mode that the file has.
@@ -50,7 +49,7 @@ def open_image(file: Path | BinaryIO, name: str = "") -> Image.Image:
             pixels = image.width * image.height
             if pixels > MAX_PIXELS or size > 1e6 * MAX_MB:
                 raise ValueError(f"{image.width}×{image.height} pixels, {size / 1e6:.1f} MB")
-            if pixels > DRAFT_PIXELS:
+            if may_reduce and pixels > REDUCED_PIXELS:
                 image.draft(image.mode, (image.width // 2, image.height // 2))
             return ImageOps.exif_transpose(image)
     except UnidentifiedImageError:

@@ -61,7 +61,7 @@ def _read(file: UploadedFile, inputs: Inputs, finder: HandFinder | None) -> Pict
     Raises:
         DataError: If the picture cannot be read, or shows no hand.
     """
-    image = open_image(file, file.name)
+    image = open_image(file, file.name, may_reduce=True)
     hand = finder(image) if finder else None
     pixels = inputs.read(image, file.name, (lambda _: hand) if finder else None)
     preview = ImageOps.contain(convert(image, "RGB"), (PREVIEW_SIZE, PREVIEW_SIZE))

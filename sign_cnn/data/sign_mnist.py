@@ -81,10 +81,10 @@ class SignMNISTDataModule(PictureDataModule):
         config, csvs = self.config, self._source[0]
         if not csvs:
             settings = GENERATOR_VERSION, asdict(config.synthetic), sorted(config.letters)
-            return name_cache(config.cache_dir, "synthetic", [], self.image_size, *settings)
+            return name_cache(config.cache_dir, "synthetic", [], config.image_size, *settings)
         known = csvs[0].with_name(PHOTOS_FILE)
         files = [*csvs, *([known] if known.is_file() else [])]
-        return name_cache(config.cache_dir, "sign_mnist", files, self.image_size)
+        return name_cache(config.cache_dir, "sign_mnist", files, config.image_size)
 
     def load(self) -> tuple[Rows, Rows]:
         """Read the rows of `letters`.
@@ -92,14 +92,17 @@ class SignMNISTDataModule(PictureDataModule):
         Raises:
             DataError: If a file is missing or broken, or has another image size.
         """
-        train, test = super().load()
-        return self._select(train), self._select(test)
+        parts = []
+        for rows in super().load():
+            labels = index_classes(rows.labels, self.config.letters)
+            parts.append(replace(rows, labels=labels).take(labels >= 0))
+        return parts[0], parts[1]
 
     def parse(self) -> dict[str, Any]:
         csvs, parts, digest = self._source[0], list[dict[str, Any]](), hashlib.sha256()
         sets, sessions = self._generate() if not csvs else (map(read_csv, csvs, FILES), None)
         for folder, (images, labels) in zip((TRAIN, TEST), sets, strict=True):
-            if (size := images.shape[1]) != self.image_size:
+            if (size := images.shape[1]) != self.config.image_size:
                 problem = f"holds pictures of {size}×{size} pixels: set data.image_size={size}"
                 raise DataError(f"{csvs[0].parent} {problem}")
             for array in (images, index_classes(labels, LETTERS).astype(np.uint8)):
@@ -125,10 +128,6 @@ class SignMNISTDataModule(PictureDataModule):
             self.val_split = "lookalike"
             log.info("data.val_split=lookalike: the sessions of these data are not known")
         return super().split_training()
-
-    def _select(self, rows: Rows) -> Rows:
-        labels = index_classes(rows.labels, self.config.letters)
-        return replace(rows, labels=labels).take(labels >= 0)
 
     def _generate(self) -> tuple[Any, NDArray[np.int64]]:
         """Return pictures and raw labels of both splits, and the session of each row."""
