@@ -11,6 +11,7 @@ from sign_cnn.errors import DataError
 from sign_cnn.images import crop, open_image, prepare
 
 GREY = noise(28, 28)
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
 JPEG = encode(Image.fromarray(noise(90, 90)), "JPEG")
 
 
@@ -103,7 +104,7 @@ def test_a_picture_beyond_the_limits_is_refused_with_its_name_and_size(large, li
         open_image(BytesIO(large), "the photo")
 
 
-@pytest.mark.parametrize("content", [None, b"", b"hello", JPEG[:-500]])
+@pytest.mark.parametrize("content", [None, b"", b"hello", HEIC, JPEG[:-500]])
 def test_a_bad_file_is_named(tmp_path: Path, content: bytes | None):
     path = tmp_path / "hand.png"
     path.mkdir() if content is None else path.write_bytes(content)

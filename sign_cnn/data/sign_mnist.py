@@ -1,6 +1,6 @@
 """Sign Language MNIST, read once from its CSVs and then from a cached file, or synthetic hands.
 
-The CSVs may be plain or compressed, lie in Kaggle's nested folders, or inside its `archive.zip`.
+The CSVs may be plain or compressed, or inside Kaggle's `archive.zip`.
 """
 
 import hashlib
@@ -171,9 +171,8 @@ def find_csvs(root: Path) -> list[Path]:
     """
     found = []
     for file in FILES:
-        names = [f"{file}{suffix}" for suffix in SUFFIXES]
-        places = [*names, *(f"{Path(file).stem}/{name}" for name in names), ARCHIVE]
-        found += [root / place for place in places if (root / place).is_file()][:1]
+        names = [*(f"{file}{suffix}" for suffix in SUFFIXES), ARCHIVE]
+        found += [root / name for name in names if (root / name).is_file()][:1]
     if len(found) == 1:
         raise DataError(f"{found[0]} is there, but not the other CSV: {WAYS_OUT}")
     return found

@@ -204,7 +204,10 @@ def average_factors(table: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
     """
     lines, (right, rows) = [], _count_right(judged, table.index)
     for factor in list_factors(table):
-        shared = select_balanced(table, factor)
+        used = table.dropna(subset=[factor]).assign(all=0)
+        others = ["all", *(other for other in list_factors(table) if other != factor)]
+        sizes = used.groupby(others, dropna=False, observed=True)["all"].transform("size")
+        shared = used[sizes == used[factor].nunique()]
         levels, counts = shared[factor].nunique(), [right[name] for name in shared.index]
         for level, own in shared.groupby(factor, observed=True) if 1 < levels <= MAX_LEVELS else []:
             weights = ((shared[factor] == level) * levels - 1.0) / len(shared)
@@ -212,14 +215,6 @@ def average_factors(table: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
             lines.append((factor, level, own["val_acc"].mean(), *delta, own["seeds"].sum()))
     columns = ["factor", "level", "accuracy", "delta", "delta_low", "delta_high", "networks"]
     return pd.DataFrame(lines, columns=columns)
-
-
-def select_balanced(table: pd.DataFrame, *factors: str) -> pd.DataFrame:
-    """Return the configurations whose other factors occur with all combinations of these."""
-    used = table.dropna(subset=list(factors)).assign(all=0)
-    others = [factor for factor in list_factors(table) if factor not in factors]
-    sizes = used.groupby(["all", *others], dropna=False, observed=True)["all"].transform("size")
-    return used[sizes == used[list(factors)].nunique().prod()]
 
 
 def list_factors(df: pd.DataFrame) -> list[str]:
