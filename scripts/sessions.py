@@ -30,8 +30,7 @@ from scipy.special import log_softmax
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
 
-from sign_cnn.data.csv import SESSIONS
-from sign_cnn.data.sign_mnist import SignMNISTDataModule
+from sign_cnn.data.sign_mnist import SESSIONS, SignMNISTDataModule
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -188,8 +187,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=f"store them in {SESSIONS.name}")
     options = parser.parse_args()
     synthetic = options.source == "synthetic"
-    root, size = f"data/synthetic_{options.seed}", {"seed": options.seed}
-    data = SignMNISTDataModule(source=options.source, synthetic_root=root, synthetic=size)
+    data = SignMNISTDataModule(source=options.source, synthetic={"seed": options.seed})
     data.setup()
     pictures, photos = median_photos(data)
     labels = photos["label"].to_numpy()

@@ -95,8 +95,6 @@ class SignMNISTConfig(DataConfig):
     """csv: files in root; synthetic: generated; auto: csv or a download, else synthetic."""
     root: str = "${oc.env:SIGN_MNIST_DIR,data/sign_mnist}"
     """Folder with the CSV files."""
-    synthetic_root: str = "data/synthetic"
-    """Folder that the synthetic set is written to."""
     download: bool = True
     """With source=auto, whether to try Kaggle."""
     letters: str = LETTERS

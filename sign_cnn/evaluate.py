@@ -8,22 +8,17 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 from hydra.utils import instantiate
-from numpy.typing import NDArray
-from scipy.special import softmax
 
 from sign_cnn.config import explain_settings, whitelist
 from sign_cnn.console import print_line, print_table
 from sign_cnn.errors import DataError, UserError, exit_on_user_error
+from sign_cnn.examples import Examples, read_folder, read_table, score_sources
 from sign_cnn.files import explain_os_errors, write_text
-from sign_cnn.hands.finder import HandFinder
-from sign_cnn.hands.landmarks import read_landmarks, to_landmarks
-from sign_cnn.images import open_image
-from sign_cnn.predict import THRESHOLD, occlusion_map
+from sign_cnn.predict import occlusion_map
 from sign_cnn.reports.run import compare, format_report, make_report
 from sign_cnn.runs import Predictions, Run, load_config, load_run
 
@@ -31,22 +26,8 @@ if TYPE_CHECKING:  # these import torch, which stored logits do without
     from sign_cnn.data.base import BaseDataModule
     from sign_cnn.models.classifier import Classifier
 
-NO_HAND = "no hand"  # the class that is predicted where no hand was found
-COLUMNS = ["name", "source", "class", "input"]  # of examples; the input is None without a hand
-NUM_DRAWN = 36  # photos of a figure, at most
 NUM_HEAT = 6  # photos whose patches are covered, each with hundreds of forward passes
 CONTEXT = ("experiment", "data_kind", "data_fingerprint", "git_commit")
-
-
-class Examples(NamedTuple):
-    """Scored rows that are not of a run's own data."""
-
-    title: str  # of the report
-    inputs: NDArray[Any]  # (N, …) as the network takes them; zeros where no hand was found
-    predictions: Predictions
-    class_names: list[str]  # of the network, and NO_HAND if a hand was not found
-    table: pd.DataFrame  # of each row `name` and `source`, and whether a hand was `found`
-    notes: list[str]
 
 
 def evaluate(run: Run, split: str = "test", examples: Examples | None = None) -> dict[str, Any]:
@@ -63,44 +44,39 @@ def evaluate(run: Run, split: str = "test", examples: Examples | None = None) ->
     """
     from sign_cnn.reports import figures
 
-    if examples:
-        split, inputs, predictions, class_names, table, notes = examples
-    else:
-        predictions, class_names, notes = load_predictions(run, split), run.result.class_names, []
-    report = {"run": str(run.path), "split": split} | {k: getattr(run.result, k) for k in CONTEXT}
+    name, notes = examples.title if examples else split, [*examples.notes] if examples else []
+    predictions = examples.predictions if examples else load_predictions(run, split)
+    class_names = examples.class_names if examples else run.result.class_names
+    report = {"run": str(run.path), "split": name} | {k: getattr(run.result, k) for k in CONTEXT}
     report |= make_report(predictions, class_names) | {"notes": notes}
+    hardest: pd.DataFrame = report["hardest"]
     if examples:
-        total = score_sources(predictions, table.assign(source="")).fillna(0).to_dict("records")[0]
+        scored, table = examples.predictions, examples.table
+        total = score_sources(scored, table.assign(source="")).fillna(0).to_dict("records")[0]
         report |= {key: total[key] for key in ("found", "right", "sure", "accuracy_if_sure")}
-        report["sources"] = score_sources(predictions, table)
-        report["hardest"]["photo"] = table["name"].iloc[report["hardest"]["photo"]].to_numpy()
+        report["sources"] = score_sources(scored, table)
+        hardest["photo"] = table["name"].iloc[hardest["photo"]].to_numpy()
         notes.append("the intervals take rows for independent; those of one person are not")
 
-    title = f"{run.path.resolve().name}, {split}: {report['acc']:.2%} right"
-    drawn = {
-        "reliability": figures.plot_reliability(predictions, title),
-        "confusion": figures.plot_confusion_matrix(report["confusion"], class_names, title),
-    }
+    title = f"{run.path.resolve().name}, {name}: {report['acc']:.2%} right"
+    confusion = figures.plot_confusion_matrix(report["confusion"], class_names, title)
+    drawn = {"confusion": confusion}
     try:
-        inputs = inputs if examples else load_data(run).rows_of(split)[0].inputs
-        model, first = load_classifier(run), report["hardest"].head(NUM_HEAT)
-        heat = [occlusion_map(model, inputs[row]) for row in first["row"]]
-        sheets = {"hardest": report["hardest"], "confused": report["confused"].explode("row")}
-        sheets |= {"occlusion": first} if heat[0] is not None else {}  # landmarks have no patches
-        for name, photos in sheets.items():
-            if photos.empty:
-                continue
-            pictures = model.inputs.draw(inputs[photos["row"].head(NUM_DRAWN).astype(int)])
-            laid_over = heat if name == "occlusion" else ()
-            drawn[name] = figures.plot_sheet(photos, pictures, title, laid_over)
+        inputs = examples.inputs if examples else load_data(run).rows_of(split)[0].inputs
+        model, shown = load_classifier(run), inputs[hardest["row"].to_numpy()]
+        pictures = model.inputs.draw(shown)
+        drawn["hardest"] = figures.plot_sheet(hardest, pictures, title)
+        heat = [occlusion_map(model, one) for one in shown[:NUM_HEAT]]
+        if heat[0] is not None:  # landmarks have no patches
+            drawn["occlusion"] = figures.plot_sheet(hardest, pictures[:NUM_HEAT], title, heat)
     except UserError as error:
         notes.append(f"figures are left out: {error}")
 
-    directory = run.path / "evaluation" / split
+    directory = run.path / "evaluation" / name
     notes.append(f"written to {directory}")
     with explain_os_errors(directory):
-        for name, figure in drawn.items():
-            figures.save_figure(figure, directory / f"{name}.png")
+        for file, figure in drawn.items():
+            figures.save_figure(figure, directory / f"{file}.png")
         write_text(directory / "classes.csv", report["classes"].to_csv(index=False))
         write_text(directory / "report.json", to_json(report))
     return report
@@ -148,104 +124,6 @@ def load_predictions(run: Run, split: str) -> Predictions:
         raise UserError(f"{run.path} has no {split} rows: {way_out}")
     logits = load_classifier(run).predict_logits(rows.inputs[index])
     return Predictions.of_rows(split, rows, index, logits)
-
-
-def read_folder(folder: Path, model: "Classifier", find_hand: bool = False) -> Examples:
-    """Score pictures in sub-folders that are named after classes.
-
-    Args:
-        folder: Holds `<class>/*` or `<class>/**/*`.
-        model: The network.
-        find_hand: Whether to cut the hand out, which inputs that need it always do.
-
-    Returns:
-        A row for each picture that can be opened; its `name` is its path below `folder`.
-    """
-    finder = HandFinder() if find_hand or model.inputs.needs_finder else None
-    lines, notes = [], []
-    for file in filter(Path.is_file, sorted(folder.glob("[!.]*/**/[!.]*"))):
-        path, image, read = file.relative_to(folder), None, None
-        try:
-            image = open_image(file)
-            read = model.inputs.read(image, str(path), finder)
-        except DataError as error:
-            notes.append(str(error))
-        if image:
-            lines.append((path.as_posix(), folder.name, path.parts[0], read))
-    table = pd.DataFrame(lines, columns=COLUMNS)
-    return score_examples(f"images-{folder.resolve().name}", table, model, notes)
-
-
-def read_table(path: Path, model: "Classifier") -> Examples:
-    """Return the scored rows of a table of landmarks; a row's `name` is its number in the file.
-
-    Raises:
-        DataError: If the network takes other inputs, or there are no rows of its classes.
-    """
-    table = read_landmarks(path).rename(columns={"letter": "class"})
-    landmarks = to_landmarks(table)
-    if landmarks.shape[1:] != model.inputs.shape:
-        raise DataError(
-            f"the network does not take landmarks, which {path} holds: name another run"
-        )
-    table["input"] = pd.Series([*landmarks], table.index).where(table["found"] == 1, None)
-    table["name"] = table.index
-    return score_examples(f"landmarks-{path.resolve().name}", table[COLUMNS], model)
-
-
-def score_examples(
-    title: str, table: pd.DataFrame, model: "Classifier", notes: Sequence[str] = ()
-) -> Examples:
-    """Compute the logits of examples.
-
-    Where no hand was found, the network is taken to find all classes equally likely, and one more,
-    `NO_HAND`, a little likelier: such a row counts as wrong, and as unsure.
-
-    Args:
-        title: Of the report.
-        table: With `COLUMNS`; case of a class counts only if names differ in nothing else.
-        model: The network.
-        notes: For the report.
-
-    Returns:
-        The rows of the network's classes.
-
-    Raises:
-        DataError: If there are none.
-    """
-    from sign_cnn.data.base import Rows
-
-    exact = {name: label for label, name in enumerate(model.class_names)}
-    folded = {name.casefold(): label for name, label in exact.items()}
-    known = folded | exact if len(folded) == len(exact) else exact
-    labels = table["class"].map(known).fillna(table["class"].str.casefold().map(known))
-    if others := ", ".join(table.loc[labels.isna(), "class"].unique()):
-        notes = [*notes, f"left out: {others}, no classes of the network"]
-    table = table.assign(label=labels).dropna(subset="label")
-    if table.empty:
-        problem = f"{title} holds nothing readable in folders or rows named {', '.join(exact)}"
-        raise DataError("; ".join([problem, *notes[:1]]))
-    found = table["input"].notna().to_numpy()
-    inputs = np.zeros((len(table), *model.inputs.shape), model.inputs.dtype)
-    logits = np.zeros((len(table), len(exact) + 1), np.float32)
-    logits[:, -1] = np.where(found, -1e4, 1e-3)
-    if found.any():
-        inputs[found] = np.stack([*table.loc[found, "input"]])
-        logits[found, :-1] = model.predict_logits(inputs[found])
-    class_names = [*exact, NO_HAND][: logits.shape[1] - found.all()]
-    rows = Rows.make(inputs, table["label"].to_numpy(int))
-    predictions = Predictions.of_rows(title, rows, rows.photos, logits[:, : len(class_names)])
-    facts = table[["name", "source"]].assign(found=found)
-    return Examples(title, inputs, predictions, class_names, facts, [*notes])
-
-
-def score_sources(predictions: Predictions, table: pd.DataFrame) -> pd.DataFrame:
-    """Return a line per `source`: its rows found, right and sure (counts), and shares (0..1)."""
-    sure, right = softmax(predictions.logits, axis=1).max(1) >= THRESHOLD, predictions.correct
-    facts = table.assign(rows=1, right=right, sure=sure, accuracy_if_sure=right & sure)
-    sums = facts.drop(columns="name").groupby("source").sum()
-    sums["accuracy_if_sure"] /= sums["sure"]
-    return sums.assign(accuracy=sums["right"] / sums["rows"]).reset_index()
 
 
 def to_json(report: dict[str, Any]) -> str:

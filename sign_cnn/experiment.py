@@ -11,7 +11,7 @@ from sign_cnn.errors import ConfigError
 
 NOT_PART_OF_EXPERIMENT = {
     *("name", "run_dir", "experiment", "test", "figures", "dry_run", "threads", "compile"),
-    *("logger", "trusted_packages", "data.source", "data.root", "data.synthetic_root"),
+    *("logger", "trusted_packages", "data.source", "data.root"),
     *("data.download", "data.cache_dir", "data.synthetic", "data.eval_batch_size"),
     *("trainer.accelerator", "trainer.strategy", "trainer.deterministic", "trainer.plugins"),
     *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.log_every_n_steps"),

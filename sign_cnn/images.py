@@ -5,6 +5,7 @@ out bit for bit as it went in. Needs numpy and Pillow alone.
 """
 
 import math
+import os
 import warnings
 from pathlib import Path
 from typing import BinaryIO
@@ -17,36 +18,44 @@ from sign_cnn.errors import DataError, error_message
 
 Crop = tuple[float, float, float, float]  # left, top, right, bottom: pixels of the upright picture
 
-MAX_PIXELS = 50e6  # the 48 megapixels of a phone pass; in colour, 150 MB
-SMALLER = f"save it as PNG or JPEG of at most {MAX_PIXELS / 1e6:g} million pixels"
+MAX_PIXELS = 64e6  # the 50 megapixels of a phone pass; in colour, 192 MB unless it is a JPEG
+MAX_MB = 25  # of a file; phones make 3 to 20
+REDUCED_PIXELS = 16e6  # a larger JPEG may be decoded at half its width and height
+WAY_OUT = f"save it as PNG or JPEG of at most {MAX_PIXELS / 1e6:g} million pixels and {MAX_MB} MB"
 MID_GREY = "#808080"  # behind transparent pixels: hands lie before neither black nor white
 # Not EPS, which runs a program to be read, and no format that neither cameras nor browsers write.
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "JPEG2000", "GIF", "BMP", "DIB", "TIFF", "PPM")
 
 
-def open_image(file: Path | BinaryIO, name: str = "") -> Image.Image:
+def open_image(file: Path | BinaryIO, name: str = "", may_reduce: bool = False) -> Image.Image:
     """Decode a picture, of an animation the first frame, and turn it upright by its EXIF data.
 
     Args:
         file: A file's path, or an open file.
         name: Name for error messages; the path by default.
+        may_reduce: Whether a JPEG above `REDUCED_PIXELS` is decoded at half its width and height,
+            which takes a third of the memory.
 
     Returns:
         The picture, in the mode that the file has.
 
     Raises:
-        DataError: If the picture cannot be read.
+        DataError: If the picture cannot be read, or is larger than `MAX_PIXELS` or `MAX_MB`.
     """
     name = name or str(file)
     try:
+        size = file.stat().st_size if isinstance(file, Path) else file.seek(0, os.SEEK_END)
         with warnings.catch_warnings(action="ignore"), Image.open(file, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"{image.width}×{image.height} pixels")
+            pixels = image.width * image.height
+            if pixels > MAX_PIXELS or size > 1e6 * MAX_MB:
+                raise ValueError(f"{image.width}×{image.height} pixels, {size / 1e6:.1f} MB")
+            if may_reduce and pixels > REDUCED_PIXELS:
+                image.draft(image.mode, (image.width // 2, image.height // 2))
             return ImageOps.exif_transpose(image)
     except UnidentifiedImageError:
-        raise DataError(f"{name} is not a picture that can be read: {SMALLER}") from None
+        raise DataError(f"{name} is not a picture that can be read: {WAY_OUT}") from None
     except Exception as error:  # decoders of broken files raise nearly anything
-        raise DataError(f"{name} cannot be read ({error_message(error)}): {SMALLER}") from None
+        raise DataError(f"{name} cannot be read ({error_message(error)}): {WAY_OUT}") from None
 
 
 def prepare(image: Image.Image, *, size: int, channels: int = 1) -> NDArray[np.uint8]:

@@ -68,6 +68,7 @@ class Result:
     config_hash: str = ""  # 16 hex digits
     data_fingerprint: str = ""  # sha256, 64 hex digits
     data_kind: str = ""  # as the data module says, such as official, synthetic or custom
+    data_caveat: str = ""  # a sentence of the data module on what test scores are worth
     class_names: list[str] = field(default_factory=list)  # in the order of the logits
     git_commit: str | None = None
     versions: str = ""
@@ -263,6 +264,7 @@ def open_run(
         config_hash=experiment_hash(settings, identity.fingerprint, start),
         data_fingerprint=identity.fingerprint,
         data_kind=identity.kind,
+        data_caveat=identity.caveat,
         git_commit=git_commit(),
         versions=versions(),
         machine=machine(),

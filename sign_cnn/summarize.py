@@ -60,19 +60,15 @@ def summarize(folder: Path) -> Summary:
         write_text(folder / "results.csv", table.to_csv(index=False, float_format="%.6g"))
         facts = jobs.drop(columns=["configuration", "key"]).convert_dtypes()
         write_text(folder / "jobs.csv", facts.to_csv(index=False))
-        curves = sweep.read_curves(folder, jobs, table.index[:8])
-        effects = sweep.average_factors(comparable, judged)
-        remove_temporary(folder / "figures")
-        for file, figure in {
-            "learning_curves.png": figures.plot_curves(curves) if curves else None,
-            "main_effects.png": figures.plot_main_effects(effects),
-            "heat_maps.png": figures.plot_heat_maps(comparable),
-            "accuracy_against_cost.png": figures.plot_accuracy_against_cost(comparable),
-        }.items():
-            (folder / "figures" / file).unlink(missing_ok=True)
-            if figure:
-                figures.save_figure(figure, folder / "figures" / file)
-                page.append(f"![{file}](figures/{file})")
+        effects, file = (
+            sweep.average_factors(comparable, judged),
+            folder / "figures/main_effects.png",
+        )
+        remove_temporary(file.parent)
+        file.unlink(missing_ok=True)
+        if len(effects):
+            figures.save_figure(figures.plot_main_effects(effects), file)
+            page.append("![main_effects.png](figures/main_effects.png)")
         write_text(folder / "results.md", "\n\n".join(page) + "\n")
     return Summary(folder, jobs, table, text, pooled, notes)
 

@@ -59,6 +59,7 @@ def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
     # repeatable.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     datamodule, model, trainer = build(cfg := cfg.copy())
+    datamodule.prepare_data()
     with open_run(cfg, datamodule.identity, overrides) as run, explain_lightning():
         log.info("data: %s", datamodule.identity.description)
         if run.finished:

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from csv_text import write_synthetic
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from sign_cnn.config import CONFIG_DIR, SyntheticConfig
-from sign_cnn.data.synthetic.pictures import ensure_synthetic
 from sign_cnn.errors import UserError
 from sign_cnn.hands.finder import HandFinder, find_models
-from sign_cnn.letters import LETTERS
 from sign_cnn.train import main
 
 # Tiny networks gain nothing by a second thread, and threads that wait for each other crawl on a
@@ -78,7 +77,7 @@ def finder() -> HandFinder:
 def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A synthetic set of 24 letters × (4 + 2) photos × 5 variants: about 480 training rows."""
     size = SyntheticConfig(train_photos=4, test_photos=2, shots=1, variants=5, seed=7)
-    return ensure_synthetic(tmp_path_factory.mktemp("tiny"), size, LETTERS, 28)
+    return write_synthetic(tmp_path_factory.mktemp("tiny"), size)
 
 
 @pytest.fixture(scope="session")

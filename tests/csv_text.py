@@ -4,6 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+
+from sign_cnn.config import SyntheticConfig
+from sign_cnn.data.synthetic.pictures import make_pictures
+from sign_cnn.letters import FILES, LETTERS, PHOTOS_FILE
 
 
 def csv_text(labels: Sequence[int] = (0, 1) * 4, size: int = 8, seed: int = 0) -> str:
@@ -25,6 +30,19 @@ def write_pair(
     for split, content in (("train", train), ("test", test)):
         content = content.encode() if isinstance(content, str) else content
         (root / f"sign_mnist_{split}{suffix}").write_bytes(content)
+    return root
+
+
+def write_synthetic(root: Path, size: SyntheticConfig, letters: str = LETTERS) -> Path:
+    """Write synthetic hands as a set of CSVs, and their photos and sessions beside them."""
+    pixels, table = make_pictures(size, letters)
+    parts = [table[table["split"] == split] for split in ("train", "test")]
+    for name, rows in zip(FILES, parts, strict=True):
+        content = np.column_stack([rows["label"], pixels[rows.index].reshape(len(rows), -1)])
+        header = ["label", *(f"pixel{i}" for i in range(1, content.shape[1]))]
+        pd.DataFrame(content, columns=header).to_csv(root / name, index=False)
+    photos = [part.assign(row=range(len(part))).rename(columns={"split": "file"}) for part in parts]
+    pd.concat(photos).to_csv(root / PHOTOS_FILE, index=False)
     return root
 
 

@@ -20,6 +20,7 @@ LAYERS = [
     "experiment",
     "runs",
     "reports callbacks predict",
+    "examples",
     "build scoring summarize evaluate hands.fit",
     "export sweeps",
     "resolvers",

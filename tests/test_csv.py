@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from csv_text import TEXT, csv_text, write_pair, zipped
+from csv_text import TEXT, write_pair, zipped
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sign_cnn.data.csv import SPLITS, find_csvs, index_classes, read_csv
+from sign_cnn.data.sign_mnist import find_csvs, index_classes, read_csv
 from sign_cnn.errors import DataError
+from sign_cnn.letters import FILES
 
 TABLE = np.array([line.split(",") for line in TEXT.splitlines()[1:]], np.uint8)
 
@@ -18,12 +19,12 @@ PACKED = {
     ".csv": TEXT.encode(),
     ".csv.gz": gzip.compress(TEXT.encode()),
     ".csv.xz": lzma.compress(TEXT.encode()),
-    ".csv.zip": zipped({f"sign_mnist_{split}.csv": TEXT for split in SPLITS}),
+    ".csv.zip": zipped(dict.fromkeys(FILES, TEXT)),
 }
 
 
 def read(root: Path, content: str | bytes = TEXT) -> tuple[np.ndarray, np.ndarray]:
-    return read_csv(write_pair(root, content) / "sign_mnist_train.csv", "train")
+    return read_csv(write_pair(root, content) / FILES[0], FILES[0])
 
 
 def assert_is_text(images: np.ndarray, labels: np.ndarray) -> None:
@@ -33,26 +34,20 @@ def assert_is_text(images: np.ndarray, labels: np.ndarray) -> None:
 
 
 def assert_both_are_found(root: Path) -> None:
-    for split, path in zip(SPLITS, find_csvs(root), strict=True):
-        assert_is_text(*read_csv(path, split))
+    for path, name in zip(find_csvs(root), FILES, strict=True):
+        assert_is_text(*read_csv(path, name))
 
 
-@pytest.mark.parametrize("folder", [".", "sign_mnist_{split}"])
 @pytest.mark.parametrize("suffix", PACKED)
-def test_each_way_to_store_the_pair_is_found_and_read(tmp_path: Path, suffix: str, folder: str):
-    for split in SPLITS:
-        path = tmp_path / folder.format(split=split) / f"sign_mnist_{split}{suffix}"
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(PACKED[suffix])
+def test_each_way_to_store_the_pair_is_found_and_read(tmp_path: Path, suffix: str):
+    for name in FILES:
+        (tmp_path / name).with_suffix(suffix).write_bytes(PACKED[suffix])
     assert_both_are_found(tmp_path)
 
 
-def test_kaggles_archive_is_read_at_its_least_nested_file(tmp_path: Path):
-    members = {}
-    for stem in ("sign_mnist_train", "sign_mnist_test"):
-        members |= {f"__MACOSX/{stem}.csv": "shadow", f"{stem}/{stem}.csv": TEXT}
-        members |= {f"a/b/{stem}.csv": csv_text(seed=1)}
-    (tmp_path / "archive.zip").write_bytes(zipped(members))
+def test_kaggles_archive_is_read(tmp_path: Path):
+    members = {f"{Path(name).stem}/{name}": "label" for name in FILES}  # the same again, nested
+    (tmp_path / "archive.zip").write_bytes(zipped(members | dict.fromkeys(FILES, TEXT)))
     assert_both_are_found(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["archive.zip"]
 

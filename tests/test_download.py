@@ -5,78 +5,24 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from csv_text import write_synthetic
 
 from sign_cnn.config import SyntheticConfig
 from sign_cnn.data import download, sign_mnist
-from sign_cnn.data.csv import find_csvs, read_dataset
 from sign_cnn.data.sign_mnist import SignMNISTDataModule
-from sign_cnn.data.synthetic.pictures import FILES, ensure_synthetic
+from sign_cnn.letters import FILES
 
-NAMES = FILES[:2]
 TINY = {"train_photos": 1, "test_photos": 1, "variants": 2}
 
 
 @pytest.fixture
 def kaggle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mock:
     """Stand in for kagglehub's download, and return the path of a synthetic set."""
-    folder = ensure_synthetic(tmp_path / "kaggle", SyntheticConfig(**TINY), "AB")
-    fingerprint = read_dataset(find_csvs(folder))["fingerprint"]
-    monkeypatch.setattr(download, "OFFICIAL_FINGERPRINT", fingerprint)
+    (tmp_path / "kaggle" / "nested").mkdir(parents=True)
+    folder = write_synthetic(tmp_path / "kaggle" / "nested", SyntheticConfig(**TINY), "AB").parent
     kagglehub = Mock(**{"dataset_download.return_value": folder})
     monkeypatch.setitem(sys.modules, "kagglehub", kagglehub)
     return kagglehub.dataset_download
-
-
-def run(root: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    """Return the line that the command prints, or ends with."""
-    try:
-        download.main(["--root", str(root)])
-    except SystemExit as end:
-        return str(end)
-    (line,) = capsys.readouterr().out.splitlines()
-    return line
-
-
-def contents(root: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in root.iterdir()}
-
-
-@pytest.mark.parametrize("present", [(), NAMES[:1]])
-def test_missing_files_are_copied_once(kaggle, tmp_path, capsys, present: tuple[str, ...]):
-    root, served = tmp_path / "a" / "b", contents(kaggle.return_value)
-    root.mkdir(parents=True)
-    for name in present:
-        (root / name).write_bytes(served[name])
-    assert all(str(root) in run(root, capsys) for _ in range(2))
-    assert contents(root) == {name: served[name] for name in NAMES}
-    kaggle.assert_called_once_with("datamunge/sign-language-mnist")
-
-
-@pytest.mark.parametrize("damaged", [False, True])
-def test_other_files_are_not_overwritten(kaggle, tmp_path, capsys, damaged: bool):
-    root = ensure_synthetic(tmp_path / "other", SyntheticConfig(**TINY, seed=1), "AB")
-    if damaged:
-        (root / NAMES[0]).write_text("label\n")
-    before = contents(root)
-    assert str(root) in run(root, capsys)
-    assert contents(root) == before
-
-
-def test_other_data_from_kaggle_are_not_copied(kaggle, tmp_path, capsys):
-    (kaggle.return_value / NAMES[1]).write_text("label\n")
-    assert str(kaggle.return_value) in run(tmp_path / "root", capsys)
-    assert not (tmp_path / "root").exists()
-
-
-def test_failures_name_the_way_out(kaggle, tmp_path, capsys, monkeypatch):
-    (tmp_path / "file").write_text("")
-    assert str(tmp_path / "file") in run(tmp_path / "file" / "root", capsys)
-    kaggle.side_effect = ConnectionError("no route to host")
-    line = run(tmp_path, capsys)
-    page = "https://www.kaggle.com/datasets/datamunge/sign-language-mnist"
-    assert all(part in line for part in ("no route to host", page, str(tmp_path)))
-    monkeypatch.setitem(sys.modules, "kagglehub", None)
-    assert "[download]" in run(tmp_path, capsys)
 
 
 @pytest.fixture
@@ -93,7 +39,7 @@ def automatic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[
 def test_auto_takes_kaggles_set_where_it_answers(kaggle, automatic):
     for _ in range(2):
         assert SignMNISTDataModule(**automatic).identity.kind == "custom"
-    assert set(contents(Path("data/sign_mnist"))) == set(NAMES)
+    assert {path.name for path in Path("data/sign_mnist").iterdir()} == {*FILES}
     assert kaggle.call_count == 1
 
 

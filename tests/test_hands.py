@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from sign_cnn import export, predict
 from sign_cnn.app.streamlit_app import HANDS
-from sign_cnn.data.synthetic.pictures import draw_letter
+from sign_cnn.data.synthetic.pictures import make_variants, render_photo
 from sign_cnn.errors import DataError, UserError
 from sign_cnn.hands import finder as finder_module
 from sign_cnn.hands import landmarks
@@ -60,7 +60,9 @@ def test_weights_that_are_missing_unexpected_or_damaged_are_named(
 
 @pytest.mark.hand_models
 def test_synthetic_hands_are_found_and_noise_is_none(finder: HandFinder):
-    hand = finder(Image.fromarray(draw_letter("D", 128, 0)))
+    rng = np.random.default_rng(0)
+    picture = make_variants(render_photo("D", rng, rng, rng, 128), 1, rng)[0]
+    hand = finder(Image.fromarray(picture))
     assert hand.landmarks[8, 1] < hand.landmarks[0, 1], "the finger is up"
     noise = np.random.default_rng(0).integers(0, 256, (99, 99), dtype=np.uint8)
     assert finder(Image.fromarray(noise)) is None

@@ -6,10 +6,12 @@ import pytest
 from PIL import Image
 from stub_network import encode, noise
 
+from sign_cnn import images
 from sign_cnn.errors import DataError
 from sign_cnn.images import crop, open_image, prepare
 
 GREY = noise(28, 28)
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
 JPEG = encode(Image.fromarray(noise(90, 90)), "JPEG")
 
 
@@ -76,7 +78,33 @@ def test_a_box_is_rounded_outwards_and_may_reach_beyond_the_picture():
         crop(picture, (0, 9, 9, 9))
 
 
-@pytest.mark.parametrize("content", [None, b"", b"hello", JPEG[:-500]])
+@pytest.fixture(scope="module")
+def large() -> bytes:
+    """A JPEG of 20 MB and 50 megapixels, turned by its EXIF data, as a phone makes it."""
+    tile, picture = Image.effect_noise((1020, 1020), 35), Image.new("L", (8160, 6120))
+    for place in np.ndindex(8, 6):
+        picture.paste(tile, (1020 * place[0], 1020 * place[1]))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encode(picture, "JPEG", quality=73, exif=exif)
+
+
+def test_a_photograph_of_20_mb_and_50_megapixels_is_read_at_half_its_size_where_allowed(large):
+    assert 18e6 < len(large) < 22e6
+    picture = open_image(BytesIO(large), "x", may_reduce=True)
+    assert picture.size == (3060, 4080)
+    assert abs(prepare(picture, size=28).astype(int) - 128).max() < 9
+
+
+@pytest.mark.parametrize("limits", [{"MAX_MB": 15}, {"MAX_PIXELS": 40e6}], ids=str)
+def test_a_picture_beyond_the_limits_is_refused_with_its_name_and_size(large, limits, monkeypatch):
+    for limit, value in limits.items():
+        monkeypatch.setattr(images, limit, value)
+    with pytest.raises(DataError, match=r"the photo .*8160×6120.* MB"):
+        open_image(BytesIO(large), "the photo")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"hello", HEIC, JPEG[:-500]])
 def test_a_bad_file_is_named(tmp_path: Path, content: bytes | None):
     path = tmp_path / "hand.png"
     path.mkdir() if content is None else path.write_bytes(content)

@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 from csv_text import TEXT, csv_text, write_pair
 
+from sign_cnn.config import SyntheticConfig
 from sign_cnn.data import sign_mnist
-from sign_cnn.data.csv import MARKER, OFFICIAL_FINGERPRINT, PHOTOS_FILE, SESSIONS
-from sign_cnn.data.sign_mnist import SignMNISTDataModule
+from sign_cnn.data.sign_mnist import OFFICIAL_FINGERPRINT, SESSIONS, SignMNISTDataModule
+from sign_cnn.data.synthetic.pictures import make_pictures
 from sign_cnn.errors import DataError
-from sign_cnn.letters import LETTERS, raw_label
+from sign_cnn.letters import LETTERS, PHOTOS_FILE
 
 SMALL = {"train_photos": 4, "test_photos": 2, "shots": 2, "variants": 2}
 
@@ -29,9 +30,9 @@ def data(tmp_path: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def parse(monkeypatch: pytest.MonkeyPatch) -> Mock:
-    """Count how often the CSVs are read."""
-    monkeypatch.setattr(sign_mnist, "read_dataset", Mock(wraps=sign_mnist.read_dataset))
-    return sign_mnist.read_dataset
+    """Count how many CSVs are read."""
+    monkeypatch.setattr(sign_mnist, "read_csv", Mock(wraps=sign_mnist.read_csv))
+    return sign_mnist.read_csv
 
 
 def read(data: dict[str, Any], **changes: Any) -> SignMNISTDataModule:
@@ -56,7 +57,7 @@ def test_the_second_start_reads_no_csv_until_one_changes(data, parse):
     assert first.train_rows.inputs.shape == (5, 1, 8, 8)
     assert first.test_rows.labels.tolist() == [2, 1, 0]
     assert_same(first, read(data))
-    assert parse.call_count == 1
+    assert parse.call_count == 2
     Path(data["root"], "sign_mnist_test.csv").write_text(csv_text([2, 1, 0], seed=2))
     assert read(data).identity.fingerprint != first.identity.fingerprint
     assert not np.array_equal(read(data).test_rows.inputs, first.test_rows.inputs)
@@ -85,7 +86,7 @@ def test_a_cache_with_one_wrong_bit_of_a_pixel_is_made_anew(data, parse, caplog)
     path.write_bytes(content)
     assert_same(first, read(data))
     assert_same(first, read(data))
-    assert parse.call_count == 2
+    assert parse.call_count == 4
     assert str(path) in caplog.text
 
 
@@ -105,32 +106,21 @@ def test_of_two_starts_at_once_one_reads_the_csvs(data, parse):
 
     with ThreadPoolExecutor(2) as pool:
         assert_same(*pool.map(start, range(2)))
-    assert parse.call_count == 1
+    assert parse.call_count == 2
 
 
-def test_a_set_is_known_as_custom_or_synthetic_or_official(data, monkeypatch):
+def test_a_set_is_known_as_custom_or_official(data, monkeypatch):
     custom = read(data).identity
     assert custom.kind == "custom"
-    Path(data["root"], MARKER).touch()
-    assert read(data).identity.kind == "synthetic"
     monkeypatch.setattr(sign_mnist, "OFFICIAL_FINGERPRINT", custom.fingerprint)
     assert read(data).identity.kind == "official"
 
 
-def test_the_cached_official_set_serves_the_default_root_and_no_other(data, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    official = read(data)
-    with pytest.raises(DataError, match="data/sign_mnist"):
-        read(data, root="")  # another custom set is not taken for it
-    monkeypatch.setattr(sign_mnist, "OFFICIAL_FINGERPRINT", official.identity.fingerprint)
-    assert_same(read(data, root=""), official)
+def test_auto_takes_a_set_that_is_there_and_a_root_that_is_named_must_hold_one(data):
+    assert read(data, source="auto").identity == read(data).identity
     for source in ("csv", "auto"):
         with pytest.raises(DataError, match="gone"):
             read(data, source=source, root="gone")
-
-
-def test_auto_takes_a_set_that_is_there(data):
-    assert read(data, source="auto").identity == read(data).identity
 
 
 def test_letters_select_rows_and_order_the_classes(data):
@@ -152,9 +142,10 @@ def test_settings_that_do_not_fit_the_files_are_refused(data, changes, named):
 
 
 def test_sessions_of_a_synthetic_set_are_those_it_was_made_in(tmp_path):
-    places = {"synthetic_root": str(tmp_path), "cache_dir": str(tmp_path / "cache")}
     settings = {"source": "synthetic", "letters": "ABC", "folds": 2, "synthetic": SMALL}
-    data, truth = read(places, **settings), pd.read_csv(tmp_path / PHOTOS_FILE)
+    data = read({"cache_dir": str(tmp_path / "cache")}, **settings)
+    _, truth = make_pictures(SyntheticConfig(**SMALL), "ABC")
+    truth = truth.sort_values("split", ascending=False, kind="stable")
     rows = data.train_rows, data.test_rows
     labels = np.concatenate([part.labels for part in rows])
     sessions = np.concatenate([part.groups["session"] for part in rows])
@@ -200,7 +191,7 @@ def test_the_real_set_is_the_official_one(real_root, tiny_cache):
     official = read({"root": str(real_root), "cache_dir": str(tiny_cache)})
     assert official.identity.fingerprint == OFFICIAL_FINGERPRINT
     assert [len(r.inputs) for r in (official.train_rows, official.test_rows)] == [27_455, 7_172]
-    assert [raw_label(LETTERS[n]) for n in official.train_rows.labels[:5]] == [3, 6, 2, 2, 13]
+    assert "".join(LETTERS[label] for label in official.train_rows.labels[:5]) == "DGCCN"
 
 
 @pytest.mark.real_data

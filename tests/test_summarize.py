@@ -66,10 +66,10 @@ def test_a_damaged_file_counts_as_failure_and_breaks_nothing(
 
 def test_what_weakens_the_table_stands_above_it(tmp_path: Path):
     for depth in range(6):
-        write_first_wrong(tmp_path / f"depth={depth}", 3, epochs=1, data_kind="synthetic")
+        write_first_wrong(tmp_path / f"depth={depth}", 3, epochs=1, data_kind="made up")
     summarize(tmp_path)
     above = (tmp_path / "results.md").read_text().partition("| #")[0]
-    assert all(word in above for word in ("Synthetic", "One seed", "One epoch", "best of 6"))
+    assert all(word in above for word in ("made up", "One seed", "One epoch", "best of 6"))
 
 
 def test_seeds_of_a_configuration_are_one_line(tmp_path: Path):
@@ -170,7 +170,7 @@ def test_the_page_shows_table_notes_and_figures_but_not_the_test_set(folder: Pat
     summarize(folder)
     page = (folder / "results.md").read_text()
     assert page.startswith(
-        "# s\n\n```\npython -m sign_cnn.train -m sweep=s\n```\n\n- 12 jobs: 10 done"
+        "# s\n\n```\npython -m sign_cnn.train -m sweep=s\n```\n\n- 12 jobs on custom data: 10 done"
     )
     best = [cell.strip() for cell in page.partition("| 1 ")[2].partition("\n")[0].split("|")][1:-1]
     assert best[:4] == ["3", "pool", "3", "99.00 ± 1.00"]

@@ -1,4 +1,4 @@
-"""Differences between configurations, effects of factors, and the figures that show them."""
+"""Effects of factors, and the figure that shows them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fake_sweeps import rank, read_ranking, write_first_wrong
+from fake_sweeps import read_ranking, write_first_wrong
 
-from sign_cnn.reports import figures, sweep
+from sign_cnn.reports import sweep
 from sign_cnn.summarize import summarize
 
 
@@ -52,47 +52,13 @@ def test_a_main_effect_is_taken_over_what_all_levels_share(tmp_path: Path):
     assert effect["delta"].tolist() == pytest.approx([0, 0])
 
 
-def test_figures_with_something_to_show_are_drawn_and_others_removed(tmp_path: Path):
+def test_main_effects_are_drawn_while_there_are_any(tmp_path: Path):
     levels = {"depth": ["1", "2"], "size": ["3", "5"]}
     write_grid(tmp_path, lambda depth, size: 30 - int(depth) - int(size), **levels)
     summarize(tmp_path)
     drawn = {path.name: path.read_bytes() for path in (tmp_path / "figures").iterdir()}
-    assert set(drawn) == {"accuracy_against_cost.png", "heat_maps.png", "main_effects.png"}
-    assert all(content.startswith(b"\x89PNG") for content in drawn.values())
-    for path in {*tmp_path.glob("*size=5*/result.json"), *tmp_path.glob("*seed=1/result.json")}:
+    assert drawn["main_effects.png"].startswith(b"\x89PNG")
+    for path in {*tmp_path.glob("*size=5*/result.json"), *tmp_path.glob("*depth=2*/result.json")}:
         path.unlink()
     summarize(tmp_path)
-    left = {path.name for path in (tmp_path / "figures").iterdir()}
-    assert drawn.keys() - left == {"heat_maps.png"}
-
-
-def test_heat_maps_show_the_largest_interaction_first(tmp_path: Path):
-    two = ["x", "y"]
-    write_grid(tmp_path, lambda a, b, c: 40 - 20 * (a == c) - 10 * (b == "x"), a=two, b=two, c=two)
-    figure = figures.plot_heat_maps(rank(tmp_path))
-    first = figure.axes[0]
-    assert (first.get_ylabel(), first.get_xlabel()) == ("a", "c")
-    titles = [f"interaction {size} pp" for size in ("10.00", "0.00", "0.00")]
-    assert [axes.get_title() for axes in figure.axes] == titles
-    cells = [text.get_text() for text in first.texts]
-    assert cells == ["84.50", "64.50", "64.50", "84.50"]
-
-
-def test_the_pareto_front_is_named(tmp_path: Path):
-    for width, wrong in enumerate((50, 60, 20, 20, 10), 1):
-        write_first_wrong(tmp_path / f"width={width}", wrong, macs=100 * width)
-    (axes,) = figures.plot_accuracy_against_cost(rank(tmp_path)).axes  # times are not known
-    names = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert names == ["width=1", "width=3", "width=5"]
-
-
-def test_curves_of_a_sweep_are_means_over_seeds(tmp_path: Path):
-    for seed, loss in enumerate((0.5, 0.3)):
-        path = write_first_wrong(tmp_path / f"depth=1,seed={seed}", 5)
-        curve = {"epoch": [1, 2], "val/loss": [1.0, loss], "val/acc": [0.5, 0.9]}
-        pd.DataFrame(curve).to_csv(path / "metrics.csv", index=False)
-    jobs, _ = sweep.read_jobs(tmp_path, sweep.read_plan(tmp_path)[1])
-    curves = sweep.read_curves(tmp_path, jobs, ["depth=1", "depth=2"])
-    assert list(curves) == ["depth=1"]
-    (line,) = figures.plot_curves(curves).axes[0].lines
-    assert line.get_ydata() == pytest.approx([1.0, 0.4])
+    assert not any((tmp_path / "figures").iterdir())

@@ -43,7 +43,7 @@ class Options:
     def recipe(self, name: str, *more: str) -> list[str]:
         """Return the overrides of a recipe, on the real set if SIGN_MNIST_DIR names it."""
         real = os.environ.get("SIGN_MNIST_DIR") and not self.quick
-        small = [*QUICK, f"data.synthetic_root={self.folder / 'synthetic'}"] if self.quick else []
+        small = QUICK if self.quick else ()
         common = [f"experiment={name}", "figures=false", "test=false"]
         data = "data=sign_mnist" if real else "data=synthetic"
         return [data, *common, *small, *more, *self.overrides]

@@ -13,9 +13,9 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 import sign_cnn
 from scripts.bench.measure import Measures, Options, Variants
+from sign_cnn.build import explain_lightning, make_datamodule, make_model
 from sign_cnn.console import print_line
 from sign_cnn.data.augment import ImageAugment
-from sign_cnn.models.classifier import Classifier
 from sign_cnn.train import train
 
 RECIPES, ROUNDS = ("best",), 1
@@ -60,25 +60,32 @@ def profile_fit(cfg: DictConfig) -> Measures:
 
 
 def print_functions(cfg: DictConfig) -> None:
-    """Print our functions by file, in the order of first calls, from the first in data/ on."""
-    seen: dict[str, list[str]] = {}
+    """Print our functions that a row passes, by file, from `prepare_data` to the first logits.
+
+    A function counts if it runs while the data module reads the CSVs (its cache is empty), makes
+    the first batch and augments it, or while the network computes the logits. Building objects from
+    settings does not count.
+    """
+    seen: dict[str, dict[str, None]] = {}
 
     def watch(frame: FrameType, event: str, _: object) -> None:
         code, path = frame.f_code, Path(frame.f_code.co_filename)
-        if event == "return" and code is Classifier.forward.__code__:
-            sys.setprofile(None)
         named = code.co_flags & inspect.CO_OPTIMIZED and "<" not in code.co_name
         if event == "call" and named and path.is_relative_to(PACKAGE):
-            file = str(path.relative_to(PACKAGE))
-            if seen or file.startswith("data"):
-                seen.setdefault(file, []).append(code.co_qualname)
+            seen.setdefault(str(path.relative_to(PACKAGE)), {})[code.co_qualname] = None
 
-    sys.setprofile(watch)
-    train(cfg)
-    functions = {file: dict.fromkeys(names) for file, names in seen.items()}
-    print_line(
-        f"{sum(map(len, functions.values()))} functions in {len(functions)} files "
-        "between a CSV and the first logits"
-    )
-    for file, names in functions.items():
+    with explain_lightning():
+        data = make_datamodule(cfg)
+        sys.setprofile(watch)
+        data.prepare_data()
+        data.setup()
+        batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+        sys.setprofile(None)
+        model = make_model(cfg, data, data.preprocessing)
+        sys.setprofile(watch)
+        model(batch.inputs)
+        sys.setprofile(None)
+    count = sum(map(len, seen.values()))
+    print_line(f"{count} functions in {len(seen)} files between a CSV and the first logits")
+    for file, names in seen.items():
         print_line(f"  {file}: {', '.join(names)}")

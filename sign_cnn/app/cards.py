@@ -14,11 +14,11 @@ from sign_cnn.errors import DataError
 from sign_cnn.hands.finder import HandFinder
 from sign_cnn.images import convert, open_image
 from sign_cnn.inputs import Inputs, draw_skeleton
-from sign_cnn.predict import THRESHOLD, OnnxModel, Prediction, occlusion_map, predict, spell
+from sign_cnn.predict import THRESHOLD, OnnxModel, Prediction, predict, spell
 
 PREVIEW_SIZE = 320  # pixels
-SHOWN_SIZE = 128  # CSS pixels
-SENTENCE, UNSURE = "sentence", "unsure"  # keys of the session's state
+SHOWN_SIZE = 256  # CSS pixels
+UNSURE = "unsure"  # key of the session's state
 HASHES: dict[str | type[Any], Any] = {UploadedFile: lambda file: file.file_id, HandFinder: id}
 
 
@@ -32,7 +32,7 @@ class Picture(NamedTuple):
 
 
 def read_files(
-    files: Sequence[UploadedFile], inputs: Inputs, finder: HandFinder | None, mirror: bool = False
+    files: Sequence[UploadedFile], inputs: Inputs, finder: HandFinder | None
 ) -> list[Picture]:
     """Read the files that can be read, and show a message for each other one.
 
@@ -40,7 +40,6 @@ def read_files(
         files: Pictures that somebody sent.
         inputs: Kind of input that the network takes.
         finder: Finds the hand in a photograph; without it, a picture is a close crop.
-        mirror: Whether to swap left and right.
 
     Returns:
         The pictures that could be read.
@@ -48,7 +47,7 @@ def read_files(
     pictures = []
     for file in files:
         try:
-            pictures.append(_read(file, inputs, finder, mirror))
+            pictures.append(_read(file, inputs, finder))
         except DataError as error:
             st.error(_as_text(str(error)), icon=":material/broken_image:")
     return pictures
@@ -56,14 +55,13 @@ def read_files(
 
 # The cache of a session is gone with its visitor.
 @st.cache_data(show_spinner=False, scope="session", max_entries=100, hash_funcs=HASHES)
-def _read(file: UploadedFile, inputs: Inputs, finder: HandFinder | None, mirror: bool) -> Picture:
+def _read(file: UploadedFile, inputs: Inputs, finder: HandFinder | None) -> Picture:
     """Read one of the files of `read_files`, once.
 
     Raises:
         DataError: If the picture cannot be read, or shows no hand.
     """
-    image = open_image(file, file.name)
-    image = ImageOps.mirror(image) if mirror else image
+    image = open_image(file, file.name, may_reduce=True)
     hand = finder(image) if finder else None
     pixels = inputs.read(image, file.name, (lambda _: hand) if finder else None)
     preview = ImageOps.contain(convert(image, "RGB"), (PREVIEW_SIZE, PREVIEW_SIZE))
@@ -72,49 +70,29 @@ def _read(file: UploadedFile, inputs: Inputs, finder: HandFinder | None, mirror:
     return Picture(file.name, pixels, preview, file.file_id)
 
 
-def show_cards(pictures: Sequence[Picture], model: OnnxModel, place: str, word: Any = None) -> None:
+def show_cards(pictures: Sequence[Picture], model: OnnxModel, word: Any = None) -> None:
     """Show the word and a card for each picture.
 
     Args:
         pictures: Pictures in the order of the word.
         model: Reads them.
-        place: Tells the widgets from those of other tabs.
         word: Container for the word, by default above the cards.
     """
     if not pictures:
         return
     threshold = st.session_state.get(UNSURE, 100 * THRESHOLD) / 100  # the slider stands below
     predictions = predict(model, [picture.inputs for picture in pictures], threshold)
-    text = spell(predictions)
-    with word or st.container(), st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(_as_text(text), anchor=False, width="content")
-        st.button("Add to sentence", f"add-{place}", on_click=edit_sentence, args=(text,))
+    with word or st.container():
+        st.subheader(_as_text(spell(predictions)), anchor=False)
     with st.container(horizontal=True):
         for picture, prediction in zip(pictures, predictions, strict=True):
             with st.container(border=True, width=324):
-                _show_card(picture, prediction, model)
+                _show_card(picture, prediction)
 
 
-def edit_sentence(added: str = "", keep: int | None = None) -> None:
-    """Add letters or a space, after the first `keep` characters if that is given."""
-    st.session_state[SENTENCE] = st.session_state.get(SENTENCE, "")[:keep] + added
-
-
-def _show_card(picture: Picture, prediction: Prediction, model: OnnxModel) -> None:
+def _show_card(picture: Picture, prediction: Prediction) -> None:
     st.caption(_as_text(picture.name))
-    heat = occlusion_map(model, picture.inputs)
-    if heat is None:
-        st.image(picture.preview, width=2 * SHOWN_SIZE, alt=f"{picture.name} with its hand")
-    else:
-        read = model.inputs.draw(picture.inputs[None])[0]
-        lit = (read + 0.7 * heat[..., None] * ([255, 180, 0] - read)).astype(np.uint8)
-        # Enlarged, so that browsers do not blur the pixels.
-        sizes = (2 * SHOWN_SIZE, 2 * SHOWN_SIZE), Image.Resampling.NEAREST
-        large = [Image.fromarray(pixels).resize(*sizes) for pixels in (read, lit)]
-        captions = ["original", f"as read, {'×'.join(map(str, heat.shape))}", "what it looks at"]
-        with st.container(horizontal=True):
-            for image, caption in zip([picture.preview, *large], captions, strict=True):
-                st.image(image, caption, width=SHOWN_SIZE, alt=f"{picture.name} {caption}")
+    st.image(picture.preview, width=SHOWN_SIZE, alt=f"{picture.name} as it was read")
     label = _as_text(prediction.label)
     st.markdown(f"### {label}" if prediction.sure else f"### unsure, perhaps {label}")
     with st.container(gap="xxsmall"):

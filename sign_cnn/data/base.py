@@ -54,6 +54,7 @@ class DataIdentity(NamedTuple):
     fingerprint: str  # hexadecimal hash of the content
     kind: str  # official, synthetic, custom, image_folder, landmarks or hand_photos
     description: str  # for the first line of a run
+    caveat: str = ""  # a sentence on what test scores are worth
 
 
 class Batch(NamedTuple):
@@ -207,6 +208,10 @@ class BaseDataModule(pl.LightningDataModule):
     def num_classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
+
+    def prepare_data(self) -> None:
+        """Download, generate and parse what `setup` reads; Lightning calls it in one process."""
+        _ = self.identity
 
     def setup(self, stage: str | None = None) -> None:
         """Read and split the rows, once; it is the same for every stage.

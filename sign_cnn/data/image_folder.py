@@ -12,18 +12,14 @@ import numpy as np
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from sign_cnn.config import ImageFolderConfig
-from sign_cnn.data.base import DataIdentity, Rows
-from sign_cnn.data.cache import load_or_make, stamp
-from sign_cnn.data.photos import METHOD_VERSION, group_photos, nearest_similarity
-from sign_cnn.data.pictures import PictureDataModule
+from sign_cnn.data.base import DataIdentity
+from sign_cnn.data.photos import group_photos, nearest_similarity
+from sign_cnn.data.pictures import SPLITS, TEST, TRAIN, VAL, PictureDataModule, name_cache
 from sign_cnn.data.splits import Split
 from sign_cnn.errors import DataError
 from sign_cnn.images import open_image
 
 log = logging.getLogger(__name__)
-
-SPLITS = ("train", "val", "test")
-TRAIN, VAL, TEST = range(3)
 
 
 class ImageFolderDataModule(PictureDataModule):
@@ -59,24 +55,47 @@ class ImageFolderDataModule(PictureDataModule):
 
     @cached_property
     def identity(self) -> DataIdentity:
-        stored = load_or_make(self._cached, self._parse, ["fingerprint"])
+        fingerprint = str(self.parsed["fingerprint"])
         count = f"{len(self._files):,} pictures of {self.num_classes} classes"
-        text = f"{count} in {self.config.root}"
-        return DataIdentity(str(stored["fingerprint"]), "image_folder", text)
+        return DataIdentity(fingerprint, "image_folder", f"{count} in {self.config.root}")
 
-    def load(self) -> tuple[Rows, Rows]:
+    @cached_property
+    def cache_file(self) -> Path:
+        settings = self.class_names, repr(self.inputs), self.config.image_size
+        files = (path for _, _, path in self._files)
+        return name_cache(self.config.cache_dir, "image_folder", files, *settings)
+
+    def parse(self) -> dict[str, Any]:
         """Read the pictures.
 
         Raises:
             DataError: If a picture cannot be read, or one is not square or differs in size from the
                 others and `image_size` is not set.
         """
-        stored = load_or_make(self._cached, self._parse)
-        groups = {name: stored[name] for name in ("folder", "photo", "lookalike")}
-        more = {"photos": stored["photo"], "groups": groups, "similarity": stored["similarity"]}
-        rows = Rows.make(stored["inputs"], stored["labels"], **more)
-        end = np.searchsorted(groups["folder"], TEST)  # slices, which copy no pixels
-        return rows.take(slice(end)), rows.take(slice(end, None))
+        splits, names, paths = zip(*self._files, strict=True)
+        folder, labels = np.array(splits), np.array([self.class_names.index(n) for n in names])
+        log.info("reading %d pictures, once", len(paths))
+        inputs, size = np.empty((len(paths), *self.inputs.shape), np.uint8), self.image_size
+
+        def read(row: int) -> None:
+            image = open_image(paths[row])
+            if image.size != (size, size) and not self.config.image_size:
+                raise DataError(f"{paths[row]} is not {size}×{size} pixels: set data.image_size")
+            inputs[row] = self.inputs.read(image, str(paths[row]))
+
+        with ThreadPoolExecutor() as pool:  # Pillow decodes without holding Python's lock
+            for _ in pool.map(read, range(len(paths))):
+                pass
+        stored = {"inputs": inputs, "labels": labels, "folder": folder}
+        digest = hashlib.sha256(f"{self.class_names} {self.inputs}".encode())
+        for array in stored.values():
+            digest.update(array.data)
+        end, similarity = np.searchsorted(folder, TEST), np.full(len(paths), np.nan, np.float32)
+        test, train = ((inputs[part], labels[part]) for part in (slice(end, None), slice(end)))
+        similarity[end:] = nearest_similarity(*test, *train)
+        photo, lookalike = group_photos(inputs, labels, strays=False)
+        found = {"photo": photo, "lookalike": lookalike, "similarity": similarity}
+        return stored | found | {"fingerprint": digest.hexdigest()}
 
     def split_training(self) -> Split:
         """Divide the training rows; `auto` becomes what these pictures allow."""
@@ -102,38 +121,6 @@ class ImageFolderDataModule(PictureDataModule):
         if found and found[0][0] == TRAIN:
             return found
         return [(TRAIN, *picture) for picture in _find_pictures(root)]
-
-    @cached_property
-    def _cached(self) -> Path:
-        settings = self.class_names, self.inputs, self.config.image_size, METHOD_VERSION
-        key = stamp((path for _, _, path in self._files), *settings)
-        return Path(self.config.cache_dir, f"image_folder-{key}.npz")
-
-    def _parse(self) -> dict[str, Any]:
-        splits, names, paths = zip(*self._files, strict=True)
-        folder, labels = np.array(splits), np.array([self.class_names.index(n) for n in names])
-        log.info("reading %d pictures, once", len(paths))
-        inputs, size = np.empty((len(paths), *self.inputs.shape), np.uint8), self.image_size
-
-        def read(row: int) -> None:
-            image = open_image(paths[row])
-            if image.size != (size, size) and not self.config.image_size:
-                raise DataError(f"{paths[row]} is not {size}×{size} pixels: set data.image_size")
-            inputs[row] = self.inputs.read(image, str(paths[row]))
-
-        with ThreadPoolExecutor() as pool:  # Pillow decodes without holding Python's lock
-            for _ in pool.map(read, range(len(paths))):
-                pass
-        stored = {"inputs": inputs, "labels": labels, "folder": folder}
-        digest = hashlib.sha256(f"{self.class_names} {self.inputs}".encode())
-        for array in stored.values():
-            digest.update(array.data)
-        end, similarity = np.searchsorted(folder, TEST), np.full(len(paths), np.nan, np.float32)
-        test, train = ((inputs[part], labels[part]) for part in (slice(end, None), slice(end)))
-        similarity[end:] = nearest_similarity(*test, *train)
-        photo, lookalike = group_photos(inputs, labels, strays=False)
-        found = {"photo": photo, "lookalike": lookalike, "similarity": similarity}
-        return stored | found | {"fingerprint": digest.hexdigest()}
 
 
 def _find_pictures(place: Path) -> list[tuple[str, Path]]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sign_cnn.config import LandmarkConfig
 from sign_cnn.data.base import BaseDataModule, DataIdentity, Rows
-from sign_cnn.data.cache import stamp
+from sign_cnn.data.pictures import name_cache
 from sign_cnn.errors import DataError
 from sign_cnn.files import atomic_write, explain_os_errors
 from sign_cnn.hands.landmarks import LANDMARKS, measure_folder, read_landmarks, to_landmarks
@@ -86,7 +86,7 @@ class HandPhotosDataModule(LandmarkDataModule):
             way_out = "set data.root to one with a sub-folder per letter"
             raise DataError(f"there is no folder {self.config.root!r}: {way_out}")
         files = [file for file in sorted(folder.rglob("[!.]*")) if file.is_file()]
-        cached = Path(self.config.cache_dir, f"hand_photos-{stamp(files)}.csv")
+        cached = name_cache(self.config.cache_dir, "hand_photos", files).with_suffix(".csv")
         if not cached.exists():
             log.info("looking for hands in %d files, once", len(files))
             table, notes = measure_folder(folder)

@@ -1,33 +1,48 @@
-"""Sign Language MNIST, read once from its CSVs and then from a cached file, or synthetic hands."""
+"""Sign Language MNIST, read once from its CSVs and then from a cached file, or synthetic hands.
 
+The CSVs may be plain or compressed, or inside Kaggle's `archive.zip`.
+"""
+
+import hashlib
+import io
 import logging
-from functools import cached_property, partial
+import math
+import zipfile
+from dataclasses import asdict, replace
+from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from sign_cnn.config import SignMNISTConfig
-from sign_cnn.data import cache
 from sign_cnn.data.base import DataIdentity, Rows
-from sign_cnn.data.csv import (
-    DEFAULT_ROOT,
-    MARKER,
-    OFFICIAL_FINGERPRINT,
-    PHOTOS_FILE,
-    SPLITS,
-    WAYS_OUT,
-    find_csvs,
-    index_classes,
-    read_dataset,
-)
-from sign_cnn.data.photos import METHOD_VERSION
-from sign_cnn.data.pictures import PictureDataModule
+from sign_cnn.data.download import try_download
+from sign_cnn.data.photos import group_photos, nearest_similarity
+from sign_cnn.data.pictures import SPLITS, TEST, TRAIN, PictureDataModule, name_cache
 from sign_cnn.data.splits import Split
+from sign_cnn.data.synthetic import GENERATOR_VERSION
 from sign_cnn.errors import ConfigError, DataError
+from sign_cnn.letters import FILES, LETTERS, PHOTOS_FILE
 
 log = logging.getLogger(__name__)
+
+DEFAULT_ROOT = Path("data/sign_mnist")
+SUFFIXES = ("", ".gz", ".xz", ".zip")
+ARCHIVE = "archive.zip"
+SESSIONS = Path(__file__).with_name("sessions.csv")  # of the official set, by scripts/sessions.py
+OFFICIAL_FINGERPRINT = "d3796d7627dad2a2b2008e0f8a835350972ab11a501ec35d91bad41b25d7c519"
+"""Of Kaggle's datamunge/sign-language-mnist, whatever its line ends."""
+AGAIN = "copy or download it again"
+WAYS_OUT = (
+    f"put sign_mnist_train.csv and sign_mnist_test.csv (or Kaggle's {ARCHIVE}) there, name their "
+    "folder with SIGN_MNIST_DIR or data.root, or use data=auto, which tries Kaggle, or "
+    "data=synthetic, which generates hands"
+)
 
 
 class SignMNISTDataModule(PictureDataModule):
@@ -50,15 +65,26 @@ class SignMNISTDataModule(PictureDataModule):
 
     @cached_property
     def identity(self) -> DataIdentity:
-        root, csvs, cached, why = self._source
-        fingerprint = str(self._read("fingerprint")["fingerprint"])
+        csvs, why = self._source
+        fingerprint = str(self.parsed["fingerprint"])
+        shots = "test photos come from bursts whose other shots are in the training set"
         if fingerprint == OFFICIAL_FINGERPRINT:
-            place = f"in {root}" if csvs else f"from {cached} (no CSVs in {root})"
-            return DataIdentity(fingerprint, "official", f"Sign Language MNIST {place}")
-        if (root / MARKER).is_file():
-            return DataIdentity(fingerprint, "synthetic", f"synthetic hands in {root}{why}")
-        text = f"custom data in {root}, not the official Sign Language MNIST"
+            text = f"Sign Language MNIST in {csvs[0].parent}"
+            return DataIdentity(fingerprint, "official", text, f"All {shots}.")
+        if not csvs:
+            return DataIdentity(fingerprint, "synthetic", f"synthetic hands{why}", f"Most {shots}.")
+        text = f"custom data in {csvs[0].parent}, not the official Sign Language MNIST"
         return DataIdentity(fingerprint, "custom", text)
+
+    @cached_property
+    def cache_file(self) -> Path:
+        config, csvs = self.config, self._source[0]
+        if not csvs:
+            settings = GENERATOR_VERSION, asdict(config.synthetic), sorted(config.letters)
+            return name_cache(config.cache_dir, "synthetic", [], config.image_size, *settings)
+        known = csvs[0].with_name(PHOTOS_FILE)
+        files = [*csvs, *([known] if known.is_file() else [])]
+        return name_cache(config.cache_dir, "sign_mnist", files, config.image_size)
 
     def load(self) -> tuple[Rows, Rows]:
         """Read the rows of `letters`.
@@ -66,19 +92,35 @@ class SignMNISTDataModule(PictureDataModule):
         Raises:
             DataError: If a file is missing or broken, or has another image size.
         """
-        root, letters, stored = self._source[0], self.config.letters, self._read()
-        splits = []
-        for split in SPLITS:
-            images = stored[f"{split}_images"]
-            labels = index_classes(stored[f"{split}_labels"], letters)
-            groups = {k: stored[f"{split}_{k}s"] for k in ("photo", "lookalike", "session")}
+        parts = []
+        for rows in super().load():
+            labels = index_classes(rows.labels, self.config.letters)
+            parts.append(replace(rows, labels=labels).take(labels >= 0))
+        return parts[0], parts[1]
+
+    def parse(self) -> dict[str, Any]:
+        csvs, parts, digest = self._source[0], list[dict[str, Any]](), hashlib.sha256()
+        sets, sessions = self._generate() if not csvs else (map(read_csv, csvs, FILES), None)
+        for folder, (images, labels) in zip((TRAIN, TEST), sets, strict=True):
             if (size := images.shape[1]) != self.config.image_size:
-                problem = f"have {size}×{size} pixels: set data.image_size={size}"
-                raise DataError(f"pictures in {root} {problem}")
-            more = {"similarity": stored["similarity"]} if split == "test" else {}
-            rows = Rows.make(images[:, None], labels, photos=groups["photo"], groups=groups, **more)
-            splits.append(rows.take(labels >= 0))
-        return splits[0], splits[1]
+                problem = f"holds pictures of {size}×{size} pixels: set data.image_size={size}"
+                raise DataError(f"{csvs[0].parent} {problem}")
+            for array in (images, index_classes(labels, LETTERS).astype(np.uint8)):
+                digest.update(f"{array.dtype} {array.shape} ".encode())
+                digest.update(np.ascontiguousarray(array).data)
+            photo, lookalike = group_photos(images, labels)
+            part = {"inputs": images[:, None], "labels": labels, "photo": photo}
+            parts.append(part | {"lookalike": lookalike, "folder": np.full(len(labels), folder)})
+        train, test = parts
+        nearest = nearest_similarity(
+            test["inputs"], test["labels"], train["inputs"], train["labels"]
+        )
+        by_photo = pd.Series(nearest).groupby(test["photo"]).transform("max")
+        test["similarity"] = by_photo.to_numpy()
+        train["similarity"] = np.full(len(train["labels"]), np.nan, np.float32)
+        stored = {name: np.concatenate([train[name], test[name]]) for name in train}
+        stored["fingerprint"] = np.array(digest.hexdigest())
+        return stored | {"session": _find_sessions(csvs, stored) if csvs else sessions}
 
     def split_training(self) -> Split:
         groups = self.train_rows.groups
@@ -87,46 +129,117 @@ class SignMNISTDataModule(PictureDataModule):
             log.info("data.val_split=lookalike: the sessions of these data are not known")
         return super().split_training()
 
-    def _read(self, *names: str) -> dict[str, Any]:
-        _, csvs, cached, _ = self._source
-        return cache.load_or_make(cached, partial(read_dataset, csvs or ()), names)
+    def _generate(self) -> tuple[Any, NDArray[np.int64]]:
+        """Return pictures and raw labels of both splits, and the session of each row."""
+        from sign_cnn.data.synthetic.pictures import make_pictures  # scipy.ndimage: 0.3 s
+
+        config = self.config
+        pixels, table = make_pictures(config.synthetic, config.letters, config.image_size)
+        by_split = [table[table["split"] == split] for split in ("train", "test")]
+        sets = [(pixels[rows.index], rows["label"].to_numpy(np.uint8)) for rows in by_split]
+        return sets, np.asarray(pd.concat(by_split)["session"])
 
     @cached_property
-    def _source(self) -> tuple[Path, tuple[Path, Path] | None, Path, str]:
-        """Decide where the set comes from: a folder, the cache, a download or synthetic hands.
-
-        The cache alone is enough for the official set under the default root; a root that was named
-        must hold CSVs.
+    def _source(self) -> tuple[list[Path], str]:
+        """Find or download the two CSVs.
 
         Returns:
-            The folder; its CSVs, or None where the cache alone is there; the file that caches the
-            set, named after names, sizes and times of its files; why it is not the real set, or "".
+            The files, none of them for synthetic hands; and why it is not the real set, or "".
 
         Raises:
             DataError: If there are no CSVs, or only one of them.
         """
-        config, why = self.config, ""
+        config = self.config
         root = Path(config.root or DEFAULT_ROOT)  # SIGN_MNIST_DIR is set, but empty
-        csvs = None if config.source == "synthetic" else find_csvs(root)
-        if not csvs and config.source != "synthetic":
-            names = Path(config.cache_dir).glob(f"sign_mnist-v{METHOD_VERSION}-*.npz")
-            for path in sorted(names) if root == DEFAULT_ROOT else ():
-                stored = cache.load(path, ["fingerprint"])
-                if stored and str(stored["fingerprint"]) == OFFICIAL_FINGERPRINT:
-                    return root, None, path, ""
-            if root != DEFAULT_ROOT or config.source == "csv":
-                raise DataError(f"no Sign Language MNIST in {root}: {WAYS_OUT}")
-            from sign_cnn.data.download import try_download
+        if config.source == "synthetic":
+            return [], ""
+        if csvs := find_csvs(root):
+            return csvs, ""
+        if config.source == "csv" or root != DEFAULT_ROOT:
+            raise DataError(f"no Sign Language MNIST in {root}: {WAYS_OUT}")
+        problem = try_download(root) if config.download else "data.download=false"
+        return find_csvs(root), f" (no CSVs in {root}; {problem})"
 
-            problem = try_download(root) if config.download else "data.download=false"
-            why, csvs = f" (no CSVs in {root}; {problem})", find_csvs(root)
-        if not csvs:
-            from sign_cnn.data.synthetic.pictures import FILES, ensure_synthetic  # scipy.ndimage
 
-            root = Path(config.synthetic_root)
-            ensure_synthetic(root, config.synthetic, config.letters, config.image_size)
-            csvs = root / FILES[0], root / FILES[1]
-        known = csvs[0].with_name(PHOTOS_FILE)
-        key = cache.stamp([*csvs, *([known] if known.is_file() else [])])
-        path = Path(config.cache_dir, f"sign_mnist-v{METHOD_VERSION}-{key}.npz")
-        return root, csvs, path, why
+def find_csvs(root: Path) -> list[Path]:
+    """Return the paths of the training and the test file, or an empty list.
+
+    They are the archive twice if it holds both.
+
+    Raises:
+        DataError: If only one of them exists.
+    """
+    found = []
+    for file in FILES:
+        names = [*(f"{file}{suffix}" for suffix in SUFFIXES), ARCHIVE]
+        found += [root / name for name in names if (root / name).is_file()][:1]
+    if len(found) == 1:
+        raise DataError(f"{found[0]} is there, but not the other CSV: {WAYS_OUT}")
+    return found
+
+
+def read_csv(path: Path, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Read pixels and raw labels of one file, in its order.
+
+    Args:
+        path: The file, or an archive that holds it.
+        name: Name of the file in an archive.
+
+    Returns:
+        Pixels uint8 (N, S, S), 0..255, where the header has S² pixel columns; raw labels uint8
+        (N,), with A to Z as 0 to 25.
+
+    Raises:
+        DataError: If the file cannot be read, or its header, a row, a pixel or a label is wrong.
+    """
+    csv = path
+    file: Any = path
+    try:
+        if path.suffix == ".zip":
+            csv = path / name
+            file = io.BytesIO(zipfile.ZipFile(path).read(name))
+        table = pd.read_csv(file, dtype="uint8")  # decompresses a path by its suffix
+    except Exception as error:  # zipfile, zlib, lzma and pandas have error classes of their own
+        problem = f"is not a header and rows of numbers 0..255 ({str(error).strip()[:200]})"
+        raise DataError(f"{csv} {problem}; {AGAIN}") from error
+    size = math.isqrt(len(table.columns) - 1)
+    expected = ["label", *(f"pixel{i}" for i in range(1, size**2 + 1))]
+    if wrong := [a for a, b in zip_longest(table.columns, expected) if a != b]:
+        expected_header = "label,pixel1,…,pixel784 for 28×28 pictures"
+        raise DataError(f"{csv} has a wrong header at {wrong[0]!r}: expected {expected_header}")
+    pixels, labels = table.iloc[:, 1:].to_numpy(), table["label"].to_numpy()
+    if not pixels.size or not isinstance(table.index, pd.RangeIndex):
+        raise DataError(f"{csv} has no rows, or rows with more values than its header; {AGAIN}")
+    if (unknown := np.flatnonzero(index_classes(labels, LETTERS) < 0)).size:
+        label = f"label {labels[unknown[0]]}, expected 0..24 without 9 (J and Z are motions)"
+        raise DataError(f"{csv}, line {unknown[0] + 2}: {label}")
+    return pixels.reshape(-1, size, size), labels
+
+
+def index_classes(labels: NDArray[np.integer], letters: str) -> NDArray[np.int64]:
+    """Return the class of raw labels, their letter's position in `letters`; -1 for others."""
+    classes = np.full(256, -1, np.int64)
+    classes[[ascii_uppercase.index(letter) for letter in letters]] = np.arange(len(letters))
+    return np.asarray(classes[labels])
+
+
+def _find_sessions(csvs: list[Path], stored: dict[str, Any]) -> NDArray[np.int64]:
+    """Return each row's session, int64 (N,).
+
+    Those of the official set are known, those of another may stand in a file beside its CSVs; else
+    they are the look-alikes.
+    """
+    known = csvs[0].with_name(PHOTOS_FILE)
+    is_official = stored["fingerprint"] == OFFICIAL_FINGERPRINT
+    path, keys = (SESSIONS, ["split", "photo"]) if is_official else (known, ["file", "row"])
+    if not path.is_file():
+        return np.asarray(stored["lookalike"])
+    rows = np.concatenate([np.arange(count) for count in np.unique_counts(stored["folder"]).counts])
+    numbers = stored["photo"] if is_official else rows
+    index = pd.MultiIndex.from_arrays([np.array(SPLITS)[stored["folder"]], numbers])
+    try:
+        sessions = pd.read_csv(path).set_index(keys)["session"].reindex(index)
+        return np.asarray(sessions.astype(np.int64))
+    except (KeyError, ValueError):  # pandas' errors are ValueErrors too
+        problem = "does not name a session for every row of the CSVs beside it"
+        raise DataError(f"{path} {problem}: correct or remove it") from None

@@ -19,7 +19,6 @@ from sign_cnn.runs import Predictions, Result
 
 NUM_BINS = 15  # bins of confidence, as in Guo et al. (2017)
 NUM_HARDEST = 24  # photos that are listed and shown
-NUM_EXAMPLES = 6  # rows that are shown of each confused pair
 FORMATS = {"loss": "{:.4f}", "mcnemar_p": "{:.3g}", "difference_pp": "{:+.2f}"}
 
 
@@ -76,9 +75,8 @@ def make_report(predictions: Predictions, class_names: list[str]) -> dict[str, A
     Returns:
         The numbers of `count_errors`, `macro_recall`, `calibration_error`, `confusion` (nested
         lists, true class down), and three DataFrames, each with the worst first: `classes`;
-        `confused` pairs of classes, with some rows that show them as the list `row`; and the
-        `hardest` photos, by the mean probability `p` of their class, each with its worst row and
-        what that row is predicted as.
+        `confused` pairs of classes; and the `hardest` photos, by the mean probability `p` of their
+        class, each with its worst row and what that row is predicted as.
     """
     from sklearn.metrics import confusion_matrix
 
@@ -98,8 +96,6 @@ def make_report(predictions: Predictions, class_names: list[str]) -> dict[str, A
     pair, errors = ["class", "predicted"], rows[rows["wrong"]]
     confused = errors.groupby(pair).agg(rows=("row", "size"), photos=("photo", "nunique"))
     confused["share"] = confused["rows"].div(classes["support"].rename_axis("class"), level="class")
-    examples = errors.drop_duplicates([*pair, "photo"]).groupby(pair)["row"]
-    confused["row"] = examples.agg(lambda found: found.head(NUM_EXAMPLES).tolist())
     return {
         **count_errors(predictions),
         **count_clean(predictions),
@@ -181,12 +177,6 @@ def format_report(report: dict[str, Any]) -> dict[str, pd.DataFrame]:
     return {"Summary": summary, **tables}
 
 
-def select_split(metrics: pd.DataFrame, split: str) -> pd.DataFrame:
-    """Return `loss` and `acc` of a split, as far as they were measured, by `epoch`."""
-    metrics = metrics.set_index("epoch").filter(like=f"{split}/").dropna(how="all")
-    return metrics.rename(columns=lambda name: name.removeprefix(f"{split}/"))
-
-
 def summarize_run(result: Result) -> pd.DataFrame:
     """Return a table for the console that summarizes a run, with the columns "" and "value"."""
     lines = {}
@@ -217,9 +207,6 @@ def explain_scores(result: Result) -> str:
     elif result.val_acc is not None and result.val_split and result.val_split != "folder":
         group = result.val_split.replace("lookalike", "look-alike")
         sentences += [f"No {group} is in both training and validation."]
-    share = {"official": "All", "synthetic": "Most"}.get(result.data_kind)
-    if share and result.test_acc is not None:
-        shots = "come from bursts whose other shots are in the training set"
-        way = ": data.val_split=session scores sessions that it has not seen"
-        sentences += [f"{share} test photos {shots}{way if result.val_acc is None else ''}."]
+    if result.test_acc is not None and result.data_caveat:
+        sentences += [result.data_caveat]
     return " ".join(sentences)

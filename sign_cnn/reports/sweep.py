@@ -5,7 +5,6 @@ swept settings, are the categorical columns of a table. Test scores never decide
 """
 
 import json
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from sign_cnn.errors import UserError
-from sign_cnn.reports.run import select_split
 from sign_cnn.runs import Predictions, Result, is_locked
 from sign_cnn.statistics import accuracy_bounds, contrast
 
@@ -101,17 +99,6 @@ def _read_job(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
         result = {"status": "failed", "error": str(error)}
     photos = rows.groupby("photo")["right"].agg(rows="size", right="sum").reset_index()
     return result, photos.assign(wrong=2 * photos["right"] < photos["rows"], job=path.name)
-
-
-def read_curves(folder: Path, jobs: pd.DataFrame, names: Iterable[str]) -> dict[str, pd.DataFrame]:
-    """Return the curves of the finished jobs of each configuration in `names` that has any."""
-    done, curves = jobs[jobs["status"] == "done"], {}
-    split = "val" if done["val_acc"].notna().any() else "train"
-    for name in names:
-        paths = [folder / job / "metrics.csv" for job in done["job"][done["configuration"] == name]]
-        if found := [select_split(pd.read_csv(path), split) for path in paths if path.exists()]:
-            curves[name] = pd.concat(found)
-    return curves
 
 
 def rank(jobs: pd.DataFrame, photos: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -217,7 +204,10 @@ def average_factors(table: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
     """
     lines, (right, rows) = [], _count_right(judged, table.index)
     for factor in list_factors(table):
-        shared = select_balanced(table, factor)
+        used = table.dropna(subset=[factor]).assign(all=0)
+        others = ["all", *(other for other in list_factors(table) if other != factor)]
+        sizes = used.groupby(others, dropna=False, observed=True)["all"].transform("size")
+        shared = used[sizes == used[factor].nunique()]
         levels, counts = shared[factor].nunique(), [right[name] for name in shared.index]
         for level, own in shared.groupby(factor, observed=True) if 1 < levels <= MAX_LEVELS else []:
             weights = ((shared[factor] == level) * levels - 1.0) / len(shared)
@@ -225,14 +215,6 @@ def average_factors(table: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
             lines.append((factor, level, own["val_acc"].mean(), *delta, own["seeds"].sum()))
     columns = ["factor", "level", "accuracy", "delta", "delta_low", "delta_high", "networks"]
     return pd.DataFrame(lines, columns=columns)
-
-
-def select_balanced(table: pd.DataFrame, *factors: str) -> pd.DataFrame:
-    """Return the configurations whose other factors occur with all combinations of these."""
-    used = table.dropna(subset=list(factors)).assign(all=0)
-    others = [factor for factor in list_factors(table) if factor not in factors]
-    sizes = used.groupby(["all", *others], dropna=False, observed=True)["all"].transform("size")
-    return used[sizes == used[list(factors)].nunique().prod()]
 
 
 def list_factors(df: pd.DataFrame) -> list[str]:
@@ -279,13 +261,13 @@ def format_table(table: pd.DataFrame) -> pd.DataFrame:
 def take_notes(jobs: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     """Return what weakens the table and how to read it, then each error, with the jobs it ended."""
     test, several, one_seed = jobs["test_acc"].dropna(), len(table) > 1, table["seeds"].max() == 1
+    kinds = " and ".join(jobs["data_kind"].dropna().replace("", pd.NA).dropna().unique())
     delta = "Δ: 95 % interval by photo and, if both have several, by seed"
     notes = {
-        "Synthetic hands, not Sign Language MNIST": "synthetic" in set(jobs["data_kind"]),
         "One seed: the order may be luck (seed=0,1,2 adds two)": several and one_seed,
         "One epoch (trainer.max_epochs=5 adds more)": jobs["epochs"].max() == 1,
         f"The best of {len(table)} is partly luck: expect less on other photos": len(table) > 5,
-        f"{len(jobs)} jobs: {count_statuses(jobs['status'])}": True,
+        f"{len(jobs)} jobs on {kinds} data: {count_statuses(jobs['status'])}": True,
         f"{delta}; ±: standard deviation between seeds": several,
         "incomplete: fewer seeds or folds than others": "incomplete" in set(table["status"]),
         f"Test accuracy {test.mean():.2%}, mean of {len(test)}": len(test) > 0 and not several,

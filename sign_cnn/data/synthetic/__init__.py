@@ -1,1 +1,3 @@
-"""Synthetic hands: one skeleton, posed for each letter, gives pictures, landmarks and samples."""
+"""Generated hands: one skeleton, posed for each letter, gives pictures, landmarks and samples."""
+
+GENERATOR_VERSION = 3  # raise it with every change to a pixel, so that cached sets are made anew

@@ -1,37 +1,28 @@
-"""Synthetic pictures of hands, written as the same two CSV files as the real set.
+"""Synthetic pictures of hands, as many variants of each photo as the real set has.
 
 A photo shows capsules around the bones of a posed hand. What its person, room and light have in
 common is sampled per session, how a letter is held per burst (a session's photos of one letter),
-and small movements per shot. `python -m sign_cnn.data.synthetic.pictures` draws the picture of the
-README.
+and small movements per shot.
 """
 
-import json
-from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import product
-from pathlib import Path
+from string import ascii_uppercase
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter, uniform_filter
 from scipy.spatial.transform import Rotation
 
 from sign_cnn.config import SyntheticConfig
-from sign_cnn.data.csv import MARKER
 from sign_cnn.data.synthetic.skeleton import Floats, Rng, load_poses, sample_joints
 from sign_cnn.errors import DataError
-from sign_cnn.files import atomic_write, explain_os_errors, remove_temporary, write_text
-from sign_cnn.letters import LETTERS, raw_label
+from sign_cnn.letters import LETTERS
 
 Picture = NDArray[np.float32]
 
-GENERATOR_VERSION = 3  # raise it with every change to a pixel, so that older sets are made anew
-FILES = tuple(f"sign_mnist_{name}.csv" for name in ("train", "test", "photos"))
-README_PICTURE = Path(".github/images/synthetic_hands.png")
 
 DIGIT_RADII = np.array([14, 13.6, 14, 13.3, 11.7]) / 100  # thumb to little finger, in palms
 TAPER = np.array([1.0, 0.94, 0.86])  # of the three bones of a digit
@@ -100,72 +91,46 @@ def make_variants(photo: Picture, count: int, rng: Rng) -> NDArray[np.uint8]:
     return np.asarray(np.rint(images.clip(0, 1) * 255), np.uint8)
 
 
-def draw_letter(letter: str, image_size: int = 28, seed: int = 0) -> NDArray[np.uint8]:
-    """Return one picture of a letter: uint8 (image_size, image_size), 0..255."""
-    session, burst, shot = (np.random.default_rng([seed, level]) for level in range(3))
-    photo = render_photo(letter, session, burst, shot, image_size)
-    return np.asarray(make_variants(photo, 1, shot)[0])
-
-
-def ensure_synthetic(
-    root: Path, config: SyntheticConfig, class_names: Iterable[str] = LETTERS, image_size: int = 28
-) -> Path:
-    """Make the set in `root` unless it is there, whole, and made with these settings.
+def make_pictures(
+    config: SyntheticConfig, letters: str = LETTERS, image_size: int = 28
+) -> tuple[NDArray[np.uint8], pd.DataFrame]:
+    """Make a set of pictures.
 
     A photo does not depend on the number of photos and letters. It has `config.variants` variants,
     or one more, or one less.
 
     Args:
-        root: The folder.
         config: The size of the set and its seed.
-        class_names: The letters to make, in any order.
+        letters: The letters to make, in any order.
         image_size: Height and width of the pictures, in pixels.
 
     Returns:
-        `root`.
+        Pictures, uint8 (N, image_size, image_size), 0..255, in random order, and a table of their
+        `split` (train or test), `photo`, `session` and `label`, a letter's place in the alphabet.
 
     Raises:
-        DataError: If a letter has no pose, or `root` holds CSV files that were not made here.
-        UserError: If `root` cannot be written.
+        DataError: If a letter has no pose.
     """
-    letters = "".join(sorted(class_names))
     if unknown := sorted(set(letters) - set(LETTERS)):
         raise DataError(f"data.letters={letters}: there are no synthetic hands of {unknown}")
-    settings = {**asdict(config), "letters": letters, "image_size": image_size}
-    marker, lock = root / MARKER, root.absolute().with_name(f".{root.absolute().name}.lock")
+    total, images = config.train_photos + config.test_photos, list[NDArray[np.uint8]]()
+    facts = list[tuple[str, int, int, int]]()
 
-    def describe() -> str:
-        sizes = {name: (root / name).stat().st_size for name in FILES if (root / name).exists()}
-        return json.dumps({**settings, "version": GENERATOR_VERSION, "bytes": sizes}, indent=2)
+    def random_numbers(*key: int) -> Rng:
+        return np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=key))
 
-    def is_made() -> bool:
-        return marker.is_file() and marker.read_bytes() == describe().encode()
-
-    if is_made():
-        return root
-    with explain_os_errors(root), FileLock(lock):  # beside `root`, which can be deleted
-        if is_made():
-            return root
-        if not marker.exists() and (found := sorted(root.glob("sign_mnist_*"))):
-            raise DataError(f"{found[0]} is not synthetic: set another data.synthetic_root")
-        remove_temporary(root)
-        write_text(marker, "{}")  # marks the folder also if this process is killed
-        _write(root, config, letters, image_size)
-        write_text(marker, describe())
-    return root
-
-
-def main() -> None:
-    """Draw five pictures of each letter, each of another person, for the README."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 3.3), layout="constrained")
-    for letter, axes in zip(LETTERS, figure.subplots(6, 4).flat, strict=True):
-        tiles = [np.pad(draw_letter(letter, seed=seed), 1) for seed in range(5)]
-        axes.imshow(np.hstack(tiles), cmap="gray", vmin=0, vmax=255)
-        axes.set(xticks=[], yticks=[])
-        axes.set_ylabel(letter, rotation=0, ha="right", va="center", fontsize=13)
-    figure.savefig(README_PICTURE, dpi=130)
+    for letter, number in product(sorted(letters), range(total)):
+        label, session = ascii_uppercase.index(letter), number // config.shots
+        in_train = random_numbers(0, label).permutation(total)[number] < config.train_photos
+        person, burst = random_numbers(1, session), random_numbers(2, session, label)
+        shot = random_numbers(3, number, label)
+        photo = render_photo(letter, person, burst, shot, image_size)
+        images.append(make_variants(photo, config.variants + int(shot.integers(-1, 2)), shot))
+        fact = ("train" if in_train else "test", len(images), session, label)
+        facts += [fact] * len(images[-1])
+    table = pd.DataFrame(facts, columns=["split", "photo", "session", "label"])
+    table = table.sample(frac=1, random_state=random_numbers(4))
+    return np.concatenate(images)[table.index], table.reset_index(drop=True)
 
 
 def _cover(joints: Floats, session: Rng, burst: Rng) -> Floats:
@@ -222,36 +187,3 @@ def _shade(flesh: Picture, sleeve: Picture, step: float, session: Rng) -> Pictur
     tone = (0.42 + 0.58 * lit) * (0.68 + 0.32 * facing) * np.exp(-5.0 * hollow)
     photo = np.where(seen, np.where(sleeve > flesh, cloth, skin) * tone, wall)
     return gaussian_filter(photo.clip(0.02), BLUR * CELL).astype(np.float32)
-
-
-def _write(root: Path, config: SyntheticConfig, letters: str, image_size: int) -> None:
-    """Render and write the three CSV files, rows in random order."""
-    total, images = config.train_photos + config.test_photos, list[NDArray[np.uint8]]()
-    facts = list[tuple[str, int, int, int]]()
-
-    def random_numbers(*key: int) -> Rng:
-        return np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=key))
-
-    for letter, number in product(letters, range(total)):
-        label, session = raw_label(letter), number // config.shots
-        in_train = random_numbers(0, label).permutation(total)[number] < config.train_photos
-        person, burst = random_numbers(1, session), random_numbers(2, session, label)
-        shot = random_numbers(3, number, label)
-        photo = render_photo(letter, person, burst, shot, image_size)
-        images.append(make_variants(photo, config.variants + int(shot.integers(-1, 2)), shot))
-        fact = ("train" if in_train else "test", len(images), session, label)
-        facts += [fact] * len(images[-1])
-    table = pd.DataFrame(facts, columns=["file", "photo", "session", "label"])
-    table = table.sample(frac=1, random_state=random_numbers(4))
-    names = [f"pixel{number + 1}" for number in range(image_size**2)]
-    pixels = pd.DataFrame(np.concatenate(images).reshape(len(facts), -1), columns=names)
-    splits = [table[table["file"] == split] for split in ("train", "test")]
-    sources = [rows.drop(columns="label").assign(row=range(len(rows))) for rows in splits]
-    contents = [*(rows[["label"]].join(pixels) for rows in splits), pd.concat(sources)]
-    for name, content in zip(FILES, contents, strict=True):
-        with atomic_write(root / name) as temporary:
-            content.to_csv(temporary, index=False, lineterminator="\n")
-
-
-if __name__ == "__main__":
-    main()
