@@ -59,6 +59,7 @@ def score_and_save(cfg: DictConfig, run: Run, trainer: Trainer, table: MetricsTa
         "done",
         **scores,
         val_split=datamodule.val_split,
+        left_out=datamodule.left_out,
         class_names=datamodule.class_names,
         best_epoch=int(best) + 1,
         epochs=len(epochs),
