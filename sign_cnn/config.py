@@ -147,7 +147,7 @@ class LandmarkConfig(DataConfig):
     balance: Literal["source", "person", "none"] = "none"
     """Draw each letter of each source, or of each person, equally often."""
     val_split: Literal["source", "person", "random", "none"] = "source"
-    """What is never in both training and validation; fold k is the k-th source or person by name."""
+    """What is never in both training and validation; fold k is the k-th source or person."""
 
 
 @dataclass

@@ -27,7 +27,6 @@ from sign_cnn.models.classifier import Classifier
 from sign_cnn.runs import Predictions, Result, load_config
 from sign_cnn.train import train
 
-
 OF_LANDMARKS = ("leave_one_person_out", "leave_one_source_out")
 
 
