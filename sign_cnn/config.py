@@ -134,10 +134,10 @@ class LandmarkConfig(DataConfig):
     """A table of landmarks, or of hand_photos a folder; empty: the package's table."""
     letters: str = LETTERS
     """The classes in order; rows of other letters are left out."""
-    balance: bool = False
-    """Draw rows of each source equally often."""
+    balance: Literal["source", "person", "none"] = "none"
+    """Draw each letter of each source, or of each person, equally often."""
     val_split: Literal["source", "person", "random", "none"] = "source"
-    """What is never in both training and validation; fold k is the k-th source by name."""
+    """What is never in both training and validation; fold k is the k-th source or person."""
 
 
 @dataclass

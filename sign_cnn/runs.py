@@ -83,6 +83,7 @@ class Result:
     val_split: str | None = None  # what was really done
     split_seed: int | None = None
     fold: int | None = None  # counted from 0
+    left_out: str | None = None  # name of the source or person that was left out, if it is one
     val_acc: float | None = None  # 0..1, share of rows right; as all below, of the best checkpoint
     val_loss: float | None = None  # nats
     val_photos: int | None = None

@@ -50,6 +50,7 @@ def score_and_save(run: Run, trainer: Trainer, *, test: bool, figures: bool) -> 
         "done",
         **scores,
         val_split=datamodule.val_split,
+        left_out=datamodule.left_out,
         class_names=datamodule.class_names,
         best_epoch=best_epoch,
         epochs=len(epochs),

@@ -16,7 +16,7 @@ from sign_cnn.console import print_line, print_table
 from sign_cnn.errors import exit_on_user_error
 from sign_cnn.files import explain_os_errors, remove_temporary, write_text
 
-POOLED = "Out of fold, in percent; 95 % intervals by photo, and by fold (Student)"
+POOLED = "Out of fold, in percent; 95 % intervals by photo, and by fold (Student, ± between folds)"
 
 
 class Summary(NamedTuple):

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from fake_finder import FakeFinder
+from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from sign_cnn import evaluate
+from sign_cnn.config import CONFIG_DIR
 from sign_cnn.data import landmarks
 from sign_cnn.data.landmarks import HandPhotosDataModule, LandmarkDataModule
 from sign_cnn.errors import ConfigError, DataError
@@ -77,12 +79,59 @@ def test_fold_k_leaves_out_the_kth_source_and_rows_without_a_hand_are_not_traine
     assert module.predict_dataloader().dataset.inputs.shape == (78, 21, 3)
 
 
-def test_balance_takes_rows_of_each_source_equally_often(make_module):
-    module = make_module(balance=True, val_split="none")
-    weights = module.sampling_weights()
-    totals = np.bincount(module.train_rows.groups["source"], weights)
-    assert totals == pytest.approx([1, 1, 1])
+@pytest.mark.parametrize(("balance", "groups"), [("source", 2), ("person", 4)])
+def test_balance_takes_each_letter_of_each_group_equally_often(make_module, balance, groups):
+    module = make_module(balance=balance)  # the first source, with more rows, is left out
+    rows, weights = module.train_rows.take(module.split.train), module.sampling_weights()
+    for kind in ("source", "person"):
+        totals = np.bincount(rows.groups[kind], weights)
+        present = np.unique(rows.groups[kind])
+        assert totals[present] == pytest.approx([3 * groups / len(present)] * len(present))
+    assert np.bincount(rows.labels, weights) == pytest.approx([groups] * 3)
     assert make_module().sampling_weights() is None
+
+
+@pytest.mark.parametrize("balance", ["source", "person"])
+def test_a_person_with_more_rows_is_not_drawn_more_often_unless_the_source_is_meant(
+    make_module, table: Path, balance
+):
+    rows = pd.read_csv(table)
+    rows[~((rows["person"] == "p1") & (rows.index % 8 > 3))].to_csv(table, index=False)
+    module = make_module(balance=balance, val_split="none")
+    totals = np.bincount(module.train_rows.groups["person"], module.sampling_weights())
+    assert (totals == pytest.approx([3] * 6)) == (balance == "person")
+
+
+def test_rows_without_a_person_count_as_one_person_of_their_source(make_module, table: Path):
+    rows = pd.read_csv(table, dtype={"person": str})
+    rows.assign(person=rows["person"].where(rows["source"] != "y")).to_csv(table, index=False)
+    people = ["x p0", "x p1", "y", "z p0", "z p1"]
+    modules = [make_module(val_split="person", folds=5, fold=fold) for fold in range(5)]
+    assert [module.left_out for module in modules] == people
+    assert sum(len(module.split.val) for module in modules) == 78
+    assert make_module(val_split="person", folds=2).left_out is None
+    assert make_module(val_split="random").left_out is None
+
+
+@pytest.mark.parametrize(
+    ("study", "left_out"),
+    [
+        ("source", {"aslhg", "black", "boris", "digits", "set2", "synthetic", "t32"}),
+        ("person", {f"aslhg P{k}" for k in range(1, 11)} | {f"set2 hand{k}" for k in range(1, 6)}),
+    ],
+)
+def test_each_source_and_each_known_person_of_the_package_is_left_out_by_its_study(study, left_out):
+    with initialize_config_dir(CONFIG_DIR, job_name="test"):
+        config = compose("train", [f"sweep=leave_one_{study}_out"], return_hydra_config=True)
+    folds = str(config.hydra.sweeper.params["data.fold"]).split(",")
+    settings = {"val_split": config.data.val_split, "folds": config.data.folds}
+    found = []
+    for fold in map(int, folds):
+        module = LandmarkDataModule(**settings, fold=fold)
+        module.setup()
+        found.append(module.left_out)
+    assert len(found) == len(left_out)
+    assert set(found) == left_out
 
 
 @pytest.mark.parametrize(
@@ -100,7 +149,8 @@ def test_settings_that_do_not_fit_the_table_are_refused(make_module, settings, e
 
 def test_the_package_has_a_table_of_every_letter():
     table = read_landmarks(LANDMARKS)
-    assert set(table["source"]) == {"black", "boris", "synthetic", "t32"}
+    sources = {"aslhg", "black", "boris", "digits", "set2", "synthetic", "t32"}
+    assert set(table["source"]) == sources
     assert set(table["letter"]) == {*LETTERS}
 
 

@@ -26,6 +26,8 @@ from sign_cnn.models.classifier import Classifier
 from sign_cnn.runs import Predictions, Result, load_config
 from sign_cnn.train import train
 
+OF_LANDMARKS = ("leave_one_person_out", "leave_one_source_out")
+
 
 def choices(group: str, *but: str) -> list[str]:
     return sorted({path.stem for path in Path(CONFIG_DIR, group).glob("*.yaml")} - {*but})
@@ -191,7 +193,7 @@ def test_every_experiment_and_other_network_runs_a_step(choice: str, tiny_overri
     assert experiment in (choice.split()[0].partition("=")[2], None)
 
 
-@pytest.mark.parametrize("study", choices("sweep", "search", "leave_one_source_out"))
+@pytest.mark.parametrize("study", choices("sweep", "search", *OF_LANDMARKS))
 def test_the_first_job_of_every_study_runs_a_step(study: str, tiny_overrides: list[str], tmp_path):
     fixed = [
         x for x in tiny_overrides if not x.startswith(("model", "data.folds", "name", "trainer"))

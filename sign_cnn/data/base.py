@@ -179,6 +179,7 @@ class BaseDataModule(pl.LightningDataModule):
             raise ConfigError(["data.val_size needs data.val_split=random and data.fold=0"])
         self.config, self.augment, self.seed = config, augment, seed
         self.val_split: str = config.val_split  # what was really done, after `setup`
+        self.left_out: str | None = None  # name of the group that is validated on, if it is one
         self._on_device: dict[tuple[str, torch.device], DeviceDataset] = {}
 
     @property

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sign_cnn.config import LandmarkConfig
 from sign_cnn.data.base import BaseDataModule, DataIdentity, Rows
 from sign_cnn.data.pictures import name_cache
+from sign_cnn.data.splits import Split
 from sign_cnn.errors import DataError
 from sign_cnn.files import atomic_write, explain_os_errors
 from sign_cnn.hands.landmarks import LANDMARKS, measure_folder, read_landmarks, to_landmarks
@@ -53,17 +54,26 @@ class LandmarkDataModule(BaseDataModule):
         labels = table["letter"].map(letters.index).to_numpy(np.int64, copy=True)
         names = {"source": table["source"], "person": table["source"] + " " + table["person"]}
         groups = {k: pd.factorize(v, sort=True)[0].astype(np.int64) for k, v in names.items()}
+        self._names = names
         rows = Rows.make(to_landmarks(table), labels, groups=groups)
         return rows, rows.take(np.arange(0))
+
+    def split_training(self) -> Split:
+        split = super().split_training()
+        if self.val_split in self._names:
+            groups = self._names[self.val_split].iloc[split.val].unique()
+            self.left_out = groups[0].strip() if len(groups) == 1 else None
+        return split
 
     def make_preprocessing(self, inputs: NDArray[Any]) -> dict[str, Any]:
         return {"_target_": "sign_cnn.models.preprocessing.HandFeatures"}
 
     def sampling_weights(self) -> NDArray[np.float64] | None:
-        if not self.config.balance:
+        if self.config.balance == "none":
             return None
-        sources = self.train_rows.groups["source"][self.split.train]
-        weights: NDArray[np.float64] = 1 / np.bincount(sources)[sources]
+        rows = self.train_rows.take(self.split.train)
+        pairs = rows.groups[self.config.balance] * self.num_classes + rows.labels
+        weights: NDArray[np.float64] = 1 / np.bincount(pairs)[pairs]
         return weights
 
     @cached_property

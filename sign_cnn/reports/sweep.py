@@ -77,7 +77,7 @@ def read_jobs(folder: Path, names: list[str]) -> tuple[pd.DataFrame, pd.DataFram
             levels = levels.iloc[pd.to_numeric(levels).argsort()]
         jobs[factor] = pd.Categorical(jobs[factor], levels)
     photos = pd.concat([part for part in parts if len(part)] or parts)
-    return jobs, photos.merge(jobs[["job", "configuration", "seed", "fold"]])
+    return jobs, photos.merge(jobs[["job", "configuration", "seed", "fold", "left_out"]])
 
 
 def _read_job(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -159,7 +159,7 @@ def _count_right(judged: pd.DataFrame, names: pd.Index) -> tuple[dict[Any, Any],
     return right, counts["rows"].groupby("photo").first().to_numpy()
 
 
-def score_photos(judged: pd.DataFrame) -> dict[str, float]:
+def score_photos(judged: pd.DataFrame) -> dict[str, Any]:
     """Score the validation predictions of one network or several.
 
     Args:
@@ -168,10 +168,11 @@ def score_photos(judged: pd.DataFrame) -> dict[str, float]:
     Returns:
         The share of rows that are right (`val_acc`), the share of photos (`val_photos_right`), both
         with the standard deviation between seeds and an interval in which each photo counts once;
-        the mean accuracy by fold with Student's interval; and numbers of photos for one network.
+        the mean accuracy by fold with the standard deviation between folds and Student's interval;
+        the lowest fold and its accuracy; and numbers of photos for one network.
     """
     photos, folds = judged["photo"].nunique(), judged.groupby("fold")[["right", "rows"]].sum()
-    scores: dict[str, float] = {"val_photos": photos}
+    scores: dict[str, Any] = {"val_photos": photos}
     judged = judged.assign(one=1, correct=1 - judged["wrong"])
     judged["flawed"] = judged["right"] < judged["rows"]
     for key, part, whole in (("val_acc", "right", "rows"), ("val_photos_right", "correct", "one")):
@@ -185,7 +186,11 @@ def score_photos(judged: pd.DataFrame) -> dict[str, float]:
     shares: Any = folds["right"] / folds["rows"]
     mean, margin = shares.mean(), stdtrit(len(shares) - 1, 0.975) * shares.sem()
     bounds = {"by_fold_low": max(mean - margin, 0.0), "by_fold_high": min(mean + margin, 1.0)}
-    return scores | {"by_fold": mean, **bounds}
+    scores |= {"by_fold": mean, "by_fold_sd": shares.std(), "lowest_fold_acc": shares.min()}
+    if len(shares):
+        name = judged.loc[judged["fold"] == shares.idxmin(), "left_out"].iloc[0]
+        scores["lowest_fold"] = name if isinstance(name, str) else f"fold {shares.idxmin():.0f}"
+    return scores | bounds
 
 
 def average_factors(table: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
@@ -305,4 +310,6 @@ def format_pooled(scores: pd.DataFrame) -> pd.DataFrame:
     shares = {key: format_shares(scores, key) for key in ("val_acc", "val_photos_right", "by_fold")}
     counts = scores[["val_photos", "val_photos_wrong", "val_photos_with_error"]]
     counts = counts.map("{:,.4g}".format)
-    return scores[["configuration", "network"]].assign(**shares).join(counts)
+    lowest = format_shares(scores, "lowest_fold_acc") + " (" + scores["lowest_fold"] + ")"
+    text = scores[["configuration", "network"]].assign(**shares, lowest_fold=lowest)
+    return text.join(counts)
