@@ -1,4 +1,4 @@
-"""What README and docs name exists: links, modules, targets, settings; one page runs as it stands."""
+"""What README and docs name exists, and the page on own pictures runs as it stands."""
 
 import re
 import runpy
@@ -118,7 +118,9 @@ def test_the_page_on_own_pictures_runs_as_it_stands(
     own_files: Path, command_line: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.syspath_prepend(own_files)
-    blocks = [code.replace("\\\n", "") for kind, code in FENCE.findall(OWN.read_text()) if kind == "bash"]
+    blocks = [
+        code.replace("\\\n", "") for kind, code in FENCE.findall(OWN.read_text()) if kind == "bash"
+    ]
     for line in "".join(blocks).splitlines():
         _, *arguments = shlex.split(line, comments=True)
         if "trusted_packages=[timm]" in arguments and not find_spec("timm"):
