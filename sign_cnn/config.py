@@ -257,7 +257,7 @@ class TrainConfig:
     figures: bool = setting("${single_run:}")
     """Draw curves and a confusion matrix; not in a sweep."""
     init_from: str | None = None
-    """Directory of a finished run whose best weights are the start; it is known by this path."""
+    """Directory of a finished run whose best weights are the start."""
     trusted_packages: list[str] = setting([])
     """Packages whose networks may be trained and loaded again."""
     threads: int | None = setting(None, ge=1)

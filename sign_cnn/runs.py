@@ -358,7 +358,7 @@ def finished_result(path: Path, new: Result, settings: dict[str, Any], test: boo
     before["data"], now["data"] = stored.data_fingerprint[:12], new.data_fingerprint[:12]
     keys = [key for key in before | now if before.get(key) != now.get(key)]
     longer = keys == ["trainer.max_epochs"] and now[keys[0]] > before[keys[0]]
-    if longer and now.get("scheduler", "") is None:
+    if longer and not now.get("scheduler", True):  # {} or None; else it has keys of its own
         return None
     pairs = (f"{key}={now.get(key)} (there: {before.get(key)})" for key in keys)
     differences = ", ".join(pairs) or "the run that init_from names"

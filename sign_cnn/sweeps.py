@@ -36,7 +36,7 @@ class SweepCallback(Callback):
             Path(config.hydra.run.dir).mkdir(parents=True, exist_ok=True)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Set the directories, and check data, plugins and all jobs before the first."""
+        """Set the directories, and check data and all jobs before the first."""
         with exit_on_user_error():
             params = config.hydra.sweeper.get("params") or {}
             lines = [f"{key}={value}" for key, value in params.items()]
