@@ -153,7 +153,7 @@ def test_training_from_python_changes_no_setting_and_returns_a_stored_result(mak
     assert train(cfg) == result
     assert cfg == before
     said = " ".join(message[:8] for message in caplog.messages)
-    assert said == "data: sy epoch 1/ epoch 2/ data: sy already "
+    assert said == "data: cu epoch 1/ epoch 2/ data: cu already "
     assert Path(cfg.run_dir, "result.json").stat().st_mtime_ns == written
 
 
