@@ -34,5 +34,5 @@ class MotionConv(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         hidden = self.hidden(self.norm(features).repeat(1, self.members, 1))
-        logits: Tensor = self.out(hidden).view(len(features), self.members, -1).mean(1)
+        logits: Tensor = self.out(hidden).unflatten(1, (self.members, -1)).mean((1, 3))
         return logits

@@ -74,7 +74,6 @@ class MotionFeatures(nn.Module):
     """
 
     def forward(self, landmarks: Tensor) -> Tensor:
-        batch, moments = landmarks.shape[:2]
         hands, up, normal = palm_axes(landmarks.flatten(0, 1))
         upright = hands @ torch.stack([_cross(up, normal), up, normal], dim=2)
         bones = F.normalize(hands[:, 1:] - hands[:, PARENTS], dim=2)
@@ -90,7 +89,8 @@ class MotionFeatures(nn.Module):
         way = landmarks[:, :, [0, 8, 20], :2] / palm.clamp_min(1e-6)[:, None, None, None]
         way = (way - way.mean(1, keepdim=True)).flatten(2)
         speed = 8 * F.pad(way[:, 1:] - way[:, :-1], (0, 0, 1, 0))
-        still = torch.cat([part.flatten(1) for part in shape], dim=1).view(batch, moments, -1)
+        still = torch.cat([part.flatten(1) for part in shape], dim=1)
+        still = still.unflatten(0, (-1, landmarks.shape[1]))
         return torch.cat([still, way, speed], dim=2).transpose(1, 2)
 
 
