@@ -140,22 +140,6 @@ class MotionInputs(Inputs):
     kind, dtype, needs_finder, highest = "motion", np.float32, True, 1
     shape = (24, 21, 3)
 
-    def cut(
-        self, landmarks: NDArray[Any], seconds: NDArray[Any], start: float, end: float
-    ) -> NDArray[np.float32]:
-        """Return one input from the frames of a video.
-
-        Args:
-            landmarks: (F, 21, 3), of the frames in which there is a hand.
-            seconds: Times of the frames (F,), ascending.
-            start: The first moment, in seconds; before the first frame, the hand is as in it.
-            end: The last moment, in seconds.
-        """
-        moments = np.linspace(start, end, self.shape[0])
-        values = landmarks.reshape(len(seconds), -1).T
-        moved = [np.interp(moments, seconds, value) for value in values]
-        return np.stack(moved, axis=1).reshape(self.shape).astype(np.float32)
-
     def _take(self, image: Image.Image, hand: Hand | None) -> NDArray[Any]:
         raise UserError("motion is not read from a single picture: use python -m sign_cnn.spell")
 
