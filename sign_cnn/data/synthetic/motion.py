@@ -3,8 +3,8 @@
 A J begins with a hand of I that goes down and hooks to the thumb's side while it turns, a Z with a
 hand of D, X or Z whose index finger draws three strokes. Before, after and without them, hands hold
 letters and move from one to the next. A camera of 9 to 31 frames a second sees them, and a finder
-of landmarks errs. Units are palms (from the wrist to the knuckles), seconds and degrees. Axes are those of
-landmarks: x to the right, where the thumb of an open hand is, y down, z away from the viewer.
+of landmarks errs. Units are palms (from the wrist to the knuckles), seconds and degrees. Axes are
+those of landmarks: x to the right, where an open hand's thumb is, y down, z away from the viewer.
 """
 
 from typing import Any
@@ -68,7 +68,7 @@ class _Stills:
     def __init__(self, table: pd.DataFrame) -> None:
         keys = ["source", "person", "letter"]
         table = table.assign(row=np.arange(len(table)))[table["found"] == 1]
-        table = table[to_landmarks(table)[..., 2].any(axis=1)].sort_values(keys, kind="stable")
+        table = table.loc[to_landmarks(table)[..., 2].any(axis=1)].sort_values(keys, kind="stable")
         hands = to_landmarks(table) - to_landmarks(table)[:, :1]
         hands /= np.linalg.norm(hands[:, [5, 9, 13, 17]], axis=2).mean(1)[:, None, None]
         depths = pd.Series(hands[..., 2].std(axis=1)).groupby(table["source"].to_numpy())
@@ -88,7 +88,7 @@ class _Stills:
 
     def relatives(self, hands: Integers, rng: Rng, same_letter: bool = False) -> Integers:
         """Return for each hand one of the same person, of any or of the same letter."""
-        return rng.integers(*self._blocks[same_letter][:, hands])
+        return np.asarray(rng.integers(*self._blocks[same_letter][:, hands]))
 
 
 def _make(stills: _Stills, count: int, rng: Rng) -> tuple[NDArray[Any], ...]:
@@ -158,9 +158,10 @@ def _make(stills: _Stills, count: int, rng: Rng) -> tuple[NDArray[Any], ...]:
     turns = _turns(angles + drift[..., 2:])
 
     bend = uniform(0, 0.5) * whole * phase
-    come, go, bend = (np.float32(share.reshape(count, -1, 1, 1)) for share in (come, go, bend))
-    hands = first + come * (letter - first) + go * (last - letter)
-    hands = np.einsum("nfij,nfkj->nfki", turns, hands + bend * (1 - go) * (other - letter))
+    shares = (come, go, bend * (1 - go[..., 0]))
+    come, go, bend = (np.float32(share).reshape(count, -1, 1, 1) for share in shares)
+    hands = first + come * (letter - first) + go * (last - letter) + bend * (other - letter)
+    hands = np.einsum("nfij,nfkj->nfki", turns, hands)
     hands[..., :2] += wrist[:, :, None]
     moved = np.linalg.norm(hands - hands[:, :1], axis=3).mean(2) * (times <= duration)
     moved = moved.max(1, keepdims=True)
@@ -308,7 +309,9 @@ def _find(hands: NDArray[np.float32], rng: Rng) -> NDArray[np.float32]:
     return hands * np.concatenate(factors, axis=3).astype(np.float32)
 
 
-def _resample(hands: Floats, frames: Floats, width: Floats, lost: Floats, rng: Rng) -> Floats:
+def _resample(
+    hands: NDArray[np.float32], frames: Floats, width: Floats, lost: Floats, rng: Rng
+) -> NDArray[np.float32]:
     """Return the moments of windows, between frames that are not lost.
 
     Args:
@@ -329,4 +332,4 @@ def _resample(hands: Floats, frames: Floats, width: Floats, lost: Floats, rng: R
     high = np.take_along_axis(behind, floor + 1, axis=1)
     share = ((places - low) / (high - low)).astype(np.float32)[..., None, None]
     row = np.arange(len(hands))[:, None]
-    return (1 - share) * hands[row, low] + share * hands[row, high]
+    return np.asarray((1 - share) * hands[row, low] + share * hands[row, high])
