@@ -29,7 +29,7 @@ ROLES = [0.25, 0.1, 0.12, 0.53]
 BEGIN = {J: "I", Z: "DXZ"}  # letters whose hands make a stroke
 ALIKE = {J: "JIY", Z: "ZDXGLRUKPQH"}  # letters whose hands may seem to
 SHORTEST, LONGEST = 0.45, 1.4  # of a window, in seconds
-VERSION = 4  # of the way in which windows are made
+VERSION = 5  # of the way in which windows are made
 CORNERS = 9  # of a stroke's way
 FRAMES = 48  # of the camera; a window has up to 46
 CHUNK = 500  # windows made at once
@@ -124,7 +124,7 @@ def _make(stills: _Stills, count: int, rng: Rng) -> tuple[NDArray[Any], ...]:
     spare = duration - length
     slip = 0.08 * length * (spare > 0)
     start = uniform(np.minimum(spare, 0) - slip, np.maximum(spare, 0) + slip)
-    seen = np.maximum(uniform(0.15, 0.55), 0.25 * duration / length).clip(0, 0.6)
+    seen = np.maximum(uniform(0.15, 0.55), 0.25 * duration / length).clip(0, 0.5)
     cut = np.where(chance(0.5), duration - seen * length, (0.8 * seen - 1) * length)
     start = np.where(role == PARTIAL, cut, start)
     pace, gap = rng.uniform(0.15, 0.7, (2, count, 1)), rng.exponential(0.3, (2, count, 1))
@@ -212,7 +212,7 @@ def _turns(angles: Floats) -> NDArray[np.float32]:
 
 def _zigzags(count: int, rng: Rng) -> Floats:
     """Return the corners of Zs (count, CORNERS, 2): to the signer's right, down, right again."""
-    width = np.exp(rng.normal(-0.1, 0.5, (count, 1))).clip(0.3, 2.5)
+    width = np.exp(rng.normal(0, 0.45, (count, 1))).clip(0.4, 2.5)
     across = width * np.exp(rng.normal(0, [0, 0.15, 0.2], (count, 3)))
     height = width * rng.uniform(0.5, 1.4, (count, 1))
     x = np.concatenate([0 * width, (across * [-1, 1, -1]).cumsum(1)], axis=1)
@@ -252,9 +252,9 @@ def _hook_turns(phase: Floats, rng: Rng) -> Floats:
 
 
 def _scribbles(count: int, rng: Rng) -> Floats:
-    """Return one, two or seldom three strokes in any direction, (count, CORNERS, 2)."""
+    """Return one or two strokes in any direction, (count, CORNERS, 2)."""
     strokes = rng.normal(0, 0.8, (count, CORNERS, 2))
-    strokes *= rng.random((count, CORNERS, 1)) < np.array([0, 1, 0.6, 0.1, *[0] * 5])[:, None]
+    strokes *= rng.random((count, CORNERS, 1)) < np.array([0, 1, 0.5, *[0] * 6])[:, None]
     return strokes.cumsum(1)
 
 
