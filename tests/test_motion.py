@@ -77,7 +77,7 @@ def test_features_know_the_way_but_not_the_place_and_size_of_a_hand(windows):
     assert not torch.allclose(resting[:, 36:], expected[:, 36:], atol=0.1)
 
 
-@pytest.mark.parametrize(("depth", "params"), [(1, 19_332), (3, 37_044)])
+@pytest.mark.parametrize(("depth", "params"), [(1, 24_516), (3, 37_044), (4, 45_036)])
 def test_the_network_has_as_many_parameters_as_stated(depth: int, params: int):
     network = MotionConv(4, depth=depth)
     assert sum(p.numel() for p in network.parameters()) == params

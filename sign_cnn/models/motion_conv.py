@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from sign_cnn.config import MotionConvConfig, make_config
-from sign_cnn.models.preprocessing import NUM_MOTION_FEATURES
+from sign_cnn.models.preprocessing import NUM_MOMENTS, NUM_MOTION_FEATURES
 
 
 class MotionConv(nn.Module):
@@ -30,9 +30,10 @@ class MotionConv(nn.Module):
             layers += [convolution, nn.BatchNorm1d(after), nn.ReLU(), nn.Dropout1d(config.dropout)]
             layers += [nn.MaxPool1d(2)]
         self.hidden = nn.Sequential(*layers[:-1])
-        self.out = nn.Conv1d(width, num_classes * members, 6, groups=members)
+        moments = NUM_MOMENTS // 2 ** (config.depth - 1)
+        self.out = nn.Conv1d(width, num_classes * members, moments, groups=members)
 
     def forward(self, features: Tensor) -> Tensor:
         hidden = self.hidden(self.norm(features).repeat(1, self.members, 1))
-        logits: Tensor = self.out(hidden).unflatten(1, (self.members, -1)).mean((1, 3))
+        logits: Tensor = self.out(hidden).unflatten(1, (self.members, -1)).squeeze(3).mean(1)
         return logits

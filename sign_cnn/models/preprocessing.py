@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sign_cnn.inputs import PARENTS
+from sign_cnn.inputs import PARENTS, MotionInputs
 
 KNUCKLES, TIPS = [5, 9, 13, 17], [4, 8, 12, 16, 20]
 JOINTS = [5, 6, 9, 10, 13, 14, 17, 18]
@@ -20,6 +20,7 @@ PAIRS = [
 ]
 """Landmarks whose distance tells letters apart: tips, thumb and palm, bends, crossed fingers."""
 NUM_HAND_FEATURES, NUM_MOTION_FEATURES = 281, 48
+NUM_MOMENTS = MotionInputs.shape[0]
 ACROSS = [
     *((5, 9), (6, 10), (7, 11), (8, 12), (8, 16), (8, 20)),
     *((4, 6), (4, 10), (4, 14), (4, 18), (3, 6), (3, 10), (3, 14)),
