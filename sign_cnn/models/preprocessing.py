@@ -91,7 +91,7 @@ class MotionFeatures(nn.Module):
         way = (way - way.mean(1, keepdim=True)).flatten(2)
         speed = 8 * F.pad(way[:, 1:] - way[:, :-1], (0, 0, 1, 0))
         still = torch.cat([part.flatten(1) for part in shape], dim=1)
-        still = still.unflatten(0, (-1, landmarks.shape[1]))
+        still = still.view(-1, landmarks.shape[1], still.shape[1])
         return torch.cat([still, way, speed], dim=2).transpose(1, 2)
 
 

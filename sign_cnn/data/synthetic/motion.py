@@ -68,7 +68,8 @@ class _Stills:
     def __init__(self, table: pd.DataFrame) -> None:
         keys = ["source", "person", "letter"]
         table = table.assign(row=np.arange(len(table)))[table["found"] == 1]
-        table = table.loc[to_landmarks(table)[..., 2].any(axis=1)].sort_values(keys, kind="stable")
+        deep = np.flatnonzero(to_landmarks(table)[..., 2].any(axis=1))
+        table = table.iloc[deep].sort_values(keys, kind="stable")
         hands = to_landmarks(table) - to_landmarks(table)[:, :1]
         hands /= np.linalg.norm(hands[:, [5, 9, 13, 17]], axis=2).mean(1)[:, None, None]
         depths = pd.Series(hands[..., 2].std(axis=1)).groupby(table["source"].to_numpy())
@@ -159,8 +160,8 @@ def _make(stills: _Stills, count: int, rng: Rng) -> tuple[NDArray[Any], ...]:
 
     bend = uniform(0, 0.5) * whole * phase
     shares = (come, go, bend * (1 - go[..., 0]))
-    come, go, bend = (np.float32(share).reshape(count, -1, 1, 1) for share in shares)
-    hands = first + come * (letter - first) + go * (last - letter) + bend * (other - letter)
+    arrived, left, bent = (share.astype(np.float32).reshape(count, -1, 1, 1) for share in shares)
+    hands = first + arrived * (letter - first) + left * (last - letter) + bent * (other - letter)
     hands = np.einsum("nfij,nfkj->nfki", turns, hands)
     hands[..., :2] += wrist[:, :, None]
     moved = np.linalg.norm(hands - hands[:, :1], axis=3).mean(2) * (times <= duration)
