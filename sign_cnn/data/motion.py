@@ -25,8 +25,8 @@ from sign_cnn.inputs import MotionInputs
 class MotionDataModule(LandmarkDataModule):
     """Windows of moving hands, made once and cached; the test split has new synthetic hands."""
 
-    schema = MotionConfig
-    config: MotionConfig
+    schema = MotionConfig  # type: ignore[assignment]
+    config: MotionConfig  # type: ignore[assignment]
     kind = "motion"
 
     @property
