@@ -141,6 +141,23 @@ class LandmarkConfig(DataConfig):
 
 
 @dataclass
+class MotionConfig(DataConfig):
+    """Synthetic windows of moving hands, made from the still ones of a table of landmarks."""
+
+    _target_: str = "sign_cnn.data.motion.MotionDataModule"
+    root: str = ""
+    """A table of landmarks; empty: the package's table."""
+    train_windows: int = setting(16000, ge=100)
+    """Windows that are trained on, of hands of the table."""
+    test_windows: int = setting(4000, ge=10)
+    """Windows of the test split, of new synthetic hands."""
+    motion_seed: int = setting(0, ge=0)
+    """Seed of the windows."""
+    val_split: Literal["source", "person", "random", "none"] = "source"
+    """What is never in both training and validation; fold k is the k-th source by name."""
+
+
+@dataclass
 class ImageAugmentConfig:
     """Random changes to each training picture, new in every epoch; 0 switches one off."""
 
@@ -237,6 +254,23 @@ class LandmarkMLPConfig:
 
 
 @dataclass
+class MotionConvConfig:
+    """Several small networks of convolutions over time, averaged."""
+
+    _target_: str = "sign_cnn.models.motion_conv.MotionConv"
+    num_classes: int = setting("${data_info:num_classes}", ge=2)
+    """Number of logits."""
+    width: int = setting(24, ge=1, le=1024)
+    """Channels of each convolution."""
+    depth: int = setting(3, ge=1, le=4)
+    """Convolutions; time is halved after each but the last."""
+    members: int = setting(3, ge=1, le=64)
+    """Networks that are averaged."""
+    dropout: float = setting(0.1, ge=0, lt=1)
+    """Probability, of each channel, after each convolution."""
+
+
+@dataclass
 class TrainConfig:
     """The root. Groups of type `Any` are `_target_` nodes, or mappings of them."""
 
@@ -282,10 +316,12 @@ for name, node in {
     "sign_mnist": SignMNISTConfig,
     "image_folder": ImageFolderConfig,
     "landmark": LandmarkConfig,
+    "motion": MotionConfig,
     "image_augment": ImageAugmentConfig,
     "landmark_augment": LandmarkAugmentConfig,
     "conv_net": ConvNetConfig,
     "landmark_mlp": LandmarkMLPConfig,
+    "motion_conv": MotionConvConfig,
 }.items():
     ConfigStore.instance().store(name=f"{name}_schema", node=node)
 

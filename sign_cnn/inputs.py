@@ -34,7 +34,7 @@ SKELETON_SIZE = 128  # pixels
 
 
 class Inputs(ABC):
-    """What a network reads; `PictureInputs` and `LandmarkInputs` are the kinds there are."""
+    """What a network reads: `PictureInputs`, `LandmarkInputs` or `MotionInputs`."""
 
     kind: ClassVar[str]
     dtype: ClassVar[type[np.generic]]
@@ -125,12 +125,35 @@ class LandmarkInputs(Inputs):
         return hand.as_left()
 
     def draw(self, inputs: NDArray[Any]) -> NDArray[np.uint8]:
-        places = inputs[..., :2]
-        low, high = places.min(1, keepdims=True), places.max(1, keepdims=True)
-        longest = (high - low).max(2, keepdims=True).clip(1e-6)
-        places = SKELETON_SIZE * (0.5 + 0.85 * (places - (low + high) / 2) / longest)
         paper = Image.new("RGB", (SKELETON_SIZE, SKELETON_SIZE), "white")
-        return np.stack([np.asarray(draw_skeleton(paper.copy(), hand)) for hand in places])
+        return np.stack([np.asarray(draw_skeleton(paper.copy(), hand)) for hand in _fit(inputs)])
+
+
+@dataclass(frozen=True)
+class MotionInputs(Inputs):
+    """Windows of a moving hand, float32 (24, 21, 3).
+
+    They are the landmarks of 24 moments at equal distances, in axes of `LandmarkInputs`, but all in
+    one frame, in which the wrist moves.
+    """
+
+    kind, dtype, needs_finder, highest = "motion", np.float32, True, 1
+    shape = (24, 21, 3)
+
+    def _take(self, image: Image.Image, hand: Hand | None) -> NDArray[Any]:
+        raise UserError("motion is not read from a single picture: use python -m sign_cnn.spell")
+
+    def draw(self, inputs: NDArray[Any]) -> NDArray[np.uint8]:
+        places = _fit(inputs.reshape(len(inputs), -1, 3)).reshape(*inputs.shape[:3], 2)
+        papers = []
+        for hands in places:
+            paper = Image.new("RGB", (SKELETON_SIZE, SKELETON_SIZE), "white")
+            for hand in hands[[0, 12, 23]]:
+                draw_skeleton(paper, hand)
+            for tip, colour in ((8, "orange"), (20, "crimson")):
+                ImageDraw.Draw(paper).line(hands[:, tip].ravel().tolist(), fill=colour, width=2)
+            papers.append(np.asarray(paper))
+        return np.stack(papers)
 
 
 def make_inputs(spec: dict[str, Any]) -> Inputs:
@@ -139,11 +162,20 @@ def make_inputs(spec: dict[str, Any]) -> Inputs:
     Raises:
         UserError: If the kind is unknown, or does not have these values.
     """
-    kinds: dict[str, type[Inputs]] = {one.kind: one for one in (PictureInputs, LandmarkInputs)}
+    known = (PictureInputs, LandmarkInputs, MotionInputs)
+    kinds: dict[str, type[Inputs]] = {one.kind: one for one in known}
     try:
         return kinds[spec["kind"]](**{key: spec[key] for key in spec if key != "kind"})
     except (KeyError, TypeError):
         raise UserError(f"inputs {spec} are unknown: make the file again, here") from None
+
+
+def _fit(landmarks: NDArray[Any]) -> NDArray[Any]:
+    """Return x and y of landmarks (N, L, 3) in pixels of a drawing, (N, L, 2)."""
+    places = landmarks[..., :2]
+    low, high = places.min(1, keepdims=True), places.max(1, keepdims=True)
+    longest = (high - low).max(2, keepdims=True).clip(1e-6)
+    return np.asarray(SKELETON_SIZE * (0.5 + 0.85 * (places - (low + high) / 2) / longest))
 
 
 def draw_skeleton(image: Image.Image, places: NDArray[Any]) -> Image.Image:

@@ -64,8 +64,8 @@ def test_no_modules_import_each_other_in_a_circle():
 
 
 SWITCH = re.compile(
-    r"PictureInputs|LandmarkInputs|image_size is|image_size [!=]="
-    r"|(in|[!=]=) ['\"](pictures|landmarks|sign_mnist|synthetic|image_folder|hand_photos)"
+    r"PictureInputs|LandmarkInputs|MotionInputs|image_size is|image_size [!=]="
+    r"|(in|[!=]=) ['\"](pictures|landmarks|sign_mnist|synthetic|image_folder|hand_photos|motion)"
 )
 
 

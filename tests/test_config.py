@@ -26,6 +26,8 @@ SCHEMAS = {
     "landmark_augment": config.LandmarkAugmentConfig,
     "conv_net": config.ConvNetConfig,
     "landmark_mlp": config.LandmarkMLPConfig,
+    "motion": config.MotionConfig,
+    "motion_conv": config.MotionConvConfig,
 }
 CHOICES = [f"{path.parent.name}={path.stem}" for path in sorted(Path(CONFIG_DIR).glob("*/*.yaml"))]
 NEEDED = {
@@ -53,7 +55,7 @@ def test_every_file_in_conf_composes_to_a_valid_config(choice: str, tmp_path, mo
     OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
 
 
-RECIPES = ("best", "speedrun", "hands", "article_baseline", "article_tuned")
+RECIPES = ("best", "speedrun", "hands", "motion", "article_baseline", "article_tuned")
 GROUPS = ("augment", "model", "loss", "optimizer", "scheduler", "trainer", "callbacks", "data")
 KEPT = ("_target_", "_partial_", "defaults", "filename", "image_size")
 
@@ -126,6 +128,7 @@ HELP = {
     "data=sign_mnist": {"": "train", "data.": "sign_mnist", "augment.": "image_augment"},
     "data=landmarks": {"data.": "landmark", "augment.": "landmark_augment"},
     "data=image_folder": {"data.": "image_folder", "model.": "conv_net"},
+    "experiment=motion": {"data.": "motion", "model.": "motion_conv"},
     "model=landmark_mlp": {"model.": "landmark_mlp", "data.synthetic.": "synthetic"},
 }
 

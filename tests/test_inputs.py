@@ -4,12 +4,20 @@ from fake_finder import SAMPLES, FakeFinder
 from PIL import Image
 
 from sign_cnn.errors import DataError, UserError
-from sign_cnn.inputs import BONES, PARENTS, Inputs, LandmarkInputs, PictureInputs, make_inputs
+from sign_cnn.inputs import (
+    BONES,
+    PARENTS,
+    Inputs,
+    LandmarkInputs,
+    MotionInputs,
+    PictureInputs,
+    make_inputs,
+)
 
 KINDS = [PictureInputs(1, 28), PictureInputs(3, 20), LandmarkInputs()]
 
 
-@pytest.mark.parametrize("inputs", KINDS, ids=str)
+@pytest.mark.parametrize("inputs", [*KINDS, MotionInputs()], ids=str)
 def test_inputs_are_made_again_from_their_spec_and_describe_their_examples(inputs: Inputs):
     assert make_inputs(inputs.spec()) == inputs
     example = inputs.example(3)

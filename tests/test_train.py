@@ -179,15 +179,16 @@ def test_every_choice_runs_a_step(choice: str, make_config):
 @pytest.mark.parametrize(
     "choice",
     [
-        *(f"experiment={name}" for name in choices("experiment", "hands", "my_hand")),
+        *(f"experiment={name}" for name in choices("experiment", "hands", "motion", "my_hand")),
         "model=resnet18",
         "experiment=hands data.root= data.epoch_rows=64",
+        "experiment=motion data.root= data.train_windows=100 data.test_windows=10",
     ],
 )
 def test_every_experiment_and_other_network_runs_a_step(choice: str, tiny_overrides, command_line):
     kept = ("data.root", "data.cache_dir", "figures", "logger")
     data = [item for item in tiny_overrides if item.startswith(kept)]
-    source = ["data.source=csv", "data.folds=3"] if "hands" not in choice else []
+    source = ["data.source=csv", "data.folds=3"] if "data.root=" not in choice else []
     assert command_line(*data, *source, *STEP, *choice.split(), "name=r") == 0
     experiment = Result.load(Path("outputs/runs/r/result.json")).experiment
     assert experiment in (choice.split()[0].partition("=")[2], None)

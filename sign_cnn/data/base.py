@@ -28,7 +28,7 @@ from sign_cnn.inputs import Inputs
 class Rows:
     """The rows of a file or folder, in its order."""
 
-    inputs: NDArray[Any]  # uint8 (N, C, S, S), 0..255; of landmarks, float32 (N, 21, 3)
+    inputs: NDArray[Any]  # uint8 (N, C, S, S), 0..255; of landmarks, float32 (N, …, 21, 3)
     labels: NDArray[np.int64]  # (N,), class index
     photos: NDArray[np.int64]  # (N,), rows with the same number show the same photo
     groups: dict[str, NDArray[np.int64]]  # (N,) each, by name: what `val_split` can keep together
@@ -52,7 +52,7 @@ class DataIdentity(NamedTuple):
     """Identity of a data set; once cached, it is known without loading the pixels."""
 
     fingerprint: str  # hexadecimal hash of the content
-    kind: str  # official, synthetic, custom, image_folder, landmarks or hand_photos
+    kind: str  # official, synthetic, custom, image_folder, landmarks, hand_photos or motion
     description: str  # for the first line of a run
     caveat: str = ""  # a sentence on what test scores are worth
 

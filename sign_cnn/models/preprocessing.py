@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sign_cnn.inputs import PARENTS
+from sign_cnn.inputs import PARENTS, MotionInputs
 
 KNUCKLES, TIPS = [5, 9, 13, 17], [4, 8, 12, 16, 20]
 JOINTS = [5, 6, 9, 10, 13, 14, 17, 18]
@@ -19,7 +19,8 @@ PAIRS = [
     *((8, 10), (8, 11), (12, 6), (12, 7), (8, 5), (12, 9), (16, 13), (20, 17)),
 ]
 """Landmarks whose distance tells letters apart: tips, thumb and palm, bends, crossed fingers."""
-NUM_HAND_FEATURES = 281
+NUM_HAND_FEATURES, NUM_MOTION_FEATURES = 281, 48
+NUM_MOMENTS = MotionInputs.shape[0]
 ACROSS = [
     *((5, 9), (6, 10), (7, 11), (8, 12), (8, 16), (8, 20)),
     *((4, 6), (4, 10), (4, 14), (4, 18), (3, 6), (3, 10), (3, 14)),
@@ -65,6 +66,47 @@ class HandFeatures(nn.Module):
         return hand_features(landmarks)
 
 
+class MotionFeatures(nn.Module):
+    """Shape, direction and way of a moving hand, which moving or scaling the window leaves alone.
+
+    Shape:
+        - input: float (B, T, 21, 3), in any unit
+        - output: float (B, 48, T)
+    """
+
+    def forward(self, landmarks: Tensor) -> Tensor:
+        hands, up, normal = palm_axes(landmarks.flatten(0, 1))
+        upright = hands @ torch.stack([_cross(up, normal), up, normal], dim=2)
+        bones = F.normalize(hands[:, 1:] - hands[:, PARENTS], dim=2)
+        shape = [
+            upright[:, TIPS],
+            hands[:, TIPS].norm(dim=2),
+            (hands[:, TIPS[1:]] - hands[:, KNUCKLES]).norm(dim=2),
+            bones[:, [7, 19]],
+            up,
+            normal,
+        ]
+        palm = (landmarks - landmarks[:, :, :1])[:, :, KNUCKLES].norm(dim=3).mean((1, 2))
+        way = landmarks[:, :, [0, 8, 20], :2] / palm.clamp_min(1e-6)[:, None, None, None]
+        way = (way - way.mean(1, keepdim=True)).flatten(2)
+        speed = 8 * F.pad(way[:, 1:] - way[:, :-1], (0, 0, 1, 0))
+        still = torch.cat([part.flatten(1) for part in shape], dim=1)
+        still = still.view(-1, landmarks.shape[1], still.shape[1])
+        return torch.cat([still, way, speed], dim=2).transpose(1, 2)
+
+
+def palm_axes(landmarks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return hands (B, 21, 3) in palms from the wrist, and the palm's directions up and front.
+
+    Both directions are unit vectors (B, 3); the landmarks are float (B, 21, 3), in any unit.
+    """
+    landmarks = landmarks - landmarks[:, :1]
+    palm = landmarks[:, KNUCKLES].norm(dim=2).mean(1).clamp_min(1e-6)
+    landmarks = landmarks / palm[:, None, None]
+    up = F.normalize(landmarks[:, 9], dim=1)
+    return landmarks, up, F.normalize(_cross(landmarks[:, 5] - landmarks[:, 17], up), dim=1)
+
+
 def hand_features(landmarks: Tensor) -> Tensor:
     """Return features of hands that do not change when a hand is moved or scaled.
 
@@ -77,11 +119,7 @@ def hand_features(landmarks: Tensor) -> Tensor:
     Returns:
         float (B, 281).
     """
-    landmarks = landmarks - landmarks[:, :1]
-    palm = landmarks[:, KNUCKLES].norm(dim=2).mean(1).clamp_min(1e-6)
-    landmarks = landmarks / palm[:, None, None]
-    up = F.normalize(landmarks[:, 9], dim=1)
-    normal = F.normalize(_cross(landmarks[:, 5] - landmarks[:, 17], up), dim=1)
+    landmarks, up, normal = palm_axes(landmarks)
     upright = landmarks @ torch.stack([_cross(up, normal), up, normal], dim=2)
     bones = F.normalize(landmarks[:, 1:] - landmarks[:, PARENTS], dim=2)
     picture = landmarks[:, :, :2]

@@ -1,0 +1,90 @@
+"""Windows of moving hands as data: J, Z, letters held and moves between letters, all synthetic.
+
+`sign_cnn.data.synthetic.motion` makes them from the still hands of a table of landmarks.
+"""
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sign_cnn.config import MotionConfig
+from sign_cnn.data.base import DataIdentity, Rows
+from sign_cnn.data.cache import load_or_make
+from sign_cnn.data.landmarks import LandmarkDataModule
+from sign_cnn.data.synthetic.landmarks import make_table
+from sign_cnn.data.synthetic.motion import CLASSES, VERSION, make_windows
+from sign_cnn.hands.landmarks import read_landmarks
+from sign_cnn.inputs import MotionInputs
+
+
+class MotionDataModule(LandmarkDataModule):
+    """Windows of moving hands, made once and cached; the test split has new synthetic hands."""
+
+    schema = MotionConfig  # type: ignore[assignment]
+    config: MotionConfig  # type: ignore[assignment]
+    kind = "motion"
+
+    @property
+    def class_names(self) -> list[str]:
+        return CLASSES
+
+    @property
+    def inputs(self) -> MotionInputs:  # type: ignore[override]
+        return MotionInputs()
+
+    @cached_property
+    def identity(self) -> DataIdentity:
+        config = self.config
+        facts = VERSION, config.train_windows, config.test_windows, config.motion_seed
+        digest = hashlib.sha256(repr(facts).encode() + self._table.read_bytes())
+        text = f"synthetic motion of hands in {config.root or 'the package'}"
+        return DataIdentity(digest.hexdigest(), self.kind, text)
+
+    def load(self) -> tuple[Rows, Rows]:
+        """Make the windows, or read them from the cache.
+
+        Raises:
+            DataError: If the table is broken.
+        """
+        path = Path(self.config.cache_dir, f"motion-{self.identity.fingerprint[:16]}.npz")
+        stored = load_or_make(path, self._make)
+        names = ("source", "person")
+        train, test = (
+            Rows.make(
+                stored[f"{split}_inputs"],
+                stored[f"{split}_labels"],
+                groups={name: stored[f"{split}_{name}"] for name in names},
+            )
+            for split in ("train", "test")
+        )
+        return train, test
+
+    def make_preprocessing(self, inputs: NDArray[Any]) -> dict[str, Any]:
+        return {"_target_": "sign_cnn.models.preprocessing.MotionFeatures"}
+
+    def sampling_weights(self) -> None:
+        return None
+
+    def _make(self) -> dict[str, Any]:
+        config, stored = self.config, dict[str, Any]()
+        tables = {
+            "train": (read_landmarks(self._table), config.train_windows),
+            "test": (make_table(seed=config.motion_seed + 1), config.test_windows),
+        }
+        for number, (split, (table, count)) in enumerate(tables.items()):
+            rng = np.random.default_rng([config.motion_seed, number])
+            inputs, labels, rows = make_windows(table, count, rng)
+            source = table["source"].iloc[rows]
+            person = source + " " + table["person"].iloc[rows]
+            stored |= {
+                f"{split}_inputs": inputs,
+                f"{split}_labels": labels,
+                f"{split}_source": pd.factorize(source, sort=True)[0].astype(np.int64),
+                f"{split}_person": pd.factorize(person, sort=True)[0].astype(np.int64),
+            }
+        return stored
