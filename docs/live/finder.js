@@ -1,0 +1,80 @@
+/**
+ * A hand in a picture.
+ * @typedef {object} Hand
+ * @property {Float32Array} landmarks 21 × (x, y, z): x and y in pixels of the picture, z in the same
+ *   unit, negative towards the camera
+ * @property {"left" | "right"} hand in MediaPipe's sense: "left" is the signer's right hand, in a
+ *   picture that is not mirrored
+ * @property {number} score probability that it is a hand, 0..1
+ */
+
+/** Finds a hand in pictures, in a worker, so that the page stays quick. */
+export class HandFinder {
+  /**
+   * Loads the networks.
+   * @param {string | URL} baseUrl folder of finder-worker.js, the weights and LiteRT
+   * @param {{accelerator?: "wasm" | "webgpu"}} options by default the graphics card where there is
+   *   one that works
+   */
+  static async load(baseUrl = document.baseURI, { accelerator } = {}) {
+    const folder = new URL(".", new URL(baseUrl, document.baseURI)).href;
+    const choices = accelerator ? [accelerator] : navigator.gpu ? ["webgpu", "wasm"] : ["wasm"];
+    for (const choice of choices) {
+      const finder = new HandFinder(new Worker(`${folder}finder-worker.js`));
+      try {
+        await finder.#ask({ command: "load", baseUrl: folder, accelerator: choice });
+        finder.accelerator = choice;
+        return finder;
+      } catch (error) {
+        finder.close();
+        if (choice === choices.at(-1)) throw error;
+      }
+    }
+  }
+
+  #worker;
+  #waiting = new Map();
+  #asked = 0;
+
+  /** @param {Worker} worker */
+  constructor(worker) {
+    this.#worker = worker;
+    worker.onmessage = ({ data: { id, result, error } }) => {
+      const { resolve, reject } = this.#waiting.get(id);
+      this.#waiting.delete(id);
+      if (error) reject(new Error(error));
+      else resolve(result);
+    };
+    worker.onerror = ({ message }) => {
+      for (const { reject } of this.#waiting.values()) reject(new Error(message));
+    };
+  }
+
+  #ask(message, transfer = []) {
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(++this.#asked, { resolve, reject });
+      this.#worker.postMessage({ id: this.#asked, ...message }, transfer);
+    });
+  }
+
+  /**
+   * Finds the hand of a picture; the frames of a video are to come in order, each after the answer
+   * to the one before.
+   * @param {HTMLVideoElement | HTMLCanvasElement | ImageBitmap} source
+   * @returns {Promise<Hand | null>}
+   */
+  async find(source) {
+    const picture = await createImageBitmap(source);
+    return this.#ask({ command: "find", picture }, [picture]);
+  }
+
+  /** Forgets the hand that is followed: the next picture belongs to another video, or to none. */
+  reset() {
+    return this.#ask({ command: "reset" });
+  }
+
+  /** Ends the worker. */
+  close() {
+    this.#worker.terminate();
+  }
+}
