@@ -11,8 +11,8 @@ const MIN_PALM = 0.5; // probabilities
 const MIN_HAND = 0.5;
 const OVERLAP = 0.3; // intersection over union of two boxes of one palm
 const [SCALE, SHIFT] = [2.6, 0.5]; // side of a hand's square, and its way to the fingers, in palms
-const [NEXT_SCALE, NEXT_SHIFT] = [2, 0.1]; // the same, in the box around the stable landmarks
-const STABLE = [0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18]; // wrist and lower joints (MediaPipe)
+const [NEXT_SCALE, NEXT_SHIFT] = [2, 0.1]; // the same, in the box around the steady landmarks
+const STEADY = [0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18]; // wrist and lower joints (MediaPipe)
 const DEPTH = 0.4; // by which MediaPipe divides z
 const BORDER = 0.5; // of the picture on each side, for a second look where no palm is found
 
@@ -35,27 +35,42 @@ const ANCHORS = Float32Array.from(
   ),
 );
 
+const mix = (/** @type {number} */ a, /** @type {number} */ b, /** @type {number} */ share) =>
+  a + share * (b - a);
 const sigmoid = (/** @type {number} */ logit) => 1 / (1 + Math.exp(-logit));
 
-/** A network of pictures of one size, with the canvas and the array that it is fed from. */
+/** Milliseconds that the stages of the last picture took; `pixels` reads and cuts it. */
+self.stages = { pixels: 0, palms: 0, hands: 0 };
+
+const reader = new OffscreenCanvas(1, 1).getContext("2d", {
+  alpha: false,
+  willReadFrequently: true,
+});
+
+/** Returns the pixels of a picture, made smaller by a whole number. */
+function readPixels(/** @type {ImageBitmap} */ picture, /** @type {number} */ shrink) {
+  const { canvas } = reader;
+  const [width, height] = [picture.width, picture.height].map((side) => Math.ceil(side / shrink));
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+  reader.imageSmoothingQuality = "medium"; // means of pixels
+  reader.drawImage(picture, 0, 0, picture.width / shrink, picture.height / shrink);
+  return reader.getImageData(0, 0, width, height);
+}
+
+/** A network of pictures of one size. */
 class Network {
-  /** @param {string} url @param {number} size pixels @param {"wasm" | "webgpu"} accelerator */
-  static async load(url, size, accelerator) {
+  /** @param {"palms" | "hands"} stage @param {string} url @param {number} size pixels @param {"wasm" | "webgpu"} accelerator */
+  static async load(stage, url, size, accelerator) {
     const answer = await fetch(url);
     if (!answer.ok) throw new Error(`${url} is missing: make live puts it beside the page`);
     const weights = new Uint8Array(await answer.arrayBuffer());
-    const network = new Network();
-    network.size = size;
-    network.model = await loadAndCompile(weights, {
-      accelerator,
-      gpuOptions: { precision: "fp32" },
+    const model = await loadAndCompile(weights, { accelerator, gpuOptions: { precision: "fp32" } });
+    return Object.assign(new Network(), {
+      stage,
+      model,
+      size,
+      inputs: new Float32Array(3 * size ** 2),
     });
-    network.pen = new OffscreenCanvas(size, size).getContext("2d", {
-      alpha: false,
-      willReadFrequently: true,
-    });
-    network.inputs = new Float32Array(size * size * 3);
-    return network;
   }
 
   /**
@@ -64,33 +79,51 @@ class Network {
    * @param {Square} square
    * @returns {Promise<Float32Array[]>} in the order of the model
    */
-  async run(picture, { x, y, side, up: [ux, uy] }) {
-    const { pen, size, inputs } = this;
-    const zoom = size / side;
-    pen.resetTransform();
-    pen.clearRect(0, 0, size, size);
-    // Bilinear as Pillow's; where that would skip most pixels, their means (mipmaps).
-    pen.imageSmoothingQuality = zoom > 0.25 ? "low" : "medium";
-    pen.setTransform(
-      -uy * zoom,
-      -ux * zoom,
-      ux * zoom,
-      -uy * zoom,
-      (uy * x - ux * y) * zoom + size / 2,
-      (ux * x + uy * y) * zoom + size / 2,
-    );
-    pen.drawImage(picture, 0, 0);
-    const { data } = pen.getImageData(0, 0, size, size);
-    for (let from = 0, to = 0; from < data.length; from += 4) {
-      inputs[to++] = data[from] / 255;
-      inputs[to++] = data[from + 1] / 255;
-      inputs[to++] = data[from + 2] / 255;
-    }
+  async run(picture, square) {
+    const start = performance.now();
+    this.cut(picture, square);
+    const cut = performance.now();
+    const { size, inputs } = this;
     const tensor = new Tensor(inputs, [1, size, size, 3]);
     const outputs = await this.model.run(tensor);
     const numbers = await Promise.all(outputs.map((output) => output.data()));
     for (const used of [tensor, ...outputs]) used.delete();
+    self.stages.pixels += cut - start;
+    self.stages[this.stage] += performance.now() - cut;
     return numbers;
+  }
+
+  /**
+   * Writes a square of a picture into the inputs, 0..1, as Pillow's bilinear transform does: a
+   * canvas would interpolate otherwise in each browser, and points would move.
+   */
+  cut(picture, { x, y, side, up: [ux, uy] }) {
+    const { size, inputs } = this;
+    const shrink = Math.max(1, Math.floor(side / size / 2)); // four pixels would skip most others
+    const { data, width, height } = readPixels(picture, shrink);
+    const step = side / size / shrink;
+    const [stepX, stepY] = [ux * step, uy * step]; // a pixel of the cut upwards; (-y, x): rightwards
+    const cornerX = x / shrink + ((stepX + stepY) * size) / 2;
+    const cornerY = y / shrink + ((stepY - stepX) * size) / 2;
+    inputs.fill(0);
+    for (let row = 0, to = 0; row < size; row++) {
+      for (let column = 0; column < size; column++, to += 3) {
+        const px = cornerX - (column + 0.5) * stepY - (row + 0.5) * stepX;
+        const py = cornerY + (column + 0.5) * stepX - (row + 0.5) * stepY;
+        if (px < 0 || py < 0 || px >= width || py >= height) continue;
+        const [left, top] = [Math.floor(px - 0.5), Math.floor(py - 0.5)];
+        const [dx, dy] = [px - 0.5 - left, py - 0.5 - top];
+        const near = 4 * Math.max(left, 0);
+        const far = 4 * Math.min(left + 1, width - 1);
+        const upper = 4 * width * Math.max(top, 0);
+        const lower = 4 * width * Math.min(top + 1, height - 1);
+        for (let c = 0; c < 3; c++) {
+          const above = mix(data[upper + near + c], data[upper + far + c], dx);
+          const below = mix(data[lower + near + c], data[lower + far + c], dx);
+          inputs[to + c] = Math.floor(mix(above, below, dy)) / 255;
+        }
+      }
+    }
   }
 }
 
@@ -161,8 +194,8 @@ function nextSquare(landmarks) {
   const at = (point, axis) => landmarks[3 * point + axis];
   const knuckles = [0, 1].map((axis) => (at(5, axis) + at(13, axis) + 2 * at(9, axis)) / 4);
   const up = direction(knuckles[0] - at(0, 0), knuckles[1] - at(0, 1));
-  const along = STABLE.map((point) => at(point, 0) * up[0] + at(point, 1) * up[1]);
-  const across = STABLE.map((point) => at(point, 1) * up[0] - at(point, 0) * up[1]);
+  const along = STEADY.map((point) => at(point, 0) * up[0] + at(point, 1) * up[1]);
+  const across = STEADY.map((point) => at(point, 1) * up[0] - at(point, 0) * up[1]);
   const [low, high, left, right] = [along, across].flatMap((all) => [
     Math.min(...all),
     Math.max(...all),
@@ -187,30 +220,30 @@ class Tracker {
   /** Forgets the frame before: the next picture has nothing to do with it. */
   reset() {
     this.square = null; // of the hand, as the frame before says
-    this.misses = 0; // frames without a palm, in a row
+    this.border = null; // around the picture where the last palm was looked for
   }
 
   /** @param {ImageBitmap} picture @returns {Promise<import("./finder.js").Hand | null>} */
   async find(picture) {
-    const hand =
-      (this.square && (await this.read(picture, this.square))) ?? (await this.look(picture));
+    let hand = this.square && (await this.read(picture, this.square));
+    // A single picture gets both looks, without a border and with one; a frame one of them in turn.
+    const borders = this.border === null ? [0, BORDER] : [BORDER - this.border];
+    for (let i = 0; !hand && i < borders.length; i++) {
+      this.border = borders[i];
+      hand = await this.look(picture, this.border);
+    }
     this.square = hand && nextSquare(hand.landmarks);
-    this.misses = hand ? 0 : this.misses + 1;
     return hand;
   }
 
-  /** Looks for a palm: without a border, then with one; without a hand for long, in turn. */
-  async look(picture) {
-    for (const border of this.misses ? [this.misses % 2 ? 0 : BORDER] : [0, BORDER]) {
-      const [x, y] = [picture.width / 2, picture.height / 2];
-      const side = Math.max(picture.width, picture.height) * (1 + 2 * border);
-      const whole = { x, y, side, up: [0, -1] };
-      const [boxes, logits] = await this.palms.run(picture, whole);
-      const square = likeliestHand(boxes, logits, whole);
-      const hand = square && (await this.read(picture, square));
-      if (hand) return hand;
-    }
-    return null;
+  /** Looks for a hand in the whole picture, with a border around it. */
+  async look(picture, border) {
+    const [x, y] = [picture.width / 2, picture.height / 2];
+    const side = Math.max(picture.width, picture.height) * (1 + 2 * border);
+    const whole = { x, y, side, up: [0, -1] };
+    const [boxes, logits] = await this.palms.run(picture, whole);
+    const square = likeliestHand(boxes, logits, whole);
+    return square && this.read(picture, square);
   }
 
   /** Reads the landmarks in a square. */
@@ -241,13 +274,13 @@ let tracker;
 const commands = {
   async load({ baseUrl, accelerator }) {
     await loadLiteRt(baseUrl);
-    const load = (name, size) => Network.load(`${baseUrl}${name}.tflite`, size, accelerator);
-    tracker = new Tracker(
-      await load("palm_detection_full", PALM_SIZE),
-      await load("hand_landmark_full", HAND_SIZE),
-    );
+    const load = (stage, name, size) =>
+      Network.load(stage, `${baseUrl}${name}.tflite`, size, accelerator);
+    const palms = await load("palms", "palm_detection_full", PALM_SIZE);
+    tracker = new Tracker(palms, await load("hands", "hand_landmark_full", HAND_SIZE));
   },
   async find({ picture }) {
+    self.stages = { pixels: 0, palms: 0, hands: 0 };
     const hand = await tracker.find(picture);
     picture.close();
     return hand;
