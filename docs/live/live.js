@@ -1,117 +1,301 @@
-// Camera → hand (MediaPipe) → landmarks → letter (the network of `python -m sign_cnn.export`) → word. Nothing is sent anywhere.
-import * as ort from "./node_modules/onnxruntime-web/dist/ort.wasm.min.mjs";
+// The page: camera or drawn hand → landmarks → letters → what is shown. Nothing is sent anywhere.
+import { DrawnHand } from "./demo.js";
+import examples from "./examples.json" with { type: "json" };
+import { HandFinder } from "./finder.js";
+import { drawBones, drawHand, showHand } from "./hands-drawing.js";
+import { Network } from "./letters.js";
+import { StrokeReader } from "./motion.js";
+import { advise, POSES, Practice } from "./practice.js";
+import signs from "./signs.json" with { type: "json" };
+import { Speller } from "./spelling.js";
+import { WordList } from "./words.js";
 
-const HELD_MS = 500; // a letter counts once it is held so long
-const THRESHOLD = 0.5; // probability below which a letter is unsure
-const FINGERS = [[0, 1, 2, 3, 4], [0, 5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16], [0, 17, 18, 19, 20], [5, 9, 13, 17]];
+const TROUBLES = {
+  NotAllowedError:
+    "The camera is blocked for this page: allow it in the browser's address bar, and start again.",
+  NotFoundError: "There is no camera: connect one, and start again.",
+  NotReadableError: "Another program uses the camera: close it, and start again.",
+};
+const NO_HAND = "No hand: the whole hand in the picture, and more light";
+const FINGERTIPS = { J: 20, Z: 8 };
 
-const find = (selector) => document.querySelector(selector);
-const [video, canvas, word, top3] = ["video", "canvas", "#word", "#top"].map(find);
-const pen = canvas.getContext("2d");
-let network, classNames, held = { letter: "", since: 0, taken: false }, frames = [];
+const ui = Object.fromEntries(
+  Array.from(document.querySelectorAll("[id]"), (part) => [part.id, part]),
+);
+const pen = ui.overlay.getContext("2d");
+const colours = getComputedStyle(document.documentElement);
+const [page, practice] = [document.body.dataset, new Practice()];
+let network, strokes, finder, list, spellers;
+let [frames, rightHand, advised, wrong] = [[], 0, 0, []];
+const isPractice = () => page.mode === "practice";
+const seconds = () => performance.now() / 1000;
 
-async function loadNetwork(content) {
-  const session = await ort.InferenceSession.create(content, { executionProviders: ["wasm"] });
-  const text = new TextDecoder("latin1").decode(content); // onnxruntime-web does not hand out the metadata
-  const found = /"class_names": (\[[^\]]*\])/.exec(text);
-  if (!found || !session.outputNames.includes("embedding")) throw new Error("it is no exported network of landmarks");
-  [network, classNames] = [session, JSON.parse(found[1])];
+// What is shown
+
+function showSign(letter) {
+  for (const button of ui.alphabet.children) {
+    button.ariaCurrent = String(button.dataset.letter === letter);
+  }
+  ui.sign.hidden = !letter;
+  if (!letter) return;
+  const hands = examples.strokes[letter] ?? examples.letters[letter].slice(0, 1);
+  showHand(ui.sign.firstElementChild, hands, FINGERTIPS[letter]);
+  ui.sign.lastElementChild.textContent = `${letter}: ${signs[letter][0]}`;
 }
 
-/** Landmarks of the first hand, mirrored to what MediaPipe calls a left one; x, y, z in pixels. */
-function asLandmarks(results) {
-  const { width, height } = canvas;
-  const side = results.multiHandedness[0].label === "Right" ? -1 : 1;
-  return Float32Array.from(results.multiHandLandmarks[0].flatMap(({ x, y, z }) => [side * x * width, y * height, z * width]));
+function showText() {
+  const { spelled } = spellers.spell;
+  ui.text.textContent = spelled.map(({ letter }) => letter).join("");
+  const start = spelled.findLastIndex(({ letter }) => letter === " ") + 1;
+  const buttons = list.suggest(spelled.slice(start)).map((word, i) => {
+    const button = Object.assign(document.createElement("button"), { textContent: word });
+    button.dataset.key = i + 1;
+    button.innerHTML += ` <kbd>${i + 1}</kbd>`;
+    button.onclick = () => {
+      spelled.splice(start);
+      for (const letter of `${word} `) spellers.spell.add(letter, seconds());
+      showText();
+    };
+    return button;
+  });
+  ui.words.replaceChildren(...buttons);
 }
 
-async function read(results) {
-  const inputs = new ort.Tensor("float32", asLandmarks(results), [1, 21, 3]);
-  const { probabilities } = await network.run({ inputs }, ["probabilities"]);
-  return [...probabilities.data].map((p, i) => [classNames[i], p]).sort((a, b) => b[1] - a[1]);
-}
-
-function draw(results) {
-  pen.drawImage(results.image, 0, 0, canvas.width, canvas.height);
-  for (const hand of results.multiHandLandmarks.slice(0, 1)) {
-    const at = hand.map(({ x, y }) => [x * canvas.width, y * canvas.height]);
-    for (const [colour, width] of [["#000", 7], ["#0bf", 4]]) {
-      [pen.strokeStyle, pen.lineWidth, pen.lineCap] = [colour, width, "round"];
-      pen.beginPath();
-      for (const finger of FINGERS) finger.forEach((point, i) => pen[i ? "lineTo" : "moveTo"](...at[point]));
-      pen.stroke();
-    }
+function showPractice() {
+  const { target, index, record } = practice;
+  const parts = [target.slice(0, index), target[index] ?? "", target.slice(index + 1)];
+  for (const [i, part] of parts.entries()) ui.target.children[i].textContent = part;
+  const best = practice.of(practice.letter ?? target).best;
+  const facts = {
+    "in a row": record.streak,
+    "longest row": record.longest,
+    "letters right": Object.values(record.letters).reduce((sum, { right }) => sum + right, 0),
+    "best time": best ? `${best.toFixed(1)} s` : "–",
+  };
+  ui.score.innerHTML = Object.entries(facts)
+    .map(([name, fact]) => `<div><dt>${name}</dt><dd>${fact}</dd></div>`)
+    .join("");
+  for (const button of ui.alphabet.children) {
+    const { right, missed } = practice.of(button.dataset.letter);
+    button.style.setProperty("--level", right / (right + missed + 2));
   }
 }
 
-/** Take over a letter that was held; the same one again only after another, or none. */
-function hold(letter) {
-  const now = performance.now();
-  if (letter !== held.letter) held = { letter, since: now, taken: false };
-  const share = letter && !held.taken ? Math.min((now - held.since) / HELD_MS, 1) : 0;
-  find("#held").style.width = `${100 * share}%`;
-  if (share === 1) {
-    word.value += letter;
-    held.taken = true;
-  }
+function ask() {
+  practice.ask(document.querySelector("[name=kind]:checked").value === "words", seconds());
+  showSign(null);
+  showPractice();
+  ui.said.textContent = `Sign ${practice.target}`;
 }
 
-async function show(results) {
-  draw(results);
-  frames = [...frames.filter((time) => time > performance.now() - 2000), performance.now()];
+function say(text, kind) {
+  const line = Object.assign(document.createElement("li"), { textContent: text, className: kind });
+  ui.advice.replaceChildren(line);
+  advised = seconds() + 1; // until then it stays
+}
+
+// What a letter, or a frame, leads to
+
+function count(letter) {
+  ui.said.textContent = letter;
+  if (!isPractice()) return showText();
+  const wanted = practice.letter;
+  const right = practice.take(letter, seconds());
+  if (right) say(`${letter} is right!`, "right");
+  else if (letter !== POSES[wanted]) say(`That was read as ${letter}.`, "wrong");
+  ui.said.textContent = ui.advice.textContent;
+  if (right && practice.letter) showSign(null);
+  if (right && !practice.letter) ask();
+  else showPractice();
+}
+
+function advance(landmarks, top) {
+  if (seconds() < advised) return;
+  const wanted = practice.letter;
+  const pose = POSES[wanted] ?? wanted;
+  const notes =
+    top === pose ? [] : advise(landmarks, examples.letters[pose], signs[wanted][1]).slice(0, 2);
+  wrong = notes.flatMap(({ fingers }) => fingers);
+  let texts = notes.map(({ text }) => text);
+  if (!texts.length && top !== pose) texts = [`It still looks like ${top}. ${signs[wanted][0]}`];
+  if (!texts.length) texts = [pose === wanted ? "Hold it …" : signs[wanted][0]];
+  ui.advice.replaceChildren(
+    ...texts.map((textContent) => Object.assign(document.createElement("li"), { textContent })),
+  );
+  advised = seconds() + 0.4;
+}
+
+async function takeFrame(hand) {
+  const time = seconds();
+  frames = [...frames.filter((other) => other > time - 2), time];
   const speed = `${(frames.length / 2).toFixed(0)} frames/s`;
-  if (!results.multiHandLandmarks.length) {
-    find("#letter").textContent = "";
-    top3.textContent = `No hand: more light, the whole hand in the frame · ${speed}`;
-    return hold("");
+  const speller = spellers[page.mode];
+  if (!hand) {
+    pen.clearRect(0, 0, ui.overlay.width, ui.overlay.height);
+    [ui.letter.textContent, ui.status.textContent] = ["", `${NO_HAND} · ${speed}`];
+    if (speller.miss(time) && !isPractice()) showText();
+    return;
   }
-  const ranking = await read(results);
-  const [letter, probability] = ranking[0];
-  const sure = probability >= THRESHOLD;
-  find("#letter").textContent = sure ? letter : "?";
-  top3.textContent = `${ranking.slice(0, 3).map(([l, p]) => `${l} ${(100 * p).toFixed(0)} %`).join("  ")} · ${speed}`;
-  hold(sure ? letter : "");
+  rightHand += 0.1 * ((hand.hand === "right") - rightHand);
+  document.body.classList.toggle("left-handed", rightHand > 0.5);
+  const side = rightHand > 0.5 ? -1 : 1;
+  const landmarks = hand.landmarks.map((x, i) => (i % 3 ? x : side * x));
+  const probabilities = await network.read(landmarks, [1, 21, 3]);
+  const stroke = await strokes.step(time, landmarks);
+  const { letter, share, counted } = speller.step(time, landmarks, probabilities, stroke);
+  const top = probabilities.indexOf(Math.max(...probabilities));
+  if (counted) count(counted);
+  if (isPractice()) advance(landmarks, network.classNames[top]);
+  pen.clearRect(0, 0, ui.overlay.width, ui.overlay.height);
+  if (page.state === "demo") drawHand(pen, hand.landmarks, colours);
+  else drawBones(pen, hand.landmarks, colours, isPractice() ? wrong : []);
+  ui.letter.textContent = letter;
+  ui.badge.style.setProperty("--share", share);
+  ui.badge.classList.toggle("counted", share === 1);
+  const read = `${network.classNames[top]} ${(100 * probabilities[top]).toFixed(0)} %`;
+  ui.status.textContent = `${read} · ${speed}`;
 }
 
-function edit(change) {
-  return () => { word.value = change(word.value); };
+async function run(source, state) {
+  page.state = state;
+  showText();
+  let shown;
+  for (;;) {
+    await new Promise((resolve) =>
+      state === "live"
+        ? ui.video.requestVideoFrameCallback(resolve)
+        : requestAnimationFrame(resolve),
+    );
+    const [hand] = await Promise.all([source.find(ui.video), shown]);
+    shown = takeFrame(hand); // while the finder is at the next frame
+  }
 }
 
-find("#space").onclick = edit((text) => `${text} `);
-find("#delete").onclick = edit((text) => text.slice(0, -1));
-find("#clear").onclick = edit(() => "");
-find("#network").onchange = async ({ target }) => {
+// How it starts
+
+async function startCamera() {
+  ui.trouble.textContent = "";
+  if (!navigator.mediaDevices)
+    throw new Error("A browser lends its camera only to pages from https or localhost.");
+  const video = { width: 640, height: 480, facingMode: "user" };
   try {
-    await loadNetwork(new Uint8Array(await target.files[0].arrayBuffer()));
-    find("#about").textContent = `Reads with ${target.files[0].name}.`;
+    ui.video.srcObject = await navigator.mediaDevices.getUserMedia({ video });
   } catch (error) {
-    find("#about").textContent = `${target.files[0].name} cannot be used: ${error.message}.`;
+    throw new Error(TROUBLES[error.name] ?? error.message);
+  }
+  await ui.video.play();
+  [ui.overlay.width, ui.overlay.height] = [ui.video.videoWidth, ui.video.videoHeight];
+  await run(finder, "live");
+}
+
+const startDemo = (text) => run(new DrawnHand(text, examples), "demo");
+
+let [received, expected] = [0, 0]; // bytes
+async function download(name) {
+  const answer = await fetch(name);
+  if (!answer.ok) throw new Error(`${name} is missing beside this page: make live puts it there.`);
+  expected += Number(answer.headers.get("content-length"));
+  const counter = new TransformStream({
+    transform(part, controller) {
+      received += part.length;
+      ui.loading.value = Math.min(received / expected, 0.99);
+      ui.loaded.textContent = `Loading ${[received, expected].map((bytes) => (bytes / 1e6).toFixed(1)).join(" of ")} MB …`;
+      controller.enqueue(part);
+    },
+  });
+  return new Response(answer.body.pipeThrough(counter)).arrayBuffer();
+}
+
+async function useNetwork(content) {
+  network = await Network.open(content, 24);
+  spellers = { spell: new Speller(network.classNames), practice: new Speller(network.classNames) };
+}
+
+async function load() {
+  const names = ["ort-wasm-simd-threaded.wasm", "hands.onnx", "motion.onnx", "words.txt"];
+  const [wasm, hands, motion, words] = await Promise.all(names.map(download));
+  list = new WordList(new TextDecoder().decode(words));
+  Network.prepare(wasm);
+  await useNetwork(hands);
+  strokes = new StrokeReader(await Network.open(motion, 4));
+  ui.demo.disabled = false;
+  ui.loaded.textContent = "Starting the hand finder …";
+  finder = await HandFinder.load();
+  ui.camera.disabled = false;
+  ui.loading.value = 1;
+  ui.loaded.textContent = "";
+}
+
+const edit = (change) => () => {
+  change(spellers.spell);
+  showText();
+};
+const clicks = {
+  camera: () => startCamera(),
+  demo: () => startDemo("HELLO JAZZ"),
+  space: edit((speller) => speller.add(" ", seconds())),
+  erase: edit(({ spelled }) => spelled.pop()),
+  clear: edit(({ spelled }) => spelled.splice(0)),
+  copy: async () => {
+    await navigator.clipboard.writeText(ui.text.textContent.trim());
+    ui.said.textContent = ui.about.textContent = "Copied.";
+  },
+  show: () => showSign(ui.sign.hidden ? practice.letter : null),
+  skip: () => {
+    practice.take(null, seconds());
+    ask();
+  },
+  forget: () => {
+    practice.forget();
+    showPractice();
+  },
+};
+const report = (error) => {
+  page.state = "start";
+  ui.trouble.textContent = error.message;
+};
+for (const [name, action] of Object.entries(clicks)) {
+  ui[name].onclick = () => Promise.resolve(action()).catch(report);
+}
+document.onkeydown = (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === " " && event.target.closest("button, label, input")) return;
+  const button = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+  if (!button?.checkVisibility()) return;
+  event.preventDefault();
+  button.click();
+};
+for (const input of document.querySelectorAll("[name=mode]")) {
+  input.onchange = () => {
+    page.mode = input.value;
+    showSign(null);
+    if (isPractice()) ask();
+  };
+}
+for (const input of document.querySelectorAll("[name=kind]")) input.onchange = ask;
+ui.network.onchange = async () => {
+  const [file] = ui.network.files;
+  try {
+    await useNetwork(await file.arrayBuffer());
+    ui.about.textContent = `Reads with ${file.name}.`;
+  } catch (error) {
+    ui.about.textContent = `${file.name} cannot be used: ${error.message}.`;
   }
 };
-
-async function start() {
-  ort.env.wasm.numThreads = 1; // more need headers that a plain static host does not send
-  const answer = await fetch("hands.onnx");
-  if (!answer.ok) throw new Error("hands.onnx is not beside this page: make live");
-  await loadNetwork(new Uint8Array(await answer.arrayBuffer()));
-  const hands = new Hands({ locateFile: (name) => `node_modules/@mediapipe/hands/${name}` });
-  const modelComplexity = new URLSearchParams(location.search).has("lite") ? 0 : 1; // index.html?lite: faster, less exact
-  hands.setOptions({ maxNumHands: 1, modelComplexity, minDetectionConfidence: 0.5, minTrackingConfidence: 0.5 });
-  let latest;
-  hands.onResults((results) => { latest = show(results); });
-  await hands.initialize();
-  try {
-    video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 480, facingMode: "user" } });
-  } catch {
-    throw new Error("the camera is not to be had: allow it for this page, and reload (a page needs https or localhost)");
-  }
-  await video.play();
-  [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
-  for (;;) {
-    await hands.send({ image: video });
-    await latest;
-    await new Promise(requestAnimationFrame);
-  }
+for (const letter of Object.keys(signs)) {
+  const button = document.createElement("button");
+  button.dataset.letter = letter;
+  button.innerHTML = `<canvas width="120" height="120"></canvas>${letter}`;
+  button.onclick = () => showSign(button.ariaCurrent === "true" ? null : letter);
+  ui.alphabet.append(button);
+  showHand(
+    button.firstElementChild,
+    (examples.strokes[letter] ?? examples.letters[letter]).slice(0, 1),
+    FINGERTIPS[letter],
+  );
 }
-
-start().catch((error) => { top3.textContent = `This does not work here: ${error.message}`; });
+showHand(ui.hello, examples.letters.Y.slice(0, 1));
+const demo = new URLSearchParams(location.search).get("demo");
+load()
+  .then(() => demo && startDemo(demo.toUpperCase()))
+  .catch(report);
