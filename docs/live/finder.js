@@ -13,22 +13,22 @@ export class HandFinder {
   /**
    * Loads the networks.
    * @param {string | URL} baseUrl folder of finder-worker.js, the weights and LiteRT
-   * @param {{accelerator?: "wasm" | "webgpu"}} options by default the graphics card where there is
-   *   one that works
+   * @param {{accelerator?: "wasm" | "webgpu"}} options by default the graphics card, where there
+   *   is one that works
+   * @returns {Promise<HandFinder>}
    */
   static async load(baseUrl = document.baseURI, { accelerator } = {}) {
     const folder = new URL(".", new URL(baseUrl, document.baseURI)).href;
-    const choices = accelerator ? [accelerator] : navigator.gpu ? ["webgpu", "wasm"] : ["wasm"];
-    for (const choice of choices) {
-      const finder = new HandFinder(new Worker(`${folder}finder-worker.js`));
-      try {
-        await finder.#ask({ command: "load", baseUrl: folder, accelerator: choice });
-        finder.accelerator = choice;
-        return finder;
-      } catch (error) {
-        finder.close();
-        if (choice === choices.at(-1)) throw error;
-      }
+    const card = accelerator ? null : await navigator.gpu?.requestAdapter().catch(() => null);
+    const choice = accelerator ?? (card && !card.info?.isFallbackAdapter ? "webgpu" : "wasm");
+    const finder = new HandFinder(new Worker(`${folder}finder-worker.js`), choice);
+    try {
+      await finder.#ask({ command: "load", baseUrl: folder, accelerator: choice });
+      return finder;
+    } catch (error) {
+      finder.close();
+      if (accelerator || choice === "wasm") throw error;
+      return HandFinder.load(baseUrl, { accelerator: "wasm" });
     }
   }
 
@@ -36,9 +36,9 @@ export class HandFinder {
   #waiting = new Map();
   #asked = 0;
 
-  /** @param {Worker} worker */
-  constructor(worker) {
-    this.#worker = worker;
+  /** @param {Worker} worker @param {"wasm" | "webgpu"} accelerator */
+  constructor(worker, accelerator) {
+    [this.#worker, this.accelerator] = [worker, accelerator];
     worker.onmessage = ({ data: { id, result, error } }) => {
       const { resolve, reject } = this.#waiting.get(id);
       this.#waiting.delete(id);
@@ -46,7 +46,8 @@ export class HandFinder {
       else resolve(result);
     };
     worker.onerror = ({ message }) => {
-      for (const { reject } of this.#waiting.values()) reject(new Error(message));
+      for (const { reject } of this.#waiting.values())
+        reject(new Error(message ?? "finder-worker.js cannot be loaded"));
     };
   }
 
@@ -58,8 +59,8 @@ export class HandFinder {
   }
 
   /**
-   * Finds the hand of a picture; the frames of a video are to come in order, each after the answer
-   * to the one before.
+   * Finds the hand of a picture. Frames of a video come in order, each after the answer to the one
+   * before; before a picture that has nothing to do with them, call `reset`.
    * @param {HTMLVideoElement | HTMLCanvasElement | ImageBitmap} source
    * @returns {Promise<Hand | null>}
    */
@@ -68,7 +69,7 @@ export class HandFinder {
     return this.#ask({ command: "find", picture }, [picture]);
   }
 
-  /** Forgets the hand that is followed: the next picture belongs to another video, or to none. */
+  /** Forgets the hand that is followed. */
   reset() {
     return this.#ask({ command: "reset" });
   }
