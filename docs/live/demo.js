@@ -1,5 +1,5 @@
 const [HOLD, MOVE, DRAW, PAUSE] = [1, 0.35, 1, 1.2]; // seconds: held, on the way, drawn, lowered
-const [PALM, RIGHT, DOWN] = [1.2, 320, 360]; // pixels: a hundredth of a palm, and the wrist's place
+const [PALM, RIGHT, DOWN] = [1.15, 320, 300]; // pixels: a hundredth of a palm, and the wrist's place
 
 /** A drawn hand that spells a text again and again, in place of a camera and a hand finder. */
 export class DrawnHand {

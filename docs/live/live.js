@@ -11,161 +11,138 @@ import { Speller } from "./spelling.js";
 import { WordList } from "./words.js";
 
 const TROUBLES = {
-  NotAllowedError:
-    "The camera is blocked for this page: allow it in the browser's address bar, and start again.",
+  NotAllowedError: "The camera is blocked: allow it in the browser's address bar, and start again.",
   NotFoundError: "There is no camera: connect one, and start again.",
   NotReadableError: "Another program uses the camera: close it, and start again.",
 };
-const NO_HAND = "No hand: the whole hand in the picture, and more light";
-const FINGERTIPS = { J: 20, Z: 8 };
+const TIPS = { J: 20, Z: 8 }; // landmarks that draw
+const HELLO = "HELLO JAZZ";
 
-const ui = Object.fromEntries(
-  Array.from(document.querySelectorAll("[id]"), (part) => [part.id, part]),
-);
+const parts = Array.from(document.querySelectorAll("[id]"), (part) => [part.id, part]);
+const ui = Object.fromEntries(parts);
 const pen = ui.overlay.getContext("2d");
-const colours = getComputedStyle(document.documentElement);
 const [page, practice] = [document.body.dataset, new Practice()];
 let network, strokes, finder, list, spellers;
 let [frames, rightHand, advised, wrong] = [[], 0, 0, []];
-const isPractice = () => page.mode === "practice";
 const seconds = () => performance.now() / 1000;
+const fail = (text) => Promise.reject(new Error(text));
+const framesOf = (letter) => examples.strokes[letter] ?? examples.letters[letter].slice(0, 1);
 
 // What is shown
 
 function showSign(letter) {
-  for (const button of ui.alphabet.children) {
-    button.ariaCurrent = String(button.dataset.letter === letter);
-  }
+  const buttons = [...ui.alphabet.children];
+  for (const button of buttons) button.ariaPressed = String(button.value === letter);
   ui.sign.hidden = !letter;
   if (!letter) return;
-  const hands = examples.strokes[letter] ?? examples.letters[letter].slice(0, 1);
-  showHand(ui.sign.firstElementChild, hands, FINGERTIPS[letter]);
-  ui.sign.lastElementChild.textContent = `${letter}: ${signs[letter][0]}`;
+  showHand(ui.hand, framesOf(letter), TIPS[letter]);
+  ui.how.textContent = `${letter}: ${signs.letters[letter][0]}`;
 }
+
+const startOfWord = (spelled) => spelled.findLastIndex(({ letter }) => letter === " ") + 1;
 
 function showText() {
   const { spelled } = spellers.spell;
   ui.text.textContent = spelled.map(({ letter }) => letter).join("");
-  const start = spelled.findLastIndex(({ letter }) => letter === " ") + 1;
-  const buttons = list.suggest(spelled.slice(start)).map((word, i) => {
-    const button = Object.assign(document.createElement("button"), { textContent: word });
-    button.dataset.key = i + 1;
-    button.innerHTML += ` <kbd>${i + 1}</kbd>`;
-    button.onclick = () => {
-      spelled.splice(start);
-      for (const letter of `${word} `) spellers.spell.add(letter, seconds());
-      showText();
-    };
-    return button;
-  });
-  ui.words.replaceChildren(...buttons);
-}
-
-function showPractice() {
-  const { target, index, record } = practice;
-  const parts = [target.slice(0, index), target[index] ?? "", target.slice(index + 1)];
-  for (const [i, part] of parts.entries()) ui.target.children[i].textContent = part;
-  const best = practice.of(practice.letter ?? target).best;
-  const facts = {
-    "in a row": record.streak,
-    "longest row": record.longest,
-    "letters right": Object.values(record.letters).reduce((sum, { right }) => sum + right, 0),
-    "best time": best ? `${best.toFixed(1)} s` : "–",
-  };
-  ui.score.innerHTML = Object.entries(facts)
-    .map(([name, fact]) => `<div><dt>${name}</dt><dd>${fact}</dd></div>`)
-    .join("");
-  for (const button of ui.alphabet.children) {
-    const { right, missed } = practice.of(button.dataset.letter);
-    button.style.setProperty("--level", right / (right + missed + 2));
+  const words = list.suggest(spelled.slice(startOfWord(spelled)));
+  for (const [i, button] of [...ui.words.children].entries()) {
+    button.hidden = !words[i];
+    button.value = button.firstChild.textContent = words[i] ?? "";
   }
 }
 
+function edit(kept, added) {
+  spellers.spell.spelled.splice(kept);
+  for (const letter of added) spellers.spell.add(letter, seconds());
+  showText();
+}
+
+function showPractice() {
+  const { target, index, record, letter } = practice;
+  ui.done.textContent = target.slice(0, index);
+  ui.wanted.textContent = letter;
+  ui.rest.textContent = target.slice(index + 1);
+  ui.streak.textContent = record.streak;
+  ui.longest.textContent = record.longest;
+  const best = practice.of(letter).best;
+  ui.best.textContent = best ? `${best.toFixed(1)} s` : "–";
+  for (const button of ui.alphabet.children) {
+    const { right, missed } = practice.of(button.value);
+    button.style.setProperty("--level", right / (right + missed + 2));
+  }
+  showSign(ui.show.ariaPressed === "true" ? letter : null);
+}
+
 function ask() {
-  practice.ask(document.querySelector("[name=kind]:checked").value === "words", seconds());
-  showSign(null);
+  practice.ask(ui.whole.checked, seconds());
   showPractice();
-  ui.said.textContent = `Sign ${practice.target}`;
 }
 
-function say(text, kind) {
-  const line = Object.assign(document.createElement("li"), { textContent: text, className: kind });
-  ui.advice.replaceChildren(line);
-  advised = seconds() + 1; // until then it stays
+function say(text, kind, stays) {
+  if (seconds() < advised && !kind) return;
+  [ui.advice.textContent, ui.advice.className, advised] = [text, kind, seconds() + stays];
 }
 
-// What a letter, or a frame, leads to
+// What a frame leads to
 
 function count(letter) {
-  ui.said.textContent = letter;
-  if (!isPractice()) return showText();
+  if (page.mode === "spell") {
+    ui.said.textContent = letter;
+    return showText();
+  }
   const wanted = practice.letter;
-  const right = practice.take(letter, seconds());
-  if (right) say(`${letter} is right!`, "right");
-  else if (letter !== POSES[wanted]) say(`That was read as ${letter}.`, "wrong");
-  ui.said.textContent = ui.advice.textContent;
-  if (right && practice.letter) showSign(null);
-  if (right && !practice.letter) ask();
-  else showPractice();
+  if (practice.take(letter, seconds())) say(`${letter} is right!`, "right", 1);
+  else if (letter !== POSES[wanted]) say(`That was read as ${letter}.`, "wrong", 1);
+  if (practice.letter) showPractice();
+  else ask();
+  ui.said.textContent = `${ui.advice.textContent} Now ${practice.letter}.`;
 }
 
-function advance(landmarks, top) {
-  if (seconds() < advised) return;
+function help(landmarks, top) {
   const wanted = practice.letter;
   const pose = POSES[wanted] ?? wanted;
-  const notes =
-    top === pose ? [] : advise(landmarks, examples.letters[pose], signs[wanted][1]).slice(0, 2);
-  wrong = notes.flatMap(({ fingers }) => fingers);
-  let texts = notes.map(({ text }) => text);
-  if (!texts.length && top !== pose) texts = [`It still looks like ${top}. ${signs[wanted][0]}`];
-  if (!texts.length) texts = [pose === wanted ? "Hold it …" : signs[wanted][0]];
-  ui.advice.replaceChildren(
-    ...texts.map((textContent) => Object.assign(document.createElement("li"), { textContent })),
-  );
-  advised = seconds() + 0.4;
+  const found = top === pose ? [] : advise(landmarks, examples.letters[pose], wanted).slice(0, 2);
+  wrong = found.flatMap(({ fingers }) => fingers);
+  const [sign] = signs.letters[wanted];
+  const texts = found.map(({ text }) => text);
+  if (top !== pose && !texts.length) texts.push(`It still looks like ${top}.`, sign);
+  if (top === pose) texts.push(pose === wanted ? "Hold it …" : sign);
+  say(texts.join("\n"), "", 0.4);
 }
 
 async function takeFrame(hand) {
   const time = seconds();
   frames = [...frames.filter((other) => other > time - 2), time];
-  const speed = `${(frames.length / 2).toFixed(0)} frames/s`;
-  const speller = spellers[page.mode];
-  if (!hand) {
-    pen.clearRect(0, 0, ui.overlay.width, ui.overlay.height);
-    [ui.letter.textContent, ui.status.textContent] = ["", `${NO_HAND} · ${speed}`];
-    if (speller.miss(time) && !isPractice()) showText();
-    return;
-  }
-  rightHand += 0.1 * ((hand.hand === "right") - rightHand);
-  document.body.classList.toggle("left-handed", rightHand > 0.5);
+  if (hand) rightHand += 0.1 * ((hand.hand === "right") - rightHand);
   const side = rightHand > 0.5 ? -1 : 1;
-  const landmarks = hand.landmarks.map((x, i) => (i % 3 ? x : side * x));
-  const probabilities = await network.read(landmarks, [1, 21, 3]);
+  document.body.classList.toggle("left-handed", side < 0);
+  const landmarks = hand?.landmarks.map((x, i) => (i % 3 ? x : side * x));
+  const probabilities = landmarks && (await network.read(landmarks, [1, 21, 3]));
   const stroke = await strokes.step(time, landmarks);
+  const speller = spellers[page.mode];
   const { letter, share, counted } = speller.step(time, landmarks, probabilities, stroke);
-  const top = probabilities.indexOf(Math.max(...probabilities));
-  if (counted) count(counted);
-  if (isPractice()) advance(landmarks, network.classNames[top]);
+  if (counted && (page.mode === "spell" || counted !== " ")) count(counted);
+
+  let read = "Show your whole hand";
   pen.clearRect(0, 0, ui.overlay.width, ui.overlay.height);
-  if (page.state === "demo") drawHand(pen, hand.landmarks, colours);
-  else drawBones(pen, hand.landmarks, colours, isPractice() ? wrong : []);
+  if (hand) {
+    const top = probabilities.indexOf(Math.max(...probabilities));
+    read = `${network.classNames[top]} ${(100 * probabilities[top]).toFixed(0)} %`;
+    if (page.mode === "practice") help(landmarks, network.classNames[top]);
+    if (page.state === "demo") drawHand(pen, hand.landmarks);
+    else drawBones(pen, hand.landmarks, page.mode === "practice" ? wrong : []);
+  }
+  ui.status.textContent = `${read} · ${(frames.length / 2).toFixed(0)} frames/s`;
   ui.letter.textContent = letter;
   ui.badge.style.setProperty("--share", share);
   ui.badge.classList.toggle("counted", share === 1);
-  const read = `${network.classNames[top]} ${(100 * probabilities[top]).toFixed(0)} %`;
-  ui.status.textContent = `${read} · ${speed}`;
 }
 
-async function run(source, state) {
-  page.state = state;
-  showText();
+async function run(source, state, nextFrame) {
+  [page.state, ui.trouble.textContent] = [state, ""];
   let shown;
-  for (;;) {
-    await new Promise((resolve) =>
-      state === "live"
-        ? ui.video.requestVideoFrameCallback(resolve)
-        : requestAnimationFrame(resolve),
-    );
+  while (page.state === state) {
+    await new Promise(nextFrame);
     const [hand] = await Promise.all([source.find(ui.video), shown]);
     shown = takeFrame(hand); // while the finder is at the next frame
   }
@@ -174,41 +151,39 @@ async function run(source, state) {
 // How it starts
 
 async function startCamera() {
-  ui.trouble.textContent = "";
-  if (!navigator.mediaDevices)
-    throw new Error("A browser lends its camera only to pages from https or localhost.");
+  if (!navigator.mediaDevices) return fail("A camera is for pages from https or localhost alone.");
   const video = { width: 640, height: 480, facingMode: "user" };
-  try {
-    ui.video.srcObject = await navigator.mediaDevices.getUserMedia({ video });
-  } catch (error) {
-    throw new Error(TROUBLES[error.name] ?? error.message);
-  }
+  const lent = navigator.mediaDevices.getUserMedia({ video });
+  ui.video.srcObject = await lent.catch(({ name, message }) => fail(TROUBLES[name] ?? message));
   await ui.video.play();
   [ui.overlay.width, ui.overlay.height] = [ui.video.videoWidth, ui.video.videoHeight];
-  await run(finder, "live");
+  await run(finder, "live", (resolve) => ui.video.requestVideoFrameCallback(resolve));
 }
 
-const startDemo = (text) => run(new DrawnHand(text, examples), "demo");
+function startDemo(text) {
+  [ui.overlay.width, ui.overlay.height] = [640, 480];
+  return run(new DrawnHand(text, examples), "demo", requestAnimationFrame);
+}
 
-let [received, expected] = [0, 0]; // bytes
+const megabytes = { received: 0, expected: 0 };
 async function download(name) {
   const answer = await fetch(name);
-  if (!answer.ok) throw new Error(`${name} is missing beside this page: make live puts it there.`);
-  expected += Number(answer.headers.get("content-length"));
-  const counter = new TransformStream({
-    transform(part, controller) {
-      received += part.length;
-      ui.loading.value = Math.min(received / expected, 0.99);
-      ui.loaded.textContent = `Loading ${[received, expected].map((bytes) => (bytes / 1e6).toFixed(1)).join(" of ")} MB …`;
-      controller.enqueue(part);
-    },
-  });
-  return new Response(answer.body.pipeThrough(counter)).arrayBuffer();
+  if (!answer.ok) return fail(`${name} is missing beside this page: make live puts it there.`);
+  megabytes.expected += answer.headers.get("content-length") / 1e6;
+  const transform = (part, stream) => {
+    const { expected, received } = megabytes;
+    megabytes.received = received + part.length / 1e6;
+    ui.loading.value = Math.min(received / expected, 0.99);
+    ui.loaded.textContent = `${received.toFixed(1)} of ${expected.toFixed(1)} MB …`;
+    stream.enqueue(part);
+  };
+  return new Response(answer.body.pipeThrough(new TransformStream({ transform }))).arrayBuffer();
 }
 
 async function useNetwork(content) {
   network = await Network.open(content, 24);
   spellers = { spell: new Speller(network.classNames), practice: new Speller(network.classNames) };
+  showText();
 }
 
 async function load() {
@@ -216,86 +191,80 @@ async function load() {
   const [wasm, hands, motion, words] = await Promise.all(names.map(download));
   list = new WordList(new TextDecoder().decode(words));
   Network.prepare(wasm);
-  await useNetwork(hands);
   strokes = new StrokeReader(await Network.open(motion, 4));
+  await useNetwork(hands);
   ui.demo.disabled = false;
   ui.loaded.textContent = "Starting the hand finder …";
+  const demo = new URLSearchParams(location.search).get("demo");
+  if (demo) return startDemo(demo.toUpperCase());
   finder = await HandFinder.load();
   ui.camera.disabled = false;
   ui.loading.value = 1;
   ui.loaded.textContent = "";
 }
 
-const edit = (change) => () => {
-  change(spellers.spell);
-  showText();
-};
-const clicks = {
-  camera: () => startCamera(),
-  demo: () => startDemo("HELLO JAZZ"),
-  space: edit((speller) => speller.add(" ", seconds())),
-  erase: edit(({ spelled }) => spelled.pop()),
-  clear: edit(({ spelled }) => spelled.splice(0)),
-  copy: async () => {
-    await navigator.clipboard.writeText(ui.text.textContent.trim());
-    ui.said.textContent = ui.about.textContent = "Copied.";
+const actions = {
+  camera: startCamera,
+  demo: () => startDemo(HELLO),
+  back() {
+    page.state = "start";
+    for (const track of ui.video.srcObject?.getTracks() ?? []) track.stop();
   },
-  show: () => showSign(ui.sign.hidden ? practice.letter : null),
-  skip: () => {
+  words: ({ value }) => edit(startOfWord(spellers.spell.spelled), `${value} `),
+  space: () => edit(Infinity, " "),
+  erase: () => edit(-1, ""),
+  clear: () => edit(0, ""),
+  copy: () => navigator.clipboard.writeText(ui.text.textContent.trim()),
+  alphabet: ({ value, ariaPressed }) => showSign(ariaPressed === "true" ? null : value),
+  show() {
+    ui.show.ariaPressed = String(ui.show.ariaPressed !== "true");
+    showPractice();
+  },
+  skip() {
     practice.take(null, seconds());
     ask();
   },
-  forget: () => {
+  forget() {
     practice.forget();
     showPractice();
   },
 };
-const report = (error) => {
-  page.state = "start";
-  ui.trouble.textContent = error.message;
+const changes = {
+  mode({ value }) {
+    page.mode = value;
+    showSign(null);
+    if (value === "practice") ask();
+  },
+  kind: ask,
+  async network({ files: [file] }) {
+    const used = useNetwork(await file.arrayBuffer()).then(() => `Reads with ${file.name}.`);
+    ui.about.textContent = await used.catch(() => `${file.name} cannot be used here.`);
+  },
 };
-for (const [name, action] of Object.entries(clicks)) {
-  ui[name].onclick = () => Promise.resolve(action()).catch(report);
-}
+const report = (error) => {
+  [page.state, ui.trouble.textContent] = ["start", error.message];
+};
+document.onchange = ({ target }) => changes[target.name](target);
+document.onclick = async ({ target }) => {
+  const button = target.closest("button");
+  const action = button && actions[button.id || button.parentElement.id];
+  if (action) await Promise.resolve(action(button)).catch(report);
+};
 document.onkeydown = (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === " " && event.target.closest("button, label, input")) return;
-  const button = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+  const { key, target, ctrlKey, metaKey, altKey } = event;
+  if (ctrlKey || metaKey || altKey || (key === " " && target !== document.body)) return;
+  const button = document.querySelector(`[data-key="${CSS.escape(key)}"]`);
   if (!button?.checkVisibility()) return;
   event.preventDefault();
   button.click();
 };
-for (const input of document.querySelectorAll("[name=mode]")) {
-  input.onchange = () => {
-    page.mode = input.value;
-    showSign(null);
-    if (isPractice()) ask();
-  };
-}
-for (const input of document.querySelectorAll("[name=kind]")) input.onchange = ask;
-ui.network.onchange = async () => {
-  const [file] = ui.network.files;
-  try {
-    await useNetwork(await file.arrayBuffer());
-    ui.about.textContent = `Reads with ${file.name}.`;
-  } catch (error) {
-    ui.about.textContent = `${file.name} cannot be used: ${error.message}.`;
-  }
-};
-for (const letter of Object.keys(signs)) {
-  const button = document.createElement("button");
-  button.dataset.letter = letter;
-  button.innerHTML = `<canvas width="120" height="120"></canvas>${letter}`;
-  button.onclick = () => showSign(button.ariaCurrent === "true" ? null : letter);
+
+for (const letter of Object.keys(signs.letters)) {
+  const button = Object.assign(document.createElement("button"), { value: letter, type: "button" });
+  button.append(document.createElement("canvas"), letter);
+  [button.firstChild.width, button.firstChild.height] = [120, 120];
   ui.alphabet.append(button);
-  showHand(
-    button.firstElementChild,
-    (examples.strokes[letter] ?? examples.letters[letter]).slice(0, 1),
-    FINGERTIPS[letter],
-  );
+  showHand(button.firstChild, framesOf(letter).slice(0, 1));
 }
-showHand(ui.hello, examples.letters.Y.slice(0, 1));
-const demo = new URLSearchParams(location.search).get("demo");
-load()
-  .then(() => demo && startDemo(demo.toUpperCase()))
-  .catch(report);
+showHand(ui.hello, framesOf("Y"));
+load().catch(report);

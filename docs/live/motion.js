@@ -1,6 +1,7 @@
 /** @import { Landmarks, Network } from "./letters.js" */
 
 const WINDOWS = [0.45, 0.7, 1, 1.4]; // seconds
+const LONGEST = 1.6; // seconds of frames that are kept
 const STEP = 0.1; // seconds from one look to the next
 const MOMENTS = 24; // in a window
 const MAX_GAP = 0.3; // seconds without a hand, across which no window reaches
@@ -21,17 +22,17 @@ export class StrokeReader {
   }
 
   /**
-   * Takes a frame with a hand.
+   * Takes a frame.
    * @param {number} time seconds
-   * @param {Landmarks} landmarks
+   * @param {Landmarks | undefined} landmarks of the hand, if there is one
    * @returns {Promise<Stroke | null>} a stroke that is over, once
    */
   async step(time, landmarks) {
     if (time - this.#frames.at(-1)?.time > MAX_GAP) this.#frames = [];
-    this.#frames = this.#frames.filter((frame) => frame.time > time - 1.6);
-    this.#frames.push({ time, landmarks });
-    const lengths = WINDOWS.filter((length) => time - length >= this.#frames[0].time);
-    if (lengths.length && time - this.#looked >= STEP) {
+    this.#frames = this.#frames.filter((frame) => frame.time > time - LONGEST);
+    if (landmarks) this.#frames.push({ time, landmarks });
+    const lengths = WINDOWS.filter((length) => time - length >= this.#frames[0]?.time);
+    if (landmarks && lengths.length && time - this.#looked >= STEP) {
       this.#looked = time;
       await this.#look(time, lengths);
     }

@@ -42,42 +42,30 @@ export class Speller {
     this.#frames = [];
   }
 
-  /**
-   * Takes a frame without a hand; after some of them a word ends.
-   * @param {number} time seconds
-   * @returns {boolean} whether it ends now
-   */
-  miss(time) {
-    if (time - this.#seen < SPACE) return false;
-    this.#reset(time);
-    [this.#last, this.#seen] = [null, Infinity];
-    const ends = (this.spelled.at(-1)?.letter ?? " ") !== " ";
-    if (ends) this.add(" ", time);
-    return ends;
-  }
-
   /** Adds a letter or a space, held or by hand. */
   add(letter, start, end = start, chances = { [letter]: 1 }) {
     this.spelled.push({ letter, start, end, chances });
   }
 
   /**
-   * Takes a frame with a hand.
+   * Takes a frame.
    * @param {number} time seconds
-   * @param {Landmarks} landmarks
-   * @param {Float32Array} probabilities of each letter
+   * @param {Landmarks | undefined} landmarks of the hand, if there is one
+   * @param {Float32Array | undefined} probabilities of each letter
    * @param {Stroke | null} stroke that has just ended
    * @returns {{letter: string, share: number, counted: string}} the letter that is held, the share
-   *   of the time for which it has to be held, and the letter that counts from this frame on
+   *   of the time for which it has to be held, and the letter or space that counts from now on
    */
   step(time, landmarks, probabilities, stroke) {
+    if (stroke) return this.#draw(stroke);
+    if (!landmarks) return { letter: "", share: 0, counted: this.#rest(time) };
     const frame = { time, ...describe(landmarks) };
-    this.#palm += (this.#palm ? 0.05 : 1) * (frame.palm - this.#palm);
     const elapsed = Math.min(time - (this.#frames.at(-1)?.time ?? time), LONGEST_FRAME);
     this.#frames = this.#frames.filter((other) => other.time > time - 3 * STEP);
     const before = this.#frames.findLast((other) => other.time <= time - STEP) ?? this.#frames[0];
     this.#frames.push(frame);
     this.#seen = time;
+    this.#palm += (this.#palm ? 0.05 : 1) * (frame.palm - this.#palm);
     const seconds = before ? time - before.time : 1;
     const speed = before ? distance(frame.shape, before.shape) / seconds : 0;
     const way = (other) => distance(frame.place, other.place) / this.#palm;
@@ -88,12 +76,6 @@ export class Speller {
     const last = this.#last;
     const away = last && way(last) > SLIDE && slide > SLIDE_SPEED;
     if (away || (last && distance(frame.shape, last.shape) > RESHAPED)) last.blocked = "";
-    if (stroke) {
-      this.spelled = this.spelled.filter((letter) => !isWithdrawn(letter, stroke));
-      this.add(stroke.letter, stroke.start, stroke.end);
-      this.#last = { ...frame, blocked: STROKES[stroke.letter] };
-      return { letter: stroke.letter, share: 1, counted: stroke.letter };
-    }
     const state = argmax(this.#best);
     const letter = this.classNames[state] ?? "";
     if (!letter) return { letter, share: 0, counted: "" };
@@ -110,12 +92,31 @@ export class Speller {
     return { letter, share, counted: letter };
   }
 
+  /** Takes a stroke in place of its first pose, which counts again only after another shape. */
+  #draw({ letter, start, end }) {
+    this.spelled = this.spelled.filter((held) => !isWithdrawn(held, { letter, start, end }));
+    this.add(letter, start, end);
+    const frame = this.#frames.at(-1);
+    this.#last = frame && { ...frame, blocked: STROKES[letter] };
+    return { letter, share: 1, counted: letter };
+  }
+
+  /** Ends the word once there was no hand for a while. */
+  #rest(time) {
+    if (time - this.#seen < SPACE) return "";
+    this.#reset(time);
+    [this.#last, this.#seen] = [null, Infinity];
+    if ((this.spelled.at(-1)?.letter ?? " ") === " ") return "";
+    this.add(" ", time);
+    return " ";
+  }
+
   /** Goes one frame on in all paths. */
   #advance(time, elapsed, probabilities, held) {
     const [best, since, blank] = [this.#best, this.#since, this.classNames.length];
     const sure = Math.min(Math.max(held, MIN_HELD), 1 - MIN_HELD);
     const top = argmax(best.slice(0, blank)); // the best letter, which jumps; "between" does not
-    const origin = best[blank] >= best[top] - JUMP ? best[blank] : best[top] - JUMP;
+    const origin = Math.max(best[blank], best[top] - JUMP);
     const come = best.map((_, state) => (state === blank ? best[top] : origin - ENTRY));
     this.#since = since.map((start, state) => (best[state] >= come[state] ? start : time));
     this.#best = best.map((score, state) => {
@@ -131,7 +132,7 @@ function isWithdrawn({ letter, start, end }, stroke) {
   const middle = (start + end) / 2;
   const inside = stroke.start <= middle && middle <= stroke.end && letter !== " ";
   const first = STROKES[stroke.letter].includes(letter) && start < stroke.start;
-  return inside || (first && stroke.start - WITHDRAWN <= end && end <= stroke.end);
+  return inside || (first && stroke.start - WITHDRAWN <= end);
 }
 
 /** Returns the palm's length and the hand's place, in pixels, and its shape, from the wrist, in palms. */

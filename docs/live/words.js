@@ -1,6 +1,6 @@
 /** @import { Spelled } from "./spelling.js" */
 
-const [EXTRA, MISSING, DOUBLED, LATER] = [4, 4, 0.5, 0.3]; // costs in nats, of a letter
+const [EXTRA, MISSING, DOUBLED, LATER] = [6, 5, 0.5, 0.3]; // costs in nats, of a letter
 
 /** A list of words, and which of them a spelled beginning may be meant for. */
 export class WordList {
