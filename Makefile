@@ -10,7 +10,8 @@ LEAN := download joblib
 READY := .venv/.ready-$(EXTRAS)
 ALL := .venv/.ready-all
 PORT ?= 8600
-SITE := docs/live/site
+SITE ?= docs/live/site
+NPM_INSTALL := npm install --silent --no-package-lock --prefix docs/live
 HAND_MODELS := $(or $(HAND_MODELS_DIR),data/hand_models)
 XDIST := -n logical --maxprocesses 4 --dist worksteal
 comma := ,
@@ -42,10 +43,12 @@ sweep: $(READY) ## run the main study, or continue it; ARGS="sweep=…" runs ano
 test: lint ## run linters, type checks and the whole test suite
 	$(BIN)/python -m pytest $(XDIST)
 
-lint: $(ALL) ## run ruff and mypy
+lint: $(ALL) ## run ruff, mypy, and Biome on the live page
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@if command -v npm >/dev/null; then $(NPM_INSTALL) && npm run --silent --prefix docs/live lint; \
+	else echo "npm is missing: docs/live is not linted"; fi
 
 tensorboard: $(READY) ## show the curves of all runs
 	$(BIN)/tensorboard --logdir outputs
@@ -60,9 +63,9 @@ live: site ## serve the live page, which reads the camera in the browser alone; 
 	@$(PYTHON) -m http.server $(PORT) --bind 127.0.0.1 --directory $(SITE)
 
 site: npm $(HAND_MODELS)/hand_landmark_full.tflite ## build the live page in docs/live/site, for any static host
-	npm install --silent --no-package-lock --prefix docs/live
-	rm -rf $(SITE) && mkdir $(SITE)
-	npm run --silent --prefix docs/live build
+	$(NPM_INSTALL)
+	rm -rf $(SITE) && mkdir -p $(SITE)
+	npm run --silent --prefix docs/live build -- --outdir=$(abspath $(SITE))
 	cp docs/live/*.html $(wildcard docs/live/*.css docs/live/*.txt) sign_cnn/app/hands.onnx \
 	  $(wildcard sign_cnn/app/motion.onnx) $(HAND_MODELS)/*.tflite $(SITE)
 	cd docs/live/node_modules && cp @litertjs/core/wasm/litert_wasm_internal.* @litertjs/core/wasm/litert_wasm_compat_internal.* \

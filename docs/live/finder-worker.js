@@ -207,6 +207,7 @@ async function readSquare(picture, square) {
 
 const commands = {
   async load({ baseUrl, accelerator }) {
+    self.Module = { printErr: console.debug }; // LiteRT tells there what it does
     await loadLiteRt(baseUrl);
     const [palms, hand] = ["palm_detection_full", "hand_landmark_full"];
     readPalms = await loadNetwork("palms", `${baseUrl}${palms}.tflite`, PALM_SIZE, accelerator);

@@ -1,0 +1,96 @@
+"""The live page in headless Chromium, without a graphics card, before a fake camera.
+
+The camera shows three synthetic hands and an empty wall, two seconds each, at 30 frames/s. The
+stages `pixels`, `palms` and `hands` of the finder are medians of the frames in which they ran.
+"""
+
+import functools
+import http.server
+import io
+import os
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from playwright import sync_api as playwright
+
+from scripts.bench.measure import ROOT, Measures, Options, Variants, clock
+from sign_cnn.data.synthetic.pictures import draw_letter
+
+RECIPES, ROUNDS = ("H, I, P",), 3
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+
+
+class CountingHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves files and adds up their bytes."""
+
+    sent = 0
+
+    def copyfile(self, source, outputfile) -> None:  # type: ignore[no-untyped-def]
+        CountingHandler.sent += os.fstat(source.fileno()).st_size
+        super().copyfile(source, outputfile)
+
+    def log_message(self, *args: object) -> None:
+        """Print nothing."""
+
+
+def make_variants(recipe: str, options: Options) -> Variants:
+    """Build the page and return visits of it by a desktop and by a phone."""
+    if not CHROMIUM:
+        raise SystemExit("The live page needs a browser: apt-get install chromium")
+    site = options.folder / "site"
+    if subprocess.run(["make", "--silent", "site", f"SITE={site}"], cwd=ROOT).returncode:
+        raise SystemExit("The live page cannot be built: see make site")
+    hands = [np.pad(draw_letter(x, 64, seed=1), ((0,), (11,)), "edge") for x in recipe.split(", ")]
+    pictures = [Image.fromarray(hand).resize((640, 480)) for hand in hands]
+    camera = write_camera(options.folder / "camera.mjpeg", [*pictures, Image.new("L", (640, 480))])
+    widths = {"desktop": 1280, "phone": 390}
+    return {name: functools.partial(visit, site, camera, width) for name, width in widths.items()}
+
+
+def write_camera(path: Path, pictures: Iterable[Image.Image], frames: int = 60) -> Path:
+    """Write a film for Chromium's fake camera that shows each picture for some frames."""
+    with path.open("wb") as film:
+        for picture in pictures:
+            jpeg = io.BytesIO()
+            picture.convert("RGB").save(jpeg, "JPEG")
+            film.write(frames * jpeg.getvalue())
+    return path
+
+
+def visit(site: Path, camera: Path, width: int) -> Measures:
+    """Open the page in a window of a width, and watch its status and its finder for ten seconds."""
+    handler = functools.partial(CountingHandler, directory=site)
+    CountingHandler.sent = 0
+    speeds, stages = [], []
+    with (
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
+        playwright.sync_playwright() as started,
+    ):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        flags = [*FLAGS, f"--use-file-for-fake-video-capture={camera}"]
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=flags)
+        tab, start = browser.new_page(viewport={"width": width, "height": 850}), clock()
+        tab.goto(f"http://127.0.0.1:{server.server_port}")
+        tab.wait_for_selector("#camera:enabled")
+        measures = {"s to load": clock() - start}
+        tab.click("#camera")
+        tab.wait_for_function("document.querySelector('#text').textContent")
+        measures["s to first letter"] = clock() - start
+        for _ in range(100):
+            tab.wait_for_timeout(100)
+            stages.append(tab.workers[0].evaluate("self.stages"))
+            speeds += re.findall(r"(\d+) frames/s", tab.locator("#status").inner_text())
+        browser.close()
+        server.shutdown()
+    for stage in stages[0]:
+        times = [times[stage] for times in stages if times[stage]]
+        measures[f"ms {stage}"] = float(np.median(times)) if times else float("nan")
+    measures["frames/s"] = float(np.median([int(speed) for speed in speeds]))
+    return measures | {"MB loaded": CountingHandler.sent / 1e6}
