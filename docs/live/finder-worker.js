@@ -31,20 +31,30 @@ const canvas = new OffscreenCanvas(1, 1);
 const pen = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
 
 /**
- * Returns the pixels of a picture.
+ * Returns the pixels of a picture, or of a smaller one, whose pixels are means of squares of it.
  * @param {ImageBitmap} picture
- * @param {number} shrink whole number by which it is made smaller
+ * @param {number} shrink side of a square, pixels
  */
 function readPixels(picture, shrink) {
-  const [width, height] = [picture.width, picture.height].map((side) => Math.ceil(side / shrink));
+  const { width, height } = picture;
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-  pen.imageSmoothingQuality = "medium"; // means of pixels
-  pen.drawImage(picture, 0, 0, picture.width / shrink, picture.height / shrink);
-  return pen.getImageData(0, 0, width, height);
+  pen.drawImage(picture, 0, 0);
+  const pixels = pen.getImageData(0, 0, width, height);
+  if (shrink === 1) return pixels;
+  const small = new ImageData(Math.ceil(width / shrink), Math.ceil(height / shrink));
+  for (let i = 0; i < small.data.length; i++) {
+    const [column, row] = [(i >> 2) % small.width, Math.floor((i >> 2) / small.width)];
+    const [right, low] = [(column + 1) * shrink, (row + 1) * shrink];
+    let [sum, count] = [0, 0];
+    for (let y = row * shrink; y < low && y < height; y++)
+      for (let x = column * shrink; x < right && x < width; x++, count++)
+        sum += pixels.data[4 * (y * width + x) + (i & 3)];
+    small.data[i] = sum / count;
+  }
+  return small;
 }
 
-const mix = (/** @type {number} */ a, /** @type {number} */ b, /** @type {number} */ share) =>
-  a + share * (b - a);
+const mix = (a, b, share) => a + share * (b - a);
 
 /**
  * Writes a square of a picture, 0..1, into an array; black outside of the picture. The arithmetic
@@ -100,7 +110,7 @@ async function loadNetwork(stage, url, size, accelerator) {
     return numbers;
   };
   await infer(); // a graphics card compiles, or fails, now
-  return async (/** @type {ImageBitmap} */ picture, /** @type {Square} */ square) => {
+  return async (picture, square) => {
     const start = performance.now();
     cut(picture, square, size, inputs);
     const middle = performance.now();
@@ -111,7 +121,7 @@ async function loadNetwork(stage, url, size, accelerator) {
   };
 }
 
-const grid = (/** @type {number} */ cells, /** @type {number} */ repeats) =>
+const grid = (cells, repeats) =>
   Array.from({ length: cells * cells * repeats }, (_, i) => {
     const cell = Math.floor(i / repeats);
     return [((cell % cells) + 0.5) / cells, (Math.floor(cell / cells) + 0.5) / cells];
@@ -149,15 +159,14 @@ function handOfPalm([boxes, logits], { x, y, side }) {
     const score = 1 / (1 + Math.exp(-logit));
     if (score < MIN_SCORE) continue;
     const [left, top] = [x, y].map((centre, i) => centre + (ANCHORS[anchor][i] - 0.5) * side);
-    const origin = (/** @type {number} */ i) => (i === 2 || i === 3 ? 0 : [left, top][i % 2]);
+    const origin = (i) => (i === 2 || i === 3 ? 0 : [left, top][i % 2]);
     const numbers = Array.from(boxes.subarray(18 * anchor, 18 * anchor + 18));
     palms.push({ score, box: numbers.map((n, i) => (n / PALM_SIZE) * side + origin(i)) });
   }
   const [best] = palms.sort((a, b) => b.score - a.score);
   if (!best) return null;
   const same = palms.filter(({ box }) => overlap(box, best.box) > OVERLAP);
-  const sum = (/** @type {(palm: object) => number} */ term) =>
-    same.reduce((total, palm) => total + term(palm), 0);
+  const sum = (term) => same.reduce((total, palm) => total + term(palm), 0);
   const mean = best.box.map((_, i) => sum((p) => p.score * p.box[i]) / sum((p) => p.score));
   const [wristX, wristY, , , middleX, middleY] = mean.slice(4);
   return squareAround(mean, [middleX - wristX, middleY - wristY], PALM);
@@ -174,7 +183,7 @@ function nextSquare(landmarks) {
     return (index + ring) / 4 + middle / 2 - wrist;
   });
   const [ux, uy] = squareAround([0, 0, 0, 0], [dx, dy], NEXT).up;
-  const extent = (/** @type {number} */ ax, /** @type {number} */ ay) => {
+  const extent = (ax, ay) => {
     const places = STEADY.map((point) => landmarks[3 * point] * ax + landmarks[3 * point + 1] * ay);
     const [low, high] = [Math.min(...places), Math.max(...places)];
     return [(low + high) / 2, high - low];
@@ -209,9 +218,9 @@ const commands = {
   async load({ baseUrl, accelerator }) {
     self.Module = { printErr: console.debug }; // LiteRT tells there what it does
     await loadLiteRt(baseUrl);
-    const [palms, hand] = ["palm_detection_full", "hand_landmark_full"];
-    readPalms = await loadNetwork("palms", `${baseUrl}${palms}.tflite`, PALM_SIZE, accelerator);
-    readHand = await loadNetwork("hands", `${baseUrl}${hand}.tflite`, HAND_SIZE, accelerator);
+    const [palms, hand] = [`${baseUrl}palm_detection_full`, `${baseUrl}hand_landmark_full`];
+    readPalms = await loadNetwork("palms", `${palms}.tflite`, PALM_SIZE, accelerator);
+    readHand = await loadNetwork("hands", `${hand}.tflite`, HAND_SIZE, accelerator);
   },
 
   async find({ picture }) {

@@ -1,6 +1,6 @@
 """The live page in headless Chromium, without a graphics card, before a fake camera.
 
-The camera shows three synthetic hands and an empty wall, two seconds each, at 30 frames/s. The
+The camera shows three synthetic hands and none, two seconds each, at 30 frames/s. The
 stages `pixels`, `palms` and `hands` of the finder are medians of the frames in which they ran.
 """
 
@@ -47,19 +47,18 @@ def make_variants(recipe: str, options: Options) -> Variants:
     site = options.folder / "site"
     if subprocess.run(["make", "--silent", "site", f"SITE={site}"], cwd=ROOT).returncode:
         raise SystemExit("The live page cannot be built: see make site")
-    hands = [np.pad(draw_letter(x, 64, seed=1), ((0,), (11,)), "edge") for x in recipe.split(", ")]
-    pictures = [Image.fromarray(hand).resize((640, 480)) for hand in hands]
-    camera = write_camera(options.folder / "camera.mjpeg", [*pictures, Image.new("L", (640, 480))])
+    camera = write_camera(options.folder / "camera.mjpeg", recipe.split(", "))
     widths = {"desktop": 1280, "phone": 390}
     return {name: functools.partial(visit, site, camera, width) for name, width in widths.items()}
 
 
-def write_camera(path: Path, pictures: Iterable[Image.Image], frames: int = 60) -> Path:
-    """Write a film for Chromium's fake camera that shows each picture for some frames."""
+def write_camera(path: Path, letters: Iterable[str], frames: int = 60) -> Path:
+    """Write a film for Chromium's fake camera: synthetic hands, then none, for some frames each."""
+    hands = [np.pad(draw_letter(x, 64, seed=1), ((0,), (11,)), "edge") for x in letters]
     with path.open("wb") as film:
-        for picture in pictures:
+        for picture in (*hands, np.zeros_like(hands[0])):
             jpeg = io.BytesIO()
-            picture.convert("RGB").save(jpeg, "JPEG")
+            Image.fromarray(picture).convert("RGB").resize((640, 480)).save(jpeg, "JPEG")
             film.write(frames * jpeg.getvalue())
     return path
 
