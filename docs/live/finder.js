@@ -26,7 +26,7 @@ export class HandFinder {
       await finder.#ask({ command: "load", baseUrl: folder, accelerator: choice });
       return finder;
     } catch (error) {
-      finder.close();
+      finder.#worker.terminate();
       if (accelerator || choice === "wasm") throw error;
       return HandFinder.load(baseUrl, { accelerator: "wasm" });
     }
@@ -72,10 +72,5 @@ export class HandFinder {
   /** Forgets the hand that is followed. */
   reset() {
     return this.#ask({ command: "reset" });
-  }
-
-  /** Ends the worker. */
-  close() {
-    this.#worker.terminate();
   }
 }
