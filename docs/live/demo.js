@@ -1,10 +1,12 @@
-const [HOLD, MOVE, DRAW, PAUSE] = [1, 0.35, 1, 1.2]; // seconds: held, on the way, drawn, lowered
+const [HOLD, MOVE, DRAW, PAUSE] = [1, 0.35, 0.8, 1.2]; // seconds: held, on the way, drawn, lowered
+const LONGEST_FRAME = 0.12; // seconds by which it moves on, so that slow machines miss nothing
 const [PALM, RIGHT, DOWN] = [1.15, 320, 300]; // pixels: a hundredth of a palm, and the wrist's place
 
 /** A drawn hand that spells a text again and again, in place of a camera and a hand finder. */
 export class DrawnHand {
   #keys = []; // seconds, and the landmarks then, or null for no hand
-  #start = performance.now();
+  #time = 0; // seconds
+  #asked = performance.now();
 
   /**
    * @param {string} text letters and spaces
@@ -28,7 +30,9 @@ export class DrawnHand {
 
   /** Returns the hand of this moment, as `HandFinder.find`. */
   async find() {
-    const time = ((performance.now() - this.#start) / 1000) % this.#keys.at(-1).time;
+    const [now, end] = [performance.now(), this.#keys.at(-1).time];
+    const time = (this.#time + Math.min((now - this.#asked) / 1000, LONGEST_FRAME)) % end;
+    [this.#time, this.#asked] = [time, now];
     const after = this.#keys.findIndex((key) => key.time > time);
     const [one, other] = [this.#keys[after - 1], this.#keys[after]];
     if (!one.landmarks || !other.landmarks) return null;

@@ -16,7 +16,6 @@ const TROUBLES = {
   NotReadableError: "Another program uses the camera: close it, and start again.",
 };
 const TIPS = { J: 20, Z: 8 }; // landmarks that draw
-const HELLO = "HELLO JAZZ";
 
 const parts = Array.from(document.querySelectorAll("[id]"), (part) => [part.id, part]);
 const ui = Object.fromEntries(parts);
@@ -124,6 +123,7 @@ async function takeFrame(hand) {
   if (counted && (page.mode === "spell" || counted !== " ")) count(counted);
 
   let read = "Show your whole hand";
+  if (!hand) say("", "", 0);
   pen.clearRect(0, 0, ui.overlay.width, ui.overlay.height);
   if (hand) {
     const top = probabilities.indexOf(Math.max(...probabilities));
@@ -196,7 +196,7 @@ async function load() {
   ui.demo.disabled = false;
   ui.loaded.textContent = "Starting the hand finder …";
   const demo = new URLSearchParams(location.search).get("demo");
-  if (demo) return startDemo(demo.toUpperCase());
+  if (demo) await startDemo(demo.toUpperCase());
   finder = await HandFinder.load();
   ui.camera.disabled = false;
   ui.loading.value = 1;
@@ -205,7 +205,7 @@ async function load() {
 
 const actions = {
   camera: startCamera,
-  demo: () => startDemo(HELLO),
+  demo: () => startDemo("HELLO JAZZ"),
   back() {
     page.state = "start";
     for (const track of ui.video.srcObject?.getTracks() ?? []) track.stop();
