@@ -66,8 +66,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Path:
 
 @pytest.fixture
 def open_tab(site: Path) -> Iterator[Callable]:
-    """A function that opens a page of the site in a window of a width."""
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=site)
+    """A function that opens a page of the site, which lies in a sub-folder of its server."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=site.parent)
     with (
         http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
         playwright.sync_playwright() as started,
@@ -79,7 +79,7 @@ def open_tab(site: Path) -> Iterator[Callable]:
                 executable_path=bench.CHROMIUM, args=[*bench.FLAGS, *flags]
             )
             tab = browser.new_page(viewport={"width": width, "height": 850})
-            tab.goto(f"http://127.0.0.1:{server.server_port}/{page}")
+            tab.goto(f"http://127.0.0.1:{server.server_port}/{site.name}/{page}")
             return tab
 
         yield open_tab
@@ -123,13 +123,14 @@ def test_synthetic_hands_get_the_landmarks_of_python(open_tab, site: Path, model
 def test_photographs_get_the_landmarks_of_python(
     open_tab, site: Path, models: Path, hand_photos: Path
 ):
-    """One photograph of each letter, from a room and on black."""
-    pictures = [Image.open(min(path.iterdir())) for path in sorted(hand_photos.glob("*/*"))]
+    """One photograph of every other letter, from a room and on black."""
+    folders = sorted(hand_photos.glob("*/*"))[::2]
+    pictures = [Image.open(min(folder.iterdir())) for folder in folders]
     hands = find_hands(open_tab("empty.html"), site, pictures)
     expected = list(map(HandFinder(models), pictures))
     both = [pair for pair in zip(expected, hands, strict=True) if all(pair)]
     alone = [pair for pair in zip(expected, hands, strict=True) if any(pair) and not all(pair)]
-    assert len(both) > 40
+    assert len(both) > 20
     assert len(alone) <= 1
     assert np.median([measure_gap(*pair) for pair in both]) < 0.005
     assert np.mean([one.hand == other.hand for one, other in both]) > 0.95
