@@ -1,13 +1,13 @@
 """The live page in headless Chromium, without a graphics card, before a fake camera.
 
 The camera shows three synthetic hands and none, two seconds each, at 30 frames/s. The
-stages `pixels`, `palms` and `hands` of the finder are medians of the frames in which they ran.
+stages `pixels`, `palms` and `hands` of the finder are medians, in milliseconds, of the frames in
+which they ran.
 """
 
 import functools
 import http.server
 import io
-import os
 import re
 import shutil
 import subprocess
@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 from playwright import sync_api as playwright
 
@@ -27,14 +28,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
 
 
-class CountingHandler(http.server.SimpleHTTPRequestHandler):
-    """Serves files and adds up their bytes."""
-
-    sent = 0
-
-    def copyfile(self, source, outputfile) -> None:  # type: ignore[no-untyped-def]
-        CountingHandler.sent += os.fstat(source.fileno()).st_size
-        super().copyfile(source, outputfile)
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves files and says nothing."""
 
     def log_message(self, *args: object) -> None:
         """Print nothing."""
@@ -65,17 +60,16 @@ def write_camera(path: Path, letters: Iterable[str], frames: int = 60) -> Path:
 
 def visit(site: Path, camera: Path, width: int) -> Measures:
     """Open the page in a window of a width, and watch its status and its finder for ten seconds."""
-    handler = functools.partial(CountingHandler, directory=site)
-    CountingHandler.sent = 0
-    speeds, stages = [], []
-    with (
-        http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
-        playwright.sync_playwright() as started,
-    ):
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        flags = [*FLAGS, f"--use-file-for-fake-video-capture={camera}"]
+    handler = functools.partial(QuietHandler, directory=site)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    flags = [*FLAGS, f"--use-file-for-fake-video-capture={camera}"]
+    sizes: list[int] = []
+    rows: list[dict[str, float]] = []
+    with playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=flags)
         tab, start = browser.new_page(viewport={"width": width, "height": 850}), clock()
+        tab.on("response", lambda answer: sizes.append(int(answer.headers["content-length"])))
         tab.goto(f"http://127.0.0.1:{server.server_port}")
         tab.wait_for_selector("#camera:enabled")
         measures = {"s to load": clock() - start}
@@ -84,12 +78,10 @@ def visit(site: Path, camera: Path, width: int) -> Measures:
         measures["s to first letter"] = clock() - start
         for _ in range(100):
             tab.wait_for_timeout(100)
-            stages.append(tab.workers[0].evaluate("self.stages"))
-            speeds += re.findall(r"(\d+) frames/s", tab.locator("#status").inner_text())
+            speed = re.findall(r"(\d+) frames/s", tab.locator("#status").inner_text())
+            stages = tab.workers[0].evaluate("self.stages")  # milliseconds, 0 where not run
+            rows.append(stages | {"frames/s": sum(map(int, speed))})
         browser.close()
-        server.shutdown()
-    for stage in stages[0]:
-        times = [times[stage] for times in stages if times[stage]]
-        measures[f"ms {stage}"] = float(np.median(times)) if times else float("nan")
-    measures["frames/s"] = float(np.median([int(speed) for speed in speeds]))
-    return measures | {"MB loaded": CountingHandler.sent / 1e6}
+    server.shutdown()
+    table = pd.DataFrame(rows)
+    return measures | table[table > 0].median().to_dict() | {"MB loaded": sum(sizes) / 1e6}
