@@ -64,8 +64,7 @@ def visit(site: Path, camera: Path, width: int) -> Measures:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     flags = [*FLAGS, f"--use-file-for-fake-video-capture={camera}"]
-    sizes: list[int] = []
-    rows: list[dict[str, float]] = []
+    sizes, rows = list[int](), list[dict[str, float]]()
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=flags)
         tab, start = browser.new_page(viewport={"width": width, "height": 850}), clock()
@@ -83,5 +82,5 @@ def visit(site: Path, camera: Path, width: int) -> Measures:
             rows.append(stages | {"frames/s": sum(map(int, speed))})
         browser.close()
     server.shutdown()
-    table = pd.DataFrame(rows)
-    return measures | table[table > 0].median().to_dict() | {"MB loaded": sum(sizes) / 1e6}
+    medians = pd.DataFrame(rows).replace(0, np.nan).median()
+    return measures | dict(zip(rows[0], medians, strict=True)) | {"MB loaded": sum(sizes) / 1e6}
