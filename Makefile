@@ -1,6 +1,6 @@
 # Every target builds what it needs; `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep test lint tensorboard app live bench audit lock clean
+.PHONY: help setup train sweep test lint tensorboard app live site npm bench audit lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,6 +9,10 @@ TORCH_BACKEND ?=
 LEAN := download joblib
 READY := .venv/.ready-$(EXTRAS)
 ALL := .venv/.ready-all
+PORT ?= 8600
+SITE ?= docs/live/site
+NPM_INSTALL := npm install --silent --no-package-lock --prefix docs/live
+HAND_MODELS := $(or $(HAND_MODELS_DIR),data/hand_models)
 XDIST := -n logical --maxprocesses 4 --dist worksteal
 comma := ,
 
@@ -39,10 +43,12 @@ sweep: $(READY) ## run the main study, or continue it; ARGS="sweep=…" runs ano
 test: lint ## run linters, type checks and the whole test suite
 	$(BIN)/python -m pytest $(XDIST)
 
-lint: $(ALL) ## run ruff and mypy
+lint: $(ALL) ## run ruff, mypy, and Biome on the live page
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@if command -v npm >/dev/null; then $(NPM_INSTALL) && npm run --silent --prefix docs/live lint; \
+	else echo "npm is missing: docs/live is not linted"; fi
 
 tensorboard: $(READY) ## show the curves of all runs
 	$(BIN)/tensorboard --logdir outputs
@@ -50,11 +56,27 @@ tensorboard: $(READY) ## show the curves of all runs
 app: .venv/.ready-app ## open the web page, served on this machine only
 	$(BIN)/streamlit run sign_cnn/app/streamlit_app.py $(ARGS)
 
-live: ## serve the live page, which reads the camera in the browser alone (needs npm)
-	npm install --no-package-lock --prefix docs/live
-	cp sign_cnn/app/hands.onnx docs/live
-	@echo "Open http://localhost:8600"
-	$(PYTHON) -m http.server 8600 --bind localhost --directory docs/live
+live: site ## serve the live page, which reads the camera in the browser alone; PORT=8600 (needs npm)
+	@$(PYTHON) -c 'import socket; socket.create_server(("127.0.0.1", $(PORT)))' 2>/dev/null || \
+	  { echo "Port $(PORT) is taken, or is none: make live PORT=8601"; exit 1; }
+	@echo "Open http://localhost:$(PORT)"
+	@$(PYTHON) -m http.server $(PORT) --bind 127.0.0.1 --directory $(SITE)
+
+site: npm $(HAND_MODELS)/hand_landmark_full.tflite ## build the live page in docs/live/site, for any static host
+	$(NPM_INSTALL)
+	rm -rf $(SITE) && mkdir -p $(SITE)
+	npm run --silent --prefix docs/live build -- --outdir=$(abspath $(SITE))
+	cp docs/live/*.html $(wildcard docs/live/*.css docs/live/*.txt) sign_cnn/app/hands.onnx \
+	  $(wildcard sign_cnn/app/motion.onnx) $(HAND_MODELS)/*.tflite $(SITE)
+	cd docs/live/node_modules && cp @litertjs/core/wasm/litert_wasm_internal.* @litertjs/core/wasm/litert_wasm_compat_internal.* \
+	  onnxruntime-web/dist/ort-wasm-simd-threaded.wasm $(abspath $(SITE))
+
+npm:
+	@command -v npm >/dev/null || { echo "The live page needs npm, which comes with Node.js (https://nodejs.org)"; exit 1; }
+
+$(HAND_MODELS)/hand_landmark_full.tflite:
+	$(MAKE) --no-print-directory $(BIN)/uv
+	VIRTUAL_ENV=.venv $(BIN)/uv run --quiet --no-project --with numpy --with pillow python -m sign_cnn.hands.finder
 
 bench: $(ALL) ## measure speed; ARGS=step measures one part
 	$(BIN)/python -m scripts.bench $(ARGS)

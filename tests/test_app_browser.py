@@ -1,18 +1,13 @@
-"""The page in a real browser, at the width of a desktop and of a phone; and the live page."""
+"""The page in a real browser, at the width of a desktop and of a phone."""
 
-import functools
-import http.server
 import os
 import shutil
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from PIL import Image
 from stub_network import encode, picture_of, write_onnx
 
 from sign_cnn.app import streamlit_app
@@ -21,7 +16,6 @@ from sign_cnn.hands.finder import MODELS_VARIABLE
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no browser: apt-get install chromium")
-LIVE = Path(__file__).parent.parent / "docs" / "live"
 FLAGS = ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
 
 
@@ -78,33 +72,3 @@ def test_pictures_spell_a_word_and_a_broken_one_is_named(address: str, open_tab,
     tab.get_by_role("tab", name="Samples").click()
     tab.get_by_role("button", name="H", exact=True).click()
     tab.get_by_alt_text("H as it was read").wait_for()
-
-
-@pytest.mark.real_data
-@pytest.mark.skipif(not shutil.which("npm"), reason="no npm, which installs what the page loads")
-def test_the_live_page_spells_what_the_camera_sees(open_tab, hand_photos: Path, tmp_path: Path):
-    """Chromium's fake camera shows three photographs in turn, for two seconds each."""
-    site = tmp_path / "live"
-    shutil.copytree(LIVE, site)
-    shutil.copy(streamlit_app.HANDS, site / "hands.onnx")
-    if not (site / "node_modules").is_dir():
-        subprocess.run(["npm", "install", "--silent"], cwd=site, check=True)
-    with (tmp_path / "camera.y4m").open("wb") as video:
-        video.write(b"YUV4MPEG2 W640 H480 F2:1 Ip A1:1 C420jpeg\n")
-        for letter in "CAB":
-            photo = min((hand_photos / "t32" / letter).iterdir())
-            planes = Image.open(photo).convert("YCbCr").split()
-            small = [planes[0], *(plane.resize((320, 240)) for plane in planes[1:])]
-            video.write(4 * (b"FRAME\n" + b"".join(plane.tobytes() for plane in small)))
-    flags = ["--enable-unsafe-swiftshader", "--use-angle=swiftshader"]
-    flags.append(f"--use-file-for-fake-video-capture={video.name}")
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=site)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        tab = open_tab(f"http://127.0.0.1:{server.server_port}/?lite", 390, *flags)
-        spelled = "new Set(document.querySelector('#word').value).size > 2"
-        tab.wait_for_function(spelled, timeout=90_000)
-        assert set(tab.locator("#word").input_value()) == set("CAB")
-        tab.locator("#network").set_input_files(as_file("mine.onnx", b"text"))
-        tab.get_by_text("mine.onnx cannot").wait_for()
-        server.shutdown()

@@ -1,0 +1,70 @@
+/** @import { Landmarks, Network } from "./letters.js" */
+
+const WINDOWS = [0.45, 0.7, 1, 1.4]; // seconds
+const LONGEST = 1.6; // seconds of frames that are kept
+const STEP = 0.1; // seconds from one look to the next
+const MOMENTS = 24; // in a window
+const MAX_GAP = 0.3; // seconds without a hand, across which no window reaches
+const MIN_STROKE = 0.5; // probability
+const PATIENCE = 0.25; // seconds in which a likelier window may follow
+
+/** @typedef {{letter: string, start: number, end: number, probability: number}} Stroke seconds */
+
+/** Reads the letters that are drawn, J and Z. */
+export class StrokeReader {
+  #frames = [];
+  #looked = 0;
+  #best = null;
+
+  /** @param {Network} network of windows of landmarks; its first classes are J and Z */
+  constructor(network) {
+    this.network = network;
+  }
+
+  /**
+   * Takes a frame.
+   * @param {number} time seconds
+   * @param {Landmarks | undefined} landmarks of the hand, if there is one
+   * @returns {Promise<Stroke | null>} a stroke that is over, once
+   */
+  async step(time, landmarks) {
+    if (time - this.#frames.at(-1)?.time > MAX_GAP) this.#frames = [];
+    this.#frames = this.#frames.filter((frame) => frame.time > time - LONGEST);
+    if (landmarks) this.#frames.push({ time, landmarks });
+    const lengths = WINDOWS.filter((length) => time - length >= this.#frames[0]?.time);
+    if (landmarks && lengths.length && time - this.#looked >= STEP) {
+      this.#looked = time;
+      await this.#look(time, lengths);
+    }
+    const stroke = this.#best;
+    if (!stroke || time - stroke.end < PATIENCE) return null;
+    this.#best = null;
+    this.#frames = this.#frames.filter((frame) => frame.time >= stroke.end);
+    return stroke;
+  }
+
+  async #look(time, lengths) {
+    const windows = lengths.flatMap((length) => this.#window(time - length, time));
+    const shape = [lengths.length, MOMENTS, 21, 3];
+    const rows = await this.network.read(Float32Array.from(windows), shape);
+    for (const [row, length] of lengths.entries()) {
+      for (const [column, letter] of ["J", "Z"].entries()) {
+        const probability = rows[row * this.network.classNames.length + column];
+        if (probability < Math.max(MIN_STROKE, this.#best?.probability ?? 0)) continue;
+        this.#best = { letter, start: time - length, end: time, probability };
+      }
+    }
+  }
+
+  /** Returns landmarks at equally spaced moments, between those of the frames. */
+  #window(start, end) {
+    let after = 1;
+    return Array.from({ length: MOMENTS }, (_, moment) => {
+      const time = start + ((end - start) * moment) / (MOMENTS - 1);
+      while (after < this.#frames.length - 1 && this.#frames[after].time < time) after++;
+      const [one, other] = [this.#frames[after - 1], this.#frames[after]];
+      const share = (time - one.time) / (other.time - one.time);
+      return Array.from(one.landmarks, (x, i) => x + share * (other.landmarks[i] - x));
+    }).flat();
+  }
+}

@@ -1,0 +1,44 @@
+/** @import { Spelled } from "./spelling.js" */
+
+const [EXTRA, MISSING, DOUBLED, LATER] = [6, 5, 0.5, 0.3]; // costs in nats, of a letter
+
+/** A list of words, and which of them a spelled beginning may be meant for. */
+export class WordList {
+  /** @param {string} text a word a line, the most frequent first */
+  constructor(text) {
+    this.words = text.trim().split("\n");
+  }
+
+  /**
+   * Returns the likeliest words.
+   * @param {Spelled[]} spelled letters of one word
+   * @returns {string[]} up to three
+   */
+  suggest(spelled) {
+    if (!spelled.length) return [];
+    const written = spelled.map(({ letter }) => letter).join("");
+    const costs = this.words.map((word, rank) => {
+      const cost = word === written ? Infinity : misspelling(spelled, word) + Math.log(rank + 10);
+      return { word, cost };
+    });
+    return costs
+      .sort((one, other) => one.cost - other.cost)
+      .slice(0, 3)
+      .map(({ word }) => word);
+  }
+}
+
+/** Returns what it costs that a word was meant: letters misread, left out, or still to come. */
+function misspelling(spelled, word) {
+  let row = Array.from({ length: word.length + 1 }, (_, i) => MISSING * i);
+  for (const { chances } of spelled) {
+    const next = [row[0] + EXTRA];
+    for (let i = 0; i < word.length; i++) {
+      const read = row[i] - Math.log((chances[word[i]] ?? 0) + 0.01);
+      const skip = next[i] + (word[i] === word[i - 1] ? DOUBLED : MISSING);
+      next.push(Math.min(read, row[i + 1] + EXTRA, skip));
+    }
+    row = next;
+  }
+  return Math.min(...row.map((cost, i) => cost + LATER * (word.length - i)));
+}
