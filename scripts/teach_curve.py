@@ -14,7 +14,7 @@ import pandas as pd
 
 from sign_cnn.errors import exit_on_user_error
 from sign_cnn.evaluate import load_classifier, load_data, read_table
-from sign_cnn.export import make_graph
+from sign_cnn.export import export
 from sign_cnn.hands.fit import fit_last_layer
 from sign_cnn.predict import OnnxModel
 from sign_cnn.runs import Run, load_run
@@ -59,7 +59,8 @@ def main() -> None:
     with exit_on_user_error():
         for path in options.runs:
             run = load_run(path)
-            content = make_graph(load_classifier(run)).SerializeToString()
+            export(run, output := path / "model.onnx")
+            content = output.read_bytes()
             for person, hands in list_people(run, options.landmarks).groupby("person"):
                 for draw in range(DRAWS):
                     lines += [{"person": person, **line} for line in score(content, hands, draw)]

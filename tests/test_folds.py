@@ -59,6 +59,23 @@ def test_the_interval_by_fold_is_that_of_student(scores: pd.DataFrame):
     assert seed_1 == pytest.approx([0.9, 0.9, 0.9])  # one photo of ten in each fold
 
 
+def test_the_spread_and_the_lowest_fold_are_told_by_number_or_name(folder: Path):
+    for fold, photos in enumerate([(0, 8), (8, 18), (18, 30)]):
+        rows = np.flatnonzero((photos[0] <= PHOTOS) & (photos[1] > PHOTOS))
+        for seed, left_out in enumerate([None, f"aslhg P{fold}"]):
+            right = np.arange(len(rows)) >= fold  # of 32, 40 and 48 rows
+            job = folder / f"fold={fold},seed={seed}"
+            write_job(job, right, PHOTOS[rows], rows, left_out=left_out)
+    summarize(folder)
+    scores = pd.read_csv(folder / "pooled.csv", index_col="network")
+    assert scores["by_fold_sd"].tolist() == pytest.approx(
+        [np.std([1, 39 / 40, 46 / 48], ddof=1)] * 3
+    )
+    assert scores["lowest_fold_acc"].tolist() == pytest.approx([46 / 48] * 3)
+    assert scores["lowest_fold"].tolist()[:2] == ["fold 2", "aslhg P2"]
+    assert "95.83 (aslhg P2)" in (folder / "results.md").read_text()
+
+
 def test_the_scores_are_shown(folder: Path, capsys: pytest.CaptureFixture[str]):
     show(summarize(folder))
     for page in ((folder / "results.md").read_text(), capsys.readouterr().out):
