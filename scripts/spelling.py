@@ -2,7 +2,7 @@
 
 Each clip spells a word with stills of one person, or of one source where people are not told apart:
 a still is held for .25 to .5 s, and the next one follows after a move of .15 to .3 s between the
-two. Of a doubled letter the hand slides sideways or bounces. J and Z are drawn from a still I, D or
+two. For a doubled letter the hand slides sideways or bounces. J and Z are drawn from a still I, D or
 X: a hook with a turn of the wrist, and three lines. Frames come at 10 to 30 a second, not quite
 regularly; each has a finder's jitter, and one in fifty no hand. A still without a hand stays one.
 """
@@ -69,9 +69,10 @@ def make_clip(
     """Return times and hands of a word."""
     poses, place = list[Pose](), np.zeros(2)
     for number, letter in enumerate(text):
-        if number and letter == text[number - 1]:
+        if number and letter == text[number - 1] and letter not in "JZ":
             continue
-        drawn = draw_letter(letter, text[number + 1 : number + 2] == letter, stills, rng)
+        double = text[number + 1 : number + 2] == letter not in "JZ"
+        drawn = draw_letter(letter, double, stills, rng)
         poses += [(seconds, pose, place + way) for seconds, pose, way in drawn]
         place = rng.normal(0, 0.1, 2)
     keys = np.cumsum([0, *(seconds for seconds, *_ in poses[1:])])

@@ -10,7 +10,7 @@ knuckles):
 4. Viterbi over 25 states: a letter, or between letters. A second counts as `RATE` independent
    frames, whatever the frame rate. Every letter costs `ENTRY`, and `JUMP` more where none lies
    between it and the letter before it. Strokes are between letters.
-5. The I, D or X that starts a stroke is withdrawn. A letter that goes on after a gap is one letter;
+5. The I, D or X that starts or ends a stroke is withdrawn. A letter that goes on after a gap is one letter;
    one during which the hand slides or bounces counts twice.
 6. A word ends where there is no hand, or one that rests, for `SPACE` seconds.
 """
@@ -38,12 +38,12 @@ KNUCKLES = [5, 9, 13, 17]
 BLANK = len(LETTERS)  # the state between letters
 
 STEP = 0.1  # seconds over which speeds are measured
-HELD_SPEED, STEEPNESS = 1.0, 2.0  # palms a second, of a frame that is held with probability .5
+HELD_SPEED, STEEPNESS = 1.0, 4.0  # palms a second, of a frame that is held with probability .5
 MIN_HELD = 0.02
 FLOOR = 0.1  # share of the letter network's answer that is replaced by "any letter"
-UNSURE = 0.3  # what a held frame counts for between letters
+UNSURE = 0.08  # what a held frame counts for between letters
 RATE = 20.0
-ENTRY, JUMP = 2.0, 2.0  # nats
+ENTRY, JUMP = 4.0, 4.0  # nats
 LONGEST_FRAME = 0.2  # seconds that a frame may stand for
 MAX_GAP = 0.3  # seconds without a frame after which the hand is taken to be gone
 WINDOWS = (0.45, 0.7, 1.0, 1.4)
@@ -286,13 +286,11 @@ def _split(letter: Letter, times: Floats, place: Floats) -> list[Letter]:
 
 
 def _withdraw(letters: list[Letter], stroke: Letter) -> list[Letter]:
-    """Insert a stroke, and withdraw its first pose and what lies within it."""
+    """Insert a stroke; withdraw what lies within it, and its own pose before and after it."""
     kept = []
     for letter in letters:
-        middle = (letter.start + letter.end) / 2
-        first_pose = letter.letter in STROKES[stroke.letter] and letter.start < stroke.start
-        ends_before = stroke.start - WITHDRAWN <= letter.end
-        inside = stroke.start <= middle <= stroke.end
-        if not inside and not (first_pose and ends_before and letter.end <= stroke.end):
+        inside = stroke.start <= (letter.start + letter.end) / 2 <= stroke.end
+        touches = stroke.start - WITHDRAWN <= letter.end and letter.start < stroke.end
+        if not inside and not (touches and letter.letter in STROKES[stroke.letter]):
             kept.append(letter)
     return sorted([*kept, stroke], key=lambda letter: letter.start)
