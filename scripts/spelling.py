@@ -1,8 +1,8 @@
 """Letters wrong on clips that are made of still hands: `python -m scripts.spelling TABLE`.
 
 Each clip spells a word with stills of one person, or of one source where people are not told apart:
-a still is held for .25 to .5 s, and the next one follows after a move of .15 to .3 s between the
-two. For a doubled letter the hand slides sideways or bounces. J and Z are drawn from a still I, D or
+a still is held for .25 to .5 s, and the next one follows after a straight move of .15 to .3 s. For
+a doubled letter the hand slides sideways or bounces. J and Z are drawn from a still I, D or
 X: a hook with a turn of the wrist, and three lines. Frames come at 10 to 30 a second, not quite
 regularly; each has a finder's jitter, and one in fifty no hand. A still without a hand stays one.
 """
@@ -115,7 +115,7 @@ def main() -> None:
     vocabulary = [word for word in english.words[:5000] if 3 <= len(word) <= 8]
     table, rows = read_landmarks(options.table), []
     for number, ((source, person), mine) in enumerate(table.groupby(["source", "person"])):
-        stills = {letter: _normalize(few) for letter, few in mine.groupby("letter")}
+        stills = {str(letter): _normalize(few) for letter, few in mine.groupby("letter")}
         drawn = {letter for letter, first in (("J", "I"), ("Z", "D")) if {first} <= {*stills}}
         known = ({*stills} - {*"JZ"}) | (drawn if speller.read_motion else set())
         words = [word for word in vocabulary if {*word} <= known]

@@ -82,24 +82,29 @@ def read_clips(path: Path) -> list[Clip]:
     Raises:
         DataError: If the file cannot be read, or lacks a column.
     """
+    types = {"clip": str, "hand": str}
     try:
-        table = pd.read_csv(path, dtype={"clip": str, "hand": str})
-        numbers = table.reindex(columns=["seconds", *COORDINATES]).astype(np.float64)
-    except (ValueError, OSError) as error:
+        table = pd.read_csv(path, dtype=types)
+        seconds = table["seconds"].astype(np.float64)
+        numbers = table[[name for name in COORDINATES if name[0] != "z"]].astype(np.float32)
+        depth = table.reindex(columns=COORDINATES[2::3]).astype(np.float32).fillna(0)
+    except (KeyError, ValueError, OSError) as error:
         raise DataError(f"{path} is no table of clips: {error_message(error)}") from None
-    numbers[COORDINATES[2::3]] = numbers[COORDINATES[2::3]].fillna(0)
-    if not np.isfinite(numbers["seconds"]).all() or not {*COORDINATES[::3]} <= {*table}:
-        raise DataError(f"{path} lacks seconds or landmarks of frames: give a column of each")
-    table = table.reindex(columns=[*table, *({"clip", "hand", "found"} - {*table})])
-    found = (np.isfinite(numbers).all(axis=1) & (table["found"] != 0)).to_numpy()
-    sides = np.where(table["hand"] == "right", "right", "left")
-    landmarks = numbers[COORDINATES].to_numpy(np.float32).reshape(-1, 21, 3)
-    name = table["clip"].fillna(path.name)
+    if not np.isfinite(seconds).all():
+        raise DataError(f"{path} has rows without seconds: give the time of each frame")
+    landmarks = numbers.join(depth)[COORDINATES].to_numpy().reshape(-1, 21, 3)
+    optional = table.reindex(columns=["clip", "hand", "found"])
+    found = np.isfinite(landmarks).all(axis=(1, 2)) & (optional["found"] != 0).to_numpy()
+    right = (optional["hand"].astype(str).str.lower() == "right").to_numpy()
+    names = optional["clip"].astype(object).fillna(path.name)
     clips = []
-    for clip, rows in numbers["seconds"].groupby(name, sort=False):
-        rows = rows.sort_values(kind="stable").drop_duplicates()
-        hands = [Hand(landmarks[i], sides[i]) if found[i] else None for i in rows.index]
-        clips.append(Clip(str(clip), rows.tolist(), hands))
+    for clip, times in seconds.groupby(names, sort=False):
+        times = times.sort_values(kind="stable").drop_duplicates()
+        hands = [
+            Hand(landmarks[row], "right" if right[row] else "left") if found[row] else None
+            for row in times.index
+        ]
+        clips.append(Clip(str(clip), times.tolist(), hands))
     return clips
 
 

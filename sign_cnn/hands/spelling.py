@@ -7,11 +7,11 @@ knuckles):
 2. `speed` says how fast the hand changes its shape; slow frames are held.
 3. A second network reads windows of `WINDOWS` seconds: those with J or Z above `MIN_STROKE` become
    strokes, the likeliest first; windows that overlap with one are dropped.
-4. Viterbi over 25 states: a letter, or between letters. A second counts as `RATE` independent
-   frames, whatever the frame rate. Every letter costs `ENTRY`, and `JUMP` more where none lies
-   between it and the letter before it. Strokes are between letters.
-5. The I, D or X that starts or ends a stroke is withdrawn. A letter that goes on after a gap is one letter;
-   one during which the hand slides or bounces counts twice.
+4. `viterbi` finds the path through 25 states: a letter, or between letters. A second counts as
+   `RATE` independent frames, whatever the frame rate. Every letter costs `ENTRY`, and `JUMP` more
+   if it follows another one at once. Frames of a stroke are between letters.
+5. A letter that goes on after a gap is one letter; one during which the hand slides or bounces
+   counts twice. The I, D or X that starts or ends a stroke is withdrawn.
 6. A word ends where there is no hand, or one that rests, for `SPACE` seconds.
 """
 
@@ -244,10 +244,14 @@ def _letter(start: float, end: float, shares: Mapping[str, float]) -> Letter:
 
 
 def _fill_gaps(times: Floats) -> Floats:
-    """Return the times with one more, without a hand, in each long gap."""
+    """Return the times with further ones, of frames without a hand, in long gaps."""
     gaps = np.diff(times)
-    long = gaps > max(MAX_GAP, 3 * float(np.median(gaps))) if len(gaps) else np.zeros(0, bool)
-    return np.sort(np.append(times, (times[:-1] + times[1:])[long] / 2))
+    longest = max(MAX_GAP, 3 * float(np.median(gaps))) if len(gaps) else MAX_GAP
+    empty = [
+        np.arange(times[place] + LONGEST_FRAME, times[place + 1], LONGEST_FRAME)
+        for place in np.flatnonzero(gaps > longest)
+    ]
+    return np.sort(np.concatenate([times, *empty]))
 
 
 def _join(letters: list[Letter], times: Floats, shape: Floats) -> list[Letter]:
