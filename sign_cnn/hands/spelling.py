@@ -30,10 +30,7 @@ Floats = NDArray[np.floating[Any]]
 Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # inputs (N, …) to probabilities
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-STROKES = {
-    "J": "I",
-    "Z": "DX",
-}  # letters that are drawn, and those that their first pose looks like
+STROKES = {"J": "I", "Z": "DX"}  # letters that are drawn, and what their pose looks like
 KNUCKLES = [5, 9, 13, 17]
 BLANK = len(LETTERS)  # the state between letters
 
@@ -49,6 +46,7 @@ MAX_GAP = 0.3  # seconds without a frame after which the hand is taken to be gon
 WINDOWS = (0.45, 0.7, 1.0, 1.4)
 WINDOW_STEP = 0.1  # seconds from one window to the next
 MOMENTS = 24  # in a window
+BATCH = 1024  # windows that are read at once, in some MB
 MIN_STROKE = 0.5  # probability
 STROKE_MARGIN = 0.1  # share of a stroke at either end that may belong to other letters
 WITHDRAWN = 0.35  # seconds before a stroke in which its first pose may end
@@ -118,53 +116,55 @@ class Speller:
         held[index] = 1 / (1 + (speed(seen, shape) / HELD_SPEED) ** STEEPNESS)
         idle = held > 0.5
         idle[np.isin(times, seen, invert=True)] = True
-        for start, end, _ in strokes:
-            margin = STROKE_MARGIN * (end - start)
-            held[(times >= start + margin) & (times <= end - margin)] = 0
+        for stroke in strokes:
+            margin = STROKE_MARGIN * (stroke.end - stroke.start)
+            held[(times >= stroke.start + margin) & (times <= stroke.end - margin)] = 0
 
         states = viterbi(probabilities, held, duration)
         letters: list[Letter] = []
         edges = np.flatnonzero(np.diff(states, prepend=-1, append=-1))
         for first, last in zip(edges[:-1], edges[1:] - 1, strict=True):
             if states[first] != BLANK:
-                mean = probabilities[first : last + 1].mean(0)
-                letters.append(
-                    _letter(times[first], times[last], dict(zip(LETTERS, mean, strict=True)))
-                )
+                shares = dict(zip(LETTERS, probabilities[first : last + 1].mean(0), strict=True))
+                letters.append(_letter(times[first], times[last], shares))
         letters = _join(letters, seen, shape)
         letters = [part for letter in letters for part in _split(letter, seen, place)]
-        for start, end, row in strokes:
-            letters = _withdraw(letters, _letter(start, end, {"J": row[0], "Z": row[1]}))
+        for stroke in strokes:
+            letters = _insert(letters, stroke)
         idle &= states == BLANK
         for number, (before, after) in enumerate(pairwise(letters), start=1):
             between = idle & (times > before.end) & (times < after.start)
             letters[number] = after._replace(new_word=bool(duration[between].sum() >= SPACE))
         return letters
 
-    def _find_strokes(
-        self, times: Floats, landmarks: NDArray[np.float32]
-    ) -> list[tuple[float, float, Floats]]:
-        """Return start, end and motion probabilities of each J and Z, none overlapping another."""
-        longest = np.append(np.diff(times), 0)  # gap after each frame
-        spans = []
+    def _find_strokes(self, times: Floats, landmarks: Floats) -> list[Letter]:
+        """Return each J and Z, none overlapping another."""
+        gaps = np.append(np.diff(times), 0)  # after each frame
+        spans, found = [], []
         for length in WINDOWS:
             for start in np.arange(times[0], times[-1] - length + 1e-6, WINDOW_STEP):
                 first, last = np.searchsorted(times, (start, start + length - 1e-6))
-                if longest[max(first - 1, 0) : last].max(initial=0) <= MAX_GAP:
+                if gaps[max(first - 1, 0) : last].max(initial=0) <= MAX_GAP:
                     spans.append((start, start + length))
-        if not spans or not self.read_motion:
-            return []
-        moments = np.stack([np.linspace(*span, MOMENTS) for span in spans])
-        windows = interpolate(moments.ravel(), times, landmarks).reshape(-1, MOMENTS, 21, 3)
-        rows = self.read_motion(windows.astype(np.float32))
-        strokes: list[tuple[float, float, Floats]] = []
-        for best in np.argsort(-rows[:, :2].max(1)):
-            start, end = spans[best]
-            if rows[best, :2].max() < MIN_STROKE:
-                break
-            if all(end <= other[0] or start >= other[1] for other in strokes):
-                strokes.append((start, end, rows[best]))
-        return sorted(strokes, key=lambda stroke: stroke[0])
+        for batch in range(0, len(spans), BATCH) if self.read_motion else ():
+            rows = self.read_motion(cut_windows(spans[batch : batch + BATCH], times, landmarks))
+            for (start, end), row in zip(spans[batch:], rows[:, :2], strict=False):
+                if row.max() >= MIN_STROKE:
+                    found.append(_letter(start, end, dict(zip(STROKES, row, strict=True))))
+        strokes: list[Letter] = []
+        for one in sorted(found, key=lambda stroke: -stroke.probability):
+            if all(one.end <= other.start or one.start >= other.end for other in strokes):
+                strokes.append(one)
+        return sorted(strokes, key=lambda stroke: stroke.start)
+
+
+def cut_windows(
+    spans: Sequence[tuple[float, float]], times: Floats, landmarks: Floats
+) -> NDArray[np.float32]:
+    """Return windows float32 (W, 24, 21, 3) of landmarks (N, 21, 3), from start to end of each."""
+    moments = np.stack([np.linspace(start, end, MOMENTS) for start, end in spans])
+    windows = interpolate(moments.ravel(), times, landmarks)
+    return windows.reshape(*moments.shape, *landmarks.shape[1:]).astype(np.float32)
 
 
 def speed(times: Floats, positions: Floats) -> Floats:
@@ -177,7 +177,7 @@ def speed(times: Floats, positions: Floats) -> Floats:
         positions: (N, points, axes), in any unit.
 
     Returns:
-        The mean over the points (N,), in units a second; infinite next to gaps on both sides.
+        The mean over the points (N,), in units a second.
     """
     sides = []
     for step in (-STEP, STEP):
@@ -220,12 +220,11 @@ def viterbi(probabilities: Floats, held: Floats, duration: Floats) -> NDArray[np
     for frame in range(1, len(scores)):
         # The best other state is the best letter, which jumps, or the blank, which does not.
         letter = int(best[:BLANK].argmax())
-        other = np.where(best[BLANK] >= best[letter] - JUMP, BLANK, letter)
-        come = np.full(BLANK + 1, best[BLANK] if other == BLANK else best[letter] - JUMP) - entry
+        other = BLANK if best[BLANK] >= best[letter] - JUMP else letter
+        come = max(best[BLANK], best[letter] - JUMP) - entry
         come[BLANK] = best[letter]
-        origin = np.append(np.full(BLANK, other), letter)
         stays = best >= come
-        origins[frame] = np.where(stays, stay, origin)
+        origins[frame] = np.where(stays, stay, np.where(stay == BLANK, letter, other))
         best = np.where(stays, best, come) + scores[frame]
     states = np.empty(len(scores), np.int64)
     states[-1] = best.argmax()
@@ -266,9 +265,9 @@ def _join(letters: list[Letter], times: Floats, shape: Floats) -> list[Letter]:
         if before.letter != after.letter or gone or other.sum() > len(other) / 2:
             joined.append(after)
         else:
-            mean = (before.probabilities + after.probabilities) / 2
-            share = (before.probability + after.probability) / 2
-            joined[-1] = before._replace(end=after.end, probability=share, probabilities=mean)
+            joined[-1] = max(before, after, key=lambda letter: letter.probability)._replace(
+                start=before.start, end=after.end
+            )
     return joined
 
 
@@ -276,20 +275,18 @@ def _split(letter: Letter, times: Floats, place: Floats) -> list[Letter]:
     """Return a letter twice if the hand slides or bounces once, and is calm before and after."""
     during = (times >= letter.start) & (times <= letter.end)
     times, place = times[during], place[during]
-    if len(times) < 3:
-        return [letter]
     fast = np.flatnonzero(speed(times, place[:, None]) > SLIDE_SPEED)
     if not len(fast):
         return [letter]
-    start, end = times[fast[0]], times[fast[-1]]
+    start, end = times[fast[[0, -1]]].tolist()
     way = np.linalg.norm(place[fast] - place[: fast[0] + 1].mean(0), axis=1).max()
-    calm = min(start - letter.start, letter.end - end) >= CALM
-    if way < SLIDE or not calm or end - start > LONGEST_SLIDE:
+    calm = min(start - letter.start, letter.end - end)
+    if way < SLIDE or calm < CALM or end - start > LONGEST_SLIDE:
         return [letter]
-    return [letter._replace(end=float(start)), letter._replace(start=float(end))]
+    return [letter._replace(end=start), letter._replace(start=end)]
 
 
-def _withdraw(letters: list[Letter], stroke: Letter) -> list[Letter]:
+def _insert(letters: list[Letter], stroke: Letter) -> list[Letter]:
     """Insert a stroke; withdraw what lies within it, and its own pose before and after it."""
     kept = []
     for letter in letters:

@@ -17,7 +17,7 @@ CONFUSION, SLIP = 0.02, 0.002  # added to a letter that the read one looks like,
 # Costs in nats; those of leaving out a letter that was read grow with its probability.
 MISSED, MISSED_DOUBLE = 5.0, 1.5
 EXTRA, EXTRA_SURE = 2.0, 3.0
-NEW_WORD, NEW_LETTER = 4.0, 2.1  # of a word that is not in the list, and of each of its letters
+NEW_WORD, NEW_LETTER = 3.0, 2.1  # of a word that is not in the list, and of each of its letters
 NEAR = 3  # letters by which lengths may differ
 
 
