@@ -139,6 +139,8 @@ class Speller:
 
     def _find_strokes(self, times: Floats, landmarks: Floats) -> list[Letter]:
         """Return each J and Z, none overlapping another."""
+        if not self.read_motion:
+            return []
         gaps = np.append(np.diff(times), 0)  # after each frame
         spans, found = [], []
         for length in WINDOWS:
@@ -146,7 +148,7 @@ class Speller:
                 first, last = np.searchsorted(times, (start, start + length - 1e-6))
                 if gaps[max(first - 1, 0) : last].max(initial=0) <= MAX_GAP:
                     spans.append((start, start + length))
-        for batch in range(0, len(spans), BATCH) if self.read_motion else ():
+        for batch in range(0, len(spans), BATCH):
             rows = self.read_motion(cut_windows(spans[batch : batch + BATCH], times, landmarks))
             for (start, end), row in zip(spans[batch:], rows[:, :2], strict=False):
                 if row.max() >= MIN_STROKE:
