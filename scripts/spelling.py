@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
+from torchmetrics.functional.text import char_error_rate
 
-from sign_cnn.console import print_line, print_table
+from sign_cnn.console import print_table
 from sign_cnn.hands.finder import Hand
 from sign_cnn.hands.landmarks import read_landmarks, to_landmarks
 from sign_cnn.hands.spelling import interpolate
@@ -91,16 +92,6 @@ def make_clip(
     ]
 
 
-def edit_distance(read: str, text: str) -> int:
-    """Return the number of letters to replace, add or remove (Levenshtein)."""
-    row = list(range(len(text) + 1))
-    for number, letter in enumerate(read, start=1):
-        last, row[0] = row[:], number
-        for i, other in enumerate(text, start=1):
-            row[i] = min(last[i] + 1, row[i - 1] + 1, last[i - 1] + (letter != other))
-    return row[-1]
-
-
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser("python -m scripts.spelling")
@@ -108,32 +99,29 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=50, help="of each person (default: 50)")
     parser.add_argument("--model", type=Path, default=HANDS, metavar="ONNX")
     parser.add_argument("--motion", type=Path, default=MOTION, metavar="ONNX")
-    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     speller, english = load_speller(options.model, options.motion), load_words("english")
     assert english
     vocabulary = [word for word in english.words[:5000] if 3 <= len(word) <= 8]
     table, rows = read_landmarks(options.table), []
-    for number, ((source, person), mine) in enumerate(table.groupby(["source", "person"])):
+    for number, ((source, _), mine) in enumerate(table.groupby(["source", "person"])):
         stills = {str(letter): _normalize(few) for letter, few in mine.groupby("letter")}
-        drawn = {letter for letter, first in (("J", "I"), ("Z", "D")) if {first} <= {*stills}}
+        drawn = {letter for letter, pose in (("J", "I"), ("Z", "D")) if pose in stills}
         known = ({*stills} - {*"JZ"}) | (drawn if speller.read_motion else set())
         words = [word for word in vocabulary if {*word} <= known]
-        rng = np.random.default_rng([options.seed, number])
-        for word in rng.choice(words, options.clips):
+        rng = np.random.default_rng([0, number])
+        for word in rng.choice(words, options.clips).tolist():
             letters = speller(*make_clip(word, stills, rng))
-            texts = to_text(letters), to_text(letters, english)
-            wrong = [edit_distance(text, word) for text in texts]
-            rows.append([source, person, len(word), *wrong, *(text == word for text in texts)])
-    columns = ["source", "person", "letters", "wrong", "wrong, list", "words right", "with list"]
-    clips = pd.DataFrame(rows, columns=columns)
-    for name in columns[3:5]:
-        clips[name] = clips[name] / clips.groupby("source")["letters"].transform("mean")
-    people = clips.groupby(["source", "person"])[columns[3:]].mean()
-    print_table((100 * people).round(1).reset_index(), "letters wrong and words right, in percent")
-    means = 100 * clips.groupby("source")[columns[3:]].mean()
-    print_table(means.round(1).reset_index(), "by source")
-    print_line(f"mean of sources: {means.mean().round(1).to_dict()}; {len(clips):,} clips")
+            rows.append([source, word, to_text(letters), to_text(letters, english)])
+    clips = pd.DataFrame(rows, columns=["source", "word", "no list", "list"])
+    shares = dict[str, dict[str, float]]()
+    for source, some in [*clips.groupby("source"), ("all", clips)]:
+        shares[source] = {"clips": len(some)}
+        for name in ("no list", "list"):
+            wrong = char_error_rate([*some[name]], [*some["word"]]).item()
+            right = (some[name] == some["word"]).mean()
+            shares[source] |= {f"letters wrong, {name}": wrong, f"words right, {name}": right}
+    print_table(pd.DataFrame(shares).T.round(3).rename_axis("source").reset_index())
 
 
 def _normalize(rows: pd.DataFrame) -> Floats:
