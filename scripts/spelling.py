@@ -125,7 +125,7 @@ def main() -> None:
 
 
 def _normalize(rows: pd.DataFrame) -> Floats:
-    """Return hands (N, 21, 3) with the wrist at 0 and the palm as unit, upright where not found."""
+    """Return hands (N, 21, 3) with the wrist at 0 and the palm as unit; NaN where not found."""
     hands = np.full((len(rows), 21, 3), np.nan)
     found = rows["found"].to_numpy() == 1
     hands[found] = to_landmarks(rows[found])

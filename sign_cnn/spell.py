@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from sign_cnn.console import print_line
 from sign_cnn.errors import DataError, UserError, exit_on_user_error
 from sign_cnn.files import explain_os_errors
@@ -37,9 +39,8 @@ def load_speller(hands: Path = HANDS, motion: Path = MOTION) -> Speller:
     model = OnnxModel(hands)
     if model.class_names != list(LETTERS) or model.inputs.shape != (21, 3):
         raise UserError(f"{hands} does not read the letters of a hand: train experiment=hands")
-    return Speller(
-        model.predict_proba, OnnxModel(motion).predict_proba if motion.exists() else None
-    )
+    read_motion = OnnxModel(motion).predict_proba if motion.exists() else None
+    return Speller(model.predict_proba, read_motion)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -58,8 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     entries, problems = list[dict[str, Any]](), list[str]()
     with exit_on_user_error(), explain_os_errors(options.draw or Path()):
         videos = [file for file in options.files if file.suffix.lower() not in TABLES]
-        if options.draw and (len(options.files) != 1 or not videos):
-            raise UserError(f"--draw {options.draw} takes one video")
+        one = len(options.files) == len(videos) == 1
+        if options.draw and not (one and options.draw.suffix.lower() == ".mp4"):
+            raise UserError(f"--draw {options.draw} takes one video, and writes an .mp4 file")
         speller, words = load_speller(options.model), load_words(options.words)
         finder = HandFinder() if videos else None
         for file in options.files:
@@ -76,19 +78,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(json.dumps(entries, indent=2, ensure_ascii=False))
         else:
             for entry in entries:
-                print_line(
-                    f"{entry['clip']}: {entry['text']}" if len(entries) > 1 else entry["text"]
-                )
+                name = f"{entry['clip']}: " if len(entries) > 1 else ""
+                print_line(name + entry["text"])
         if problems:
             raise DataError("\nError: ".join(problems))
 
 
 def _to_entry(clip: str, text: str, letters: list[Letter]) -> dict[str, Any]:
     names = ("letter", "start", "end", "probability")
-    rows = [{name: getattr(letter, name) for name in names} for letter in letters]
-    rows = [
-        {key: round(x, 4) if isinstance(x, float) else x for key, x in row.items()} for row in rows
-    ]
+    rows = pd.DataFrame(letters, columns=Letter._fields)[[*names]].round(4).to_dict("records")
     return {"clip": clip, "text": text, "letters": rows}
 
 

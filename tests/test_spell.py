@@ -101,6 +101,11 @@ def test_options_that_cannot_work_are_refused(arguments: list[str], table: Path)
         spell.main([str(table), *arguments])
 
 
+def test_a_video_is_not_drawn_into_another_kind_of_file(tmp_path: Path):
+    with pytest.raises(SystemExit, match=r"b\.avi"):
+        spell.main([str(tmp_path / "a.mp4"), "--draw", "b.avi"])
+
+
 def test_a_video_is_read_and_drawn(tmp_path: Path, monkeypatch, capsys):
     video = pytest.importorskip("test_video")
     monkeypatch.setattr(HandFinder, "__init__", video.GreyFinder.__init__)

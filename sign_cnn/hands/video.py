@@ -54,16 +54,13 @@ def read_frames(path: Path) -> Iterator[tuple[float, Image.Image]]:
                 raise DataError(f"{path} has no video: give a recording of a hand")
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
+            rate = float(stream.average_rate or 30)
             length = (container.duration or 0) / av.time_base
             quiet = length < LONG or not console.is_terminal
             with Progress(console=console, transient=True, disable=quiet) as progress:
                 task = progress.add_task(path.name, total=length)
                 for number, frame in enumerate(container.decode(stream)):
-                    time = (
-                        number / float(stream.average_rate or 30)
-                        if frame.time is None
-                        else frame.time
-                    )
+                    time = number / rate if frame.time is None else frame.time
                     start = time if start is None else start
                     if last is not None and time < last + 1 / MAX_RATE:
                         continue
@@ -106,10 +103,8 @@ def draw_video(path: Path, clip: Clip, caption: Callable[[float], str], output: 
 
     Raises:
         DataError: If the video cannot be read.
-        UserError: If `output` is no MP4 file.
+        UserError: If PyAV is not installed.
     """
-    if output.suffix.lower() != ".mp4":
-        raise UserError(f"{output} is no .mp4: name the drawn video so")
     av = _import_av()
     with atomic_write(output) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
