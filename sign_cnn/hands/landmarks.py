@@ -1,6 +1,7 @@
 """Tables of hand landmarks, one row a picture: `python -m sign_cnn.hands.landmarks FOLDER CSV`.
 
-The command measures photographs. Columns: source, person, letter, hand, found, x0, y0, z0 … x20,
+The command measures photographs, or the frames of a video, whose rows have the further columns clip
+and seconds. Columns: source, person, letter, hand, found, x0, y0, z0 … x20,
 y20, z20; landmarks in MediaPipe's order, x to the right, y down, z negative towards the camera, in
 any unit; hand is "left" or "right"; where found is 0 there was no hand, and the numbers are empty.
 `docs/hands.md` says where the rows of the package's own table come from, and under which licences.
@@ -9,6 +10,7 @@ any unit; hand is "left" or "right"; where found is 0 there was no hand, and the
 import argparse
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +18,8 @@ from numpy.typing import NDArray
 
 from sign_cnn.errors import DataError, error_message, exit_on_user_error
 from sign_cnn.files import atomic_write, explain_os_errors
-from sign_cnn.hands.finder import HandFinder
+from sign_cnn.hands.finder import Hand, HandFinder
+from sign_cnn.hands.video import Clip, track
 from sign_cnn.images import open_image
 from sign_cnn.letters import LETTERS
 
@@ -64,6 +67,64 @@ def to_landmarks(table: pd.DataFrame) -> NDArray[np.float32]:
     return landmarks
 
 
+def read_clips(path: Path) -> list[Clip]:
+    """Read the clips of a table of landmarks with the columns clip and seconds.
+
+    Only seconds, x and y of the landmarks must be there. Without clip, the table is one clip;
+    without found, rows with numbers show a hand; without hand, it is taken for a left one.
+
+    Args:
+        path: A CSV file, plain or gzipped, with rows in any order.
+
+    Returns:
+        The clips in the order of their first rows, each with ascending times.
+
+    Raises:
+        DataError: If the file cannot be read, or lacks a column.
+    """
+    types = {"clip": str, "hand": str}
+    try:
+        table = pd.read_csv(path, dtype=types)
+        seconds = table["seconds"].astype(np.float64)
+        numbers = table[[name for name in COORDINATES if name[0] != "z"]].astype(np.float32)
+        depth = table.reindex(columns=COORDINATES[2::3]).astype(np.float32).fillna(0)
+    except (KeyError, ValueError, OSError) as error:
+        raise DataError(f"{path} is no table of clips: {error_message(error)}") from None
+    if not np.isfinite(seconds).all():
+        raise DataError(f"{path} has rows without seconds: give the time of each frame")
+    landmarks = numbers.join(depth)[COORDINATES].to_numpy().reshape(-1, 21, 3)
+    optional = table.reindex(columns=["clip", "hand", "found"])
+    found = np.isfinite(landmarks).all(axis=(1, 2)) & (optional["found"] != 0).to_numpy()
+    right = (optional["hand"].astype(str).str.lower() == "right").to_numpy()
+    names = optional["clip"].astype(object).fillna(path.name)
+    clips = []
+    for clip, times in seconds.groupby(names, sort=False):
+        times = times.sort_values(kind="stable").drop_duplicates()
+        hands = [
+            Hand(landmarks[row], "right" if right[row] else "left") if found[row] else None
+            for row in times.index
+        ]
+        clips.append(Clip(str(clip), times.tolist(), hands))
+    return clips
+
+
+def measure_video(path: Path) -> pd.DataFrame:
+    """Find the hand in each frame of a video.
+
+    Returns:
+        A table with the further columns clip and seconds.
+
+    Raises:
+        DataError: If the video cannot be read.
+        UserError: If the finder's weights or PyAV are missing.
+    """
+    rows = []
+    clip = track(path)
+    for seconds, hand in zip(clip.seconds, clip.hands, strict=True):
+        rows.append([clip.name, round(seconds, 4), path.stem, "", "", *_to_columns(hand)])
+    return pd.DataFrame(rows, columns=["clip", "seconds", *COLUMNS])
+
+
 def measure_folder(folder: Path) -> tuple[pd.DataFrame, list[str]]:
     """Find the hands of photographs in sub-folders that are named after letters, of either case.
 
@@ -91,9 +152,7 @@ def measure_folder(folder: Path) -> tuple[pd.DataFrame, list[str]]:
             notes.append(str(error))
             continue
         series = "/".join([*others, re.sub(r"[ _(-]*[0-9]+[)]*$", "", file.stem)])
-        side, found = (hand.hand, 1) if hand else ("", 0)
-        numbers = hand.landmarks.round(2).ravel() if hand else [np.nan] * 63
-        rows.append([folder.name, series, letter.upper(), side, found, *numbers])
+        rows.append([folder.name, series, letter.upper(), *_to_columns(hand)])
         notes += [] if hand else [f"{file}: no hand found"]
     if not rows:
         problem = f"{folder} holds no picture that can be read in a folder such as {folder / 'A'}"
@@ -101,17 +160,29 @@ def measure_folder(folder: Path) -> tuple[pd.DataFrame, list[str]]:
     return pd.DataFrame(rows, columns=COLUMNS), notes
 
 
+def _to_columns(hand: Hand | None) -> list[Any]:
+    """Return the columns from `hand` on."""
+    if not hand:
+        return ["", 0, *[np.nan] * 63]
+    return [hand.hand, 1, *hand.landmarks.round(2).ravel()]
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser("python -m sign_cnn.hands.landmarks")
-    parser.add_argument("folder", type=Path, help="photographs, in one sub-folder per letter")
+    text = "photographs, in one sub-folder per letter, or a video"
+    parser.add_argument("source", type=Path, metavar="FOLDER_OR_VIDEO", help=text)
     parser.add_argument("csv", type=Path, metavar="CSV", help="table to write")
     options = parser.parse_args(arguments)
     with exit_on_user_error(), explain_os_errors(options.csv):
-        table, notes = measure_folder(options.folder)
+        if options.source.is_file():
+            table, notes = measure_video(options.source), list[str]()
+        else:
+            table, notes = measure_folder(options.source)
         with atomic_write(options.csv) as temporary:
             table.to_csv(temporary, index=False)
-        count = f"{len(table):,} pictures, a hand in {table['found'].sum():,}"
+        kind = "frames" if options.source.is_file() else "pictures"
+        count = f"{len(table):,} {kind}, a hand in {table['found'].sum():,}"
         print(*notes, f"{options.csv}: {count}", sep="\n")
 
 
