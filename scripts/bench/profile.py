@@ -13,7 +13,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 import sign_cnn
 from scripts.bench.measure import Measures, Options, Variants
-from sign_cnn.build import explain_lightning, make_datamodule, make_model
+from sign_cnn.build import explain_lightning, make_classifier, make_datamodule
 from sign_cnn.console import print_line
 from sign_cnn.data.augment import ImageAugment
 from sign_cnn.train import train
@@ -81,7 +81,7 @@ def print_functions(cfg: DictConfig) -> None:
         data.setup()
         batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
         sys.setprofile(None)
-        model = make_model(cfg, data, data.preprocessing)
+        model = make_classifier(cfg, data)
         sys.setprofile(watch)
         model(batch.inputs)
         sys.setprofile(None)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from sign_cnn.config import MotionConfig
 from sign_cnn.data.base import DataIdentity, Rows
-from sign_cnn.data.cache import load_or_make
 from sign_cnn.data.landmarks import LandmarkDataModule
+from sign_cnn.data.pictures import load_or_make
 from sign_cnn.data.synthetic.landmarks import make_table
 from sign_cnn.data.synthetic.motion import CLASSES, VERSION, make_windows
 from sign_cnn.hands.landmarks import read_landmarks
@@ -53,12 +53,11 @@ class MotionDataModule(LandmarkDataModule):
         """
         path = Path(self.config.cache_dir, f"motion-{self.identity.fingerprint[:16]}.npz")
         stored = load_or_make(path, self._make)
-        names = ("source", "person")
         train, test = (
             Rows.make(
                 stored[f"{split}_inputs"],
                 stored[f"{split}_labels"],
-                groups={name: stored[f"{split}_{name}"] for name in names},
+                groups={name: stored[f"{split}_{name}"] for name in ("source", "person")},
             )
             for split in ("train", "test")
         )

@@ -3,7 +3,7 @@
 import logging
 import math
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -75,25 +75,34 @@ class PictureDataModule(BaseDataModule):
 
     @cached_property
     def parsed(self) -> dict[str, Any]:
-        """What `parse` returns, from the cache file.
+        """What `parse` returns, from the cache file."""
+        return load_or_make(self.cache_file, self.parse)
 
-        The file is made first if it is missing or damaged; of several processes that start at once,
-        one makes it. Where it cannot be written, that is logged as a warning.
-        """
-        path, parsed = self.cache_file, None
-        if found := _load(path):
-            return found
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(path.with_suffix(".lock")):
-                if found := _load(path):  # another process was faster
-                    return found
-                parsed = self.parse()
-                with atomic_write(path) as temporary, temporary.open("wb") as file:
-                    np.savez(file, **parsed)
-        except OSError as error:
-            log.warning("no cache: %s cannot be written (%s)", path.parent, error.strerror)
-        return parsed or self.parse()
+
+def load_or_make(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the arrays of a cache file, which is made first if it is missing or damaged.
+
+    Of several processes that start at once, one makes it. Where it cannot be written, that is
+    logged as a warning.
+
+    Args:
+        path: An .npz file.
+        make: Makes the arrays.
+    """
+    made = None
+    if found := _load(path):
+        return found
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            if found := _load(path):  # another process was faster
+                return found
+            made = make()
+            with atomic_write(path) as temporary, temporary.open("wb") as file:
+                np.savez(file, **made)
+    except OSError as error:
+        log.warning("no cache: %s cannot be written (%s)", path.parent, error.strerror)
+    return made or make()
 
 
 def name_cache(folder: str, kind: str, files: Iterable[Path], *settings: Any) -> Path:

@@ -91,6 +91,13 @@ def make_variants(photo: Picture, count: int, rng: Rng) -> NDArray[np.uint8]:
     return np.asarray(np.rint(images.clip(0, 1) * 255), np.uint8)
 
 
+def draw_letter(letter: str, image_size: int = 28, seed: int = 0) -> NDArray[np.uint8]:
+    """Return one picture of a letter: uint8 (image_size, image_size), 0..255."""
+    session, burst, shot = (np.random.default_rng([seed, level]) for level in range(3))
+    photo = render_photo(letter, session, burst, shot, image_size)
+    return np.asarray(make_variants(photo, 1, shot)[0])
+
+
 def make_pictures(
     config: SyntheticConfig, letters: str = LETTERS, image_size: int = 28
 ) -> tuple[NDArray[np.uint8], pd.DataFrame]:
