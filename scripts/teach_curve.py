@@ -43,7 +43,8 @@ def score(content: bytes, hands: pd.DataFrame, draw: int) -> list[dict[str, floa
     for shots in SHOTS[: SHOTS.index(most) + 1]:
         shown, fitted, start = hands[rank < shots], content, time.perf_counter()
         if shots:
-            fitted = fit_last_layer(content, np.stack([*shown["input"]]), shown["label"], draw)
+            labels = shown["label"].to_numpy(np.int64)
+            fitted = fit_last_layer(content, np.stack([*shown["input"]]), labels, draw)
         seconds = time.perf_counter() - start
         probabilities = OnnxModel(fitted).predict_proba(np.stack([*rest["input"]]))
         right = (probabilities.argmax(1) == rest["label"]).mean()

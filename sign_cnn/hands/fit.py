@@ -19,9 +19,9 @@ from sign_cnn.predict import OnnxModel
 COPIES = 20  # of each hand, all but the first one augmented
 AUGMENTATION = {"rotation": 15.0, "tilt": 15.0, "aspect": 0.1, "depth": 0.2, "jitter": 0.03}
 SMOOTHING = 0.1  # of the labels
-# Half of it times the squared weights is added to the loss. Chosen on the people of set2 in the
-# package's table, with a network that had seen none of that source, three pictures a letter: 3e-4,
-# 1e-3, 3e-3, 1e-2 and 3e-2 all read 96.1 to 96.2 % of the others, so that any of them would do.
+# Half of it times the squared weights is added to the loss. Of 15 people of the package's table,
+# shown three pictures a letter to networks without their source (aslhg or set2), 3e-4, 1e-3, 3e-3,
+# 1e-2 and 3e-2 all read 98.6 to 98.7 % of the others, so that any of them would do (96.9 % before).
 WEIGHT_DECAY = 3e-3
 
 
