@@ -20,6 +20,7 @@ from sign_cnn.hands.spelling import (
     Letter,
     Speller,
     interpolate,
+    speed,
     viterbi,
 )
 from sign_cnn.hands.words import WordList, load_words, to_text
@@ -40,9 +41,9 @@ def read_letters(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def read_motion(windows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Call a window a J in which the wrist goes down by a palm, and stays nowhere."""
-    way = (windows[:, -1, 0, 1] - windows[:, 0, 0, 1]) / 50
-    is_j = (way > 0.9).astype(np.float32)[:, None]
+    """Call a window a J in which the wrist goes down by a palm, from its start to its end."""
+    down = np.diff(windows[:, [0, 6, 17, 23], 0, 1])
+    is_j = ((down / 50 > 0.1).all(1) & (down.sum(1) / 50 > 0.9)).astype(np.float32)[:, None]
     return is_j * [0.9, 0, 0, 0.1] + (1 - is_j) * [0, 0, 1, 0]
 
 
@@ -116,7 +117,12 @@ def test_a_hand_that_drifts_or_trembles_reads_no_letter_twice():
 
 
 def test_a_stroke_replaces_the_pose_that_it_starts_from():
-    poses = [*hold("BI"), (0.6, "I", (0, 1.2)), *((s, x, (0, 1.2)) for s, x, _ in hold("Y"))]
+    poses = [
+        *hold("BI"),
+        (0.5, "I", (0, 0)),
+        (0.6, "I", (0, 1.2)),
+        *((s, x, (0, 1.2)) for s, x, _ in hold("Y")),
+    ]
     assert read(*film(poses)) == "BIY"
     letters = Speller(read_letters, read_motion)(*film(poses))
     assert to_text(letters) == "BJY"
@@ -128,6 +134,11 @@ def test_short_clips_are_read(frames: int):
     times, hands = film(hold("B"))
     assert read(times[:frames], hands[:frames], read_motion) in {"", "B"}
     assert read(times[:frames], [None] * frames, read_motion) == ""
+
+
+def test_the_frames_at_either_end_of_a_hold_are_slow():
+    places = np.array([0, 0, 0, 0.5, 1, 1, 1])[:, None, None]
+    assert speed(np.arange(7) / 10, places) == pytest.approx([0, 0, 0, 5, 0, 0, 0])
 
 
 def test_viterbi_finds_the_best_of_all_paths():

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 from rich.progress import Progress
 
-from sign_cnn.errors import DataError, UserError, error_message
+from sign_cnn.errors import DataError, UserError
 from sign_cnn.files import atomic_write
 from sign_cnn.hands.finder import Hand, HandFinder, HandTracker
 from sign_cnn.inputs import draw_skeleton
@@ -68,7 +68,7 @@ def read_frames(path: Path) -> Iterator[tuple[float, Image.Image]]:
                     progress.update(task, completed=time - start)
                     yield time - start, _upright(frame)
     except (av.FFmpegError, OSError) as error:
-        text = f"{path} cannot be read as a video ({error_message(error)})"
+        text = f"{path} cannot be read as a video ({error.strerror})"
         raise DataError(f"{text}: record it again, or convert it to MP4") from None
     if last is None:
         raise DataError(f"{path} has no frame: record it again")
