@@ -67,7 +67,7 @@ site: npm $(HAND_MODELS)/hand_landmark_full.tflite ## build the live page in doc
 	rm -rf $(SITE) && mkdir -p $(SITE)
 	npm run --silent --prefix docs/live build -- --outdir=$(abspath $(SITE))
 	cp docs/live/*.html $(wildcard docs/live/*.css docs/live/*.txt) sign_cnn/app/hands.onnx \
-	  $(wildcard sign_cnn/app/motion.onnx) $(HAND_MODELS)/*.tflite $(SITE)
+	  sign_cnn/app/motion.onnx $(HAND_MODELS)/*.tflite $(SITE)
 	cd docs/live/node_modules && cp @litertjs/core/wasm/litert_wasm_internal.* @litertjs/core/wasm/litert_wasm_compat_internal.* \
 	  onnxruntime-web/dist/ort-wasm-simd-threaded.wasm $(abspath $(SITE))
 

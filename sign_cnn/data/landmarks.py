@@ -52,16 +52,14 @@ class LandmarkDataModule(BaseDataModule):
         table, letters = read_landmarks(self._table), self.config.letters
         table = table[(table["found"] == 1) & table["letter"].isin(list(letters))]
         labels = table["letter"].map(letters.index).to_numpy(np.int64, copy=True)
-        names = {"source": table["source"], "person": table["source"] + " " + table["person"]}
-        groups = {k: pd.factorize(v, sort=True)[0].astype(np.int64) for k, v in names.items()}
-        self._names = names
-        rows = Rows.make(to_landmarks(table), labels, groups=groups)
+        self.people = name_people(table)
+        rows = Rows.make(to_landmarks(table), labels, groups=number_names(self.people))
         return rows, rows.take(np.arange(0))
 
     def split_training(self) -> Split:
         split = super().split_training()
-        if self.val_split in self._names:
-            groups = self._names[self.val_split].iloc[split.val].unique()
+        if self.val_split in self.people:
+            groups = self.people[self.val_split].iloc[split.val].unique()
             self.left_out = groups[0].strip() if len(groups) == 1 else None
         return split
 
@@ -82,6 +80,16 @@ class LandmarkDataModule(BaseDataModule):
         if not path.is_file():
             raise DataError(f"there is no table of landmarks {path}: name one with data.root")
         return path
+
+
+def name_people(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns `source` and `person`, whose names hold that of the source."""
+    return table[["source"]].assign(person=table["source"] + " " + table["person"])
+
+
+def number_names(names: pd.DataFrame) -> dict[str, NDArray[np.int64]]:
+    """Return each column as numbers from 0, in the order of the names."""
+    return {str(key): pd.factorize(names[key], sort=True)[0].astype(np.int64) for key in names}
 
 
 class HandPhotosDataModule(LandmarkDataModule):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sign_cnn.config import MotionConfig
 from sign_cnn.data.base import DataIdentity, Rows
-from sign_cnn.data.landmarks import LandmarkDataModule
+from sign_cnn.data.landmarks import LandmarkDataModule, name_people, number_names
 from sign_cnn.data.pictures import load_or_make
 from sign_cnn.data.synthetic.landmarks import make_table
 from sign_cnn.data.synthetic.motion import CLASSES, VERSION, make_windows
@@ -53,15 +53,10 @@ class MotionDataModule(LandmarkDataModule):
         """
         path = Path(self.config.cache_dir, f"motion-{self.identity.fingerprint[:16]}.npz")
         stored = load_or_make(path, self._make)
-        train, test = (
-            Rows.make(
-                stored[f"{split}_inputs"],
-                stored[f"{split}_labels"],
-                groups={name: stored[f"{split}_{name}"] for name in ("source", "person")},
-            )
-            for split in ("train", "test")
-        )
-        return train, test
+        self.people = pd.DataFrame({key: stored[f"train_{key}"] for key in ("source", "person")})
+        groups = number_names(self.people)
+        train = Rows.make(stored["train_inputs"], stored["train_labels"], groups=groups)
+        return train, Rows.make(stored["test_inputs"], stored["test_labels"])
 
     def make_preprocessing(self, inputs: NDArray[Any]) -> dict[str, Any]:
         return {"_target_": "sign_cnn.models.preprocessing.MotionFeatures"}
@@ -78,12 +73,7 @@ class MotionDataModule(LandmarkDataModule):
         for number, (split, (table, count)) in enumerate(tables.items()):
             rng = np.random.default_rng([config.motion_seed, number])
             inputs, labels, rows = make_windows(table, count, rng)
-            source = table["source"].iloc[rows]
-            person = source + " " + table["person"].iloc[rows]
-            stored |= {
-                f"{split}_inputs": inputs,
-                f"{split}_labels": labels,
-                f"{split}_source": pd.factorize(source, sort=True)[0].astype(np.int64),
-                f"{split}_person": pd.factorize(person, sort=True)[0].astype(np.int64),
-            }
+            names = name_people(table.iloc[rows])
+            stored |= {f"{split}_inputs": inputs, f"{split}_labels": labels}
+            stored |= {f"{split}_{key}": names[key].to_numpy(str) for key in names.columns}
         return stored
