@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from importlib import import_module
@@ -76,6 +77,7 @@ RESOLVERS: dict[str, Callable[..., Any]] = {
     "job_name": job_name,
     # Torch takes seconds to import.
     "metric_mode": lambda name: import_module("sign_cnn.models.classifier").metric_mode(name),
+    "on_terminal": lambda: single_run() and sys.stdout.isatty(),
     "run_dir": run_dir,
     "single_run": single_run,
     "sweep_name": sweep_name,

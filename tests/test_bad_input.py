@@ -101,6 +101,8 @@ SETTINGS = {
     "optimizer.lr=-1": "optimizer",
     "+logger.x._target_=foo.Bar": "logger.x",
     "init_from=nothing": "nothing/result.json",
+    "epochs=2": "Did you mean trainer.max_epochs?",
+    "experiment=bset": "Did you mean experiment=best?",
     "model.depth=two": "model.depth",
     "data.val_split=group": "data.val_split",
     f"name={'x' * 300}": "x" * 300,

@@ -66,7 +66,7 @@ def test_a_run_leaves_what_the_contract_names_and_a_flat_and_complete_result(fin
     )
     assert not any(isinstance(value, dict) for value in stored.values())
     unknown = {key for key, value in stored.items() if value is None}
-    assert unknown <= {"error", "experiment", "git_commit"}
+    assert unknown <= {"error", "experiment", "git_commit", "left_out"}
     seconds = pd.read_csv(finished / "metrics.csv")["seconds"].sum()
     assert stored["fit_seconds"] == pytest.approx(seconds, abs=0.01)
 
