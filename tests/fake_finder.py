@@ -20,6 +20,7 @@ class FakeFinder:
         """Replace the real one until the end of the test."""
         monkeypatch.setattr(HandFinder, "__init__", cls.__init__)
         monkeypatch.setattr(HandFinder, "__call__", cls.__call__)
+        monkeypatch.setattr(HandFinder, "_find", lambda self, picture, _: self(picture))
 
     def __call__(self, picture: Image.Image) -> Hand | None:
         grey = picture.convert("L").getpixel((0, 0))

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from fake_finder import SAMPLES
 from PIL import Image
+from video_files import write_video
 
 from sign_cnn.errors import DataError
 from sign_cnn.hands import landmarks
@@ -31,16 +32,6 @@ class GreyFinder(HandFinder):
 
     def _read(self, picture: Image.Image, box: np.ndarray) -> Hand | None:
         return self._find(picture, 0)
-
-
-def write_video(path: Path, frames: list[Image.Image], rate: int = 30) -> Path:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=rate)
-        (stream.width, stream.height), stream.pix_fmt = frames[0].size, "yuv420p"
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_image(frame)))
-        container.mux(stream.encode())
-    return path
 
 
 def greys(*numbers: int, size: tuple[int, int] = (320, 240)) -> list[Image.Image]:

@@ -13,7 +13,7 @@ ROOT = str(Path(__file__).resolve().parents[2])
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
-from sign_cnn.app import cards, teach_tab  # noqa: E402
+from sign_cnn.app import cards, teach_tab, video_tab  # noqa: E402
 from sign_cnn.errors import UserError  # noqa: E402
 from sign_cnn.hands.finder import HandFinder, find_models  # noqa: E402
 from sign_cnn.images import MAX_MB  # noqa: E402
@@ -25,7 +25,7 @@ MODEL_VARIABLE = "SIGN_CNN_MODEL"
 HERE = Path(__file__).parent
 HANDS, CROPS, SAMPLES = HERE / "hands.onnx", HERE / "model.onnx", HERE / "samples.npy"
 MAX_PICTURES = 20  # at once
-MOTIONS = "J and Z are motions, which no picture shows."
+MOTIONS = "J and Z are motions, which no picture shows; the live page reads them."
 ABOUT = """Some letters are confused: M and N, K and V, D and X, R and U.
 Show it your own hand in the tab “Teach it your hand”, and it reads you better."""
 
@@ -52,12 +52,13 @@ def main() -> None:
     model = OnnxModel(taught) if taught else hands
     samples = np.load(SAMPLES)
     names = ["Photos", "Camera", "Samples", "Teach it your hand", "Close crops"]
-    photos, camera, examples, lessons, close = st.tabs(names)
+    names += ["Video"] if video_tab.is_installed() else []
+    photos, camera, examples, lessons, close, *videos = st.tabs(names)
     finder = None
     try:
         finder = open_finder()
     except UserError as error:
-        for tab in (photos, camera, lessons):
+        for tab in (photos, camera, lessons, *videos):
             tab.error(f"Photographs cannot be read here: {error}")
     if finder:
         with photos:
@@ -68,6 +69,9 @@ def main() -> None:
             cards.show_cards(pictures, model)
         with lessons:
             teach_tab.show_lessons(paths[True].read_bytes(), finder, samples)
+        for tab in videos:
+            with tab:
+                video_tab.show_video(finder)
     with examples:
         word = st.container()  # above the many hands, where a phone shows it
         cards.show_cards(choose_samples(samples), model, word)
