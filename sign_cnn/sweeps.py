@@ -68,7 +68,11 @@ class SweepCallback(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Write and show the summary; exit with 1 if a job failed."""
-        if config.dry_run or isinstance(sys.exc_info()[1], KeyboardInterrupt | SystemExit):
+        if config.dry_run:
+            return
+        if isinstance(sys.exc_info()[1], KeyboardInterrupt | SystemExit):
+            command = f"python -m sign_cnn.train {shlex.join(sys.argv[1:])}"
+            print(f"Interrupted. To continue: {command}", file=sys.stderr)
             return
         from sign_cnn.summarize import show, summarize  # pandas, scipy.stats, matplotlib
 

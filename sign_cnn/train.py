@@ -129,7 +129,7 @@ def _run_single(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
         directory = Path(cfg.run_dir)
         title = f"{result.experiment or result.name}, seed {result.seed}, {result.data_kind} data"
         print_table(summarize_run(result), title)
-        curves = f"Curves: tensorboard --logdir {directory}"
+        curves = f"Curves: make tensorboard, or tensorboard --logdir {directory}"
         text = f"{explain_scores(result)}\nResults: {directory}\n{curves}"
         print_line(text.lstrip())
     return result.val_acc
