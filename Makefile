@@ -47,8 +47,8 @@ lint: $(ALL) ## run ruff, mypy, and Biome on the live page
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	@if command -v npm >/dev/null; then $(NPM_INSTALL) && npm run --silent --prefix docs/live lint; \
-	else echo "npm is missing: docs/live is not linted"; fi
+	@if command -v npm >/dev/null && $(NPM_INSTALL); then npm run --silent --prefix docs/live lint; \
+	else echo "npm or its packages are missing: docs/live is not linted"; fi
 
 tensorboard: $(READY) ## show the curves of all runs
 	$(BIN)/tensorboard --logdir outputs
