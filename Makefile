@@ -11,7 +11,11 @@ READY := .venv/.ready-$(EXTRAS)
 ALL := .venv/.ready-all
 PORT ?= 8600
 SITE ?= docs/live/site
-NPM_INSTALL := npm install --silent --no-package-lock --prefix docs/live
+NPM_INSTALL := npm install --fetch-retries=0 --fetch-timeout=30000 --silent --no-package-lock --prefix docs/live
+# npm trusts its own authorities alone.
+ifdef SSL_CERT_FILE
+export NODE_EXTRA_CA_CERTS ?= $(SSL_CERT_FILE)
+endif
 HAND_MODELS := $(or $(HAND_MODELS_DIR),data/hand_models)
 XDIST := -n logical --maxprocesses 4 --dist worksteal
 comma := ,
