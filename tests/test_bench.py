@@ -1,4 +1,5 @@
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -26,6 +27,8 @@ def test_lightning_and_the_plain_loop_end_with_the_same_bits(
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["bench", "step", "--quick", "--recipes", "speedrun"])
+    # Other tests of this process read what is logged.
+    monkeypatch.setattr(logging.getLogger("sign_cnn"), "setLevel", lambda _: None)
     bench.main()
     assert "Lightning / plain loop" in capfd.readouterr().out
 
