@@ -18,7 +18,6 @@ from sign_cnn.console import print_line, print_table
 from sign_cnn.errors import DataError, UserError, exit_on_user_error
 from sign_cnn.examples import Examples, read_folder, read_table, score_sources
 from sign_cnn.files import explain_os_errors, write_text
-from sign_cnn.predict import occlusion_map
 from sign_cnn.reports.run import compare, format_report, make_report
 from sign_cnn.runs import Predictions, Run, load_config, load_run
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:  # these import torch, which stored logits do without
     from sign_cnn.data.base import BaseDataModule
     from sign_cnn.models.classifier import Classifier
 
-NUM_HEAT = 6  # photos whose patches are covered, each with hundreds of forward passes
 CONTEXT = ("experiment", "data_kind", "data_fingerprint", "git_commit")
 
 
@@ -63,12 +61,8 @@ def evaluate(run: Run, split: str = "test", examples: Examples | None = None) ->
     drawn = {"confusion": confusion}
     try:
         inputs = examples.inputs if examples else load_data(run).rows_of(split)[0].inputs
-        model, shown = load_classifier(run), inputs[hardest["row"].to_numpy()]
-        pictures = model.inputs.draw(shown)
+        pictures = load_classifier(run).inputs.draw(inputs[hardest["row"].to_numpy()])
         drawn["hardest"] = figures.plot_sheet(hardest, pictures, title)
-        heat = [occlusion_map(model, one) for one in shown[:NUM_HEAT]]
-        if heat[0] is not None:  # landmarks have no patches
-            drawn["occlusion"] = figures.plot_sheet(hardest, pictures[:NUM_HEAT], title, heat)
     except UserError as error:
         notes.append(f"figures are left out: {error}")
 

@@ -68,10 +68,6 @@ class Inputs(ABC):
     def draw(self, inputs: NDArray[Any]) -> NDArray[np.uint8]:
         """Return inputs (N, *shape) as colour pictures for figures, uint8 (N, S, S, 3)."""
 
-    def patches(self) -> list[tuple[slice, ...]]:
-        """Return indices into one input of the parts that `occlusion_map` covers in turn."""
-        return []
-
     def example(self, count: int, seed: int = 0) -> NDArray[Any]:
         """Return random inputs (count, *shape)."""
         values = np.random.default_rng(seed).random((count, *self.shape))
@@ -102,11 +98,6 @@ class PictureInputs(Inputs):
     def draw(self, inputs: NDArray[Any]) -> NDArray[np.uint8]:
         shape = len(inputs), 3, self.size, self.size
         return np.ascontiguousarray(np.broadcast_to(inputs, shape).transpose(0, 2, 3, 1), np.uint8)
-
-    def patches(self) -> list[tuple[slice, ...]]:
-        patch, step = self.size // 4, max(1, self.size // 14)
-        places = [slice(start, start + patch) for start in range(0, self.size - patch + 1, step)]
-        return [(slice(None), y, x) for y in places for x in places]
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ImageOps
 
 from sign_cnn.errors import DataError, UserError, error_message, exit_on_user_error
 from sign_cnn.files import explain_os_errors
 from sign_cnn.hands.finder import HandFinder
-from sign_cnn.images import Crop, convert, crop, open_image
+from sign_cnn.images import open_image
 from sign_cnn.inputs import make_inputs
 
 if TYPE_CHECKING:
@@ -103,32 +102,6 @@ def predict(
     return predictions
 
 
-def occlusion_map(model: "Classifier | OnnxModel", one_input: NDArray[Any]) -> NDArray[Any] | None:
-    """Measure where covering a patch makes the likeliest class less likely (Zeiler, Fergus 2014).
-
-    Args:
-        model: A network.
-        one_input: What it reads, of shape `model.inputs.shape`.
-
-    Returns:
-        float64 (S, S), 0..1: the mean fall of the probability, over the largest one; None if the
-        inputs have no patches, as landmarks.
-    """
-    if not (patches := model.inputs.patches()):
-        return None
-    covered = np.repeat(one_input[None], len(patches) + 1, axis=0)
-    for copy, patch in zip(covered, patches, strict=False):  # the last copy stays whole
-        copy[patch] = one_input.mean((1, 2), keepdims=True).round()
-    probabilities = model.predict_proba(covered)
-    likeliest = probabilities[:, probabilities[-1].argmax()]
-    fall, count = np.zeros((2, *one_input.shape))
-    for patch, probability in zip(patches, likeliest, strict=False):
-        fall[patch] += max(0, likeliest[-1] - probability)
-        count[patch] += 1
-    fall = fall[0] / count[0].clip(1)
-    return np.asarray(fall / max(fall.max(), 1e-6))
-
-
 def spell(predictions: Iterable[Prediction]) -> str:
     """Return the word of several pictures, with a question mark for each that is unsure.
 
@@ -180,11 +153,6 @@ def natural_key(name: str) -> str:
     return re.sub("[0-9]+", lambda number: number[0].zfill(20), name.lower())
 
 
-def _parse_crop(text: str) -> Crop:
-    left, top, right, bottom = (float(edge) for edge in text.split(","))
-    return left, top, right, bottom
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser("python -m sign_cnn.predict", description="Classify pictures.")
@@ -193,9 +161,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("images", nargs="+", metavar="IMAGE", help='files, folders, or patterns such as "me/*.png"')
     text = "probability below which a class is unsure and shown as ? (default: %(default)s)"
     add("--threshold", type=float, default=THRESHOLD, metavar="P", help=text)
-    add("--crop", type=_parse_crop, metavar="L,T,R,B", help="part to keep, in pixels")
-    add("--invert", action="store_true", help="swap dark and light")
-    add("--mirror", action="store_true", help="swap left and right")
     add("--find-hand", action="store_true", help="cut the hand out of pictures of whole scenes")
     text = "package of your own whose classes a checkpoint may name; can be repeated"
     add("--trust", action="append", default=[], metavar="PACKAGE", help=text)
@@ -207,11 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         finder = HandFinder() if model.inputs.needs_finder or options.find_hand else None
         for path in [path for name in options.images for path in find_images(name)]:
             try:
-                image = open_image(path)
-                image = crop(image, options.crop) if options.crop else image
-                image = ImageOps.invert(convert(image, "RGB")) if options.invert else image
-                image = ImageOps.mirror(image) if options.mirror else image
-                inputs.append(model.inputs.read(image, path.name, finder))
+                inputs.append(model.inputs.read(open_image(path), path.name, finder))
                 files.append(str(path))
             except DataError as error:
                 problems.append(str(error))

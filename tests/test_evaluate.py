@@ -20,7 +20,7 @@ from sign_cnn.hands.landmarks import COLUMNS
 from sign_cnn.inputs import LandmarkInputs, PictureInputs
 from sign_cnn.runs import Run, load_run
 
-FIGURES = {"confusion.png", "hardest.png", "occlusion.png"}
+FIGURES = {"confusion.png", "hardest.png"}
 FLATTEN = {"_target_": "torch.nn.Flatten"}
 
 

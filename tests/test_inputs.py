@@ -26,10 +26,6 @@ def test_inputs_are_made_again_from_their_spec_and_describe_their_examples(input
     drawn = inputs.draw(example)
     assert (drawn.shape[0], drawn.shape[3], drawn.dtype) == (3, 3, np.uint8)
     assert len(np.unique(drawn)) > 3
-    covered = np.zeros(inputs.shape)
-    for patch in inputs.patches():
-        covered[patch] = 1
-    assert covered.mean() > 0.9 or inputs.needs_finder
 
 
 @pytest.mark.parametrize("spec", [{}, {"kind": "sound"}, {"kind": "pictures"}, {"kind": []}])

@@ -9,12 +9,10 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from PIL import Image
-from stub_network import GREY, noise, picture_of, stub_classifier, write_checkpoint, write_onnx
+from stub_network import GREY, picture_of, stub_classifier, write_checkpoint, write_onnx
 
 from sign_cnn import predict
 from sign_cnn.errors import UserError
-from sign_cnn.inputs import LandmarkInputs
 from sign_cnn.letters import LETTERS
 from sign_cnn.models.classifier import Classifier
 
@@ -94,17 +92,13 @@ def test_a_reader_that_has_enough_causes_no_traceback(models: Path, hands: Path)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_options_reach_the_picture_and_its_prediction(
+def test_the_threshold_reaches_the_prediction(
     hands: Path, run_predict, monkeypatch: pytest.MonkeyPatch
 ):
     read = Mock(wraps=predict.predict)
     monkeypatch.setattr(predict, "predict", read)
-    Image.fromarray(noise(28, 56)).save(hands / "noise.png")
-    options = "--crop 28,0,56,28 --invert --mirror --threshold 0.7"
-    run_predict(hands / "noise.png", *options.split())
-    _, [pixels], threshold = read.call_args.args
-    assert np.array_equal(pixels[0], 255 - noise(28, 56)[:, :27:-1])
-    assert threshold == 0.7
+    run_predict(hands / "h1.png", "--threshold", "0.7")
+    assert read.call_args.args[2] == 0.7
 
 
 def test_of_a_run_its_export_is_read_unless_it_is_older(models: Path, tmp_path: Path):
@@ -113,26 +107,6 @@ def test_of_a_run_its_export_is_read_unless_it_is_older(models: Path, tmp_path: 
     assert isinstance(predict.load_model(run), predict.OnnxModel)
     os.utime(run / "model.onnx", (0, 0))
     assert isinstance(predict.load_model(run), Classifier)
-
-
-def test_the_occlusion_map_is_where_covering_changes_the_answer():
-    class Corner:
-        """Sure of its class while the pixel in the corner is white."""
-
-        inputs = GREY
-
-        def predict_proba(self, pictures):
-            white = (pictures[:, 0, 0, 0] == 255).astype(np.float32)
-            return np.stack([0.1 + 0.8 * white, 0.9 - 0.8 * white], axis=1)
-
-    picture = np.zeros((1, 28, 28), np.uint8)
-    picture[0, 0, 0] = 255
-    heat = predict.occlusion_map(Corner(), picture)
-    assert heat[0, 0] == heat.max() == 1
-    assert not heat[7:].any()
-    assert not heat[:, 7:].any()
-    Corner.inputs = LandmarkInputs()
-    assert predict.occlusion_map(Corner(), LandmarkInputs().example(1)[0]) is None
 
 
 @pytest.mark.parametrize("name", ["empty", "gone.onnx", "text.ckpt", "text.onnx"])

@@ -182,7 +182,7 @@ def test_figures_of_a_report_name_counts_and_classes(small: Predictions):
     report, pictures = make_report(small, NAMES), np.zeros((10, 8, 8, 3), np.uint8)
     confusion = figures.plot_confusion_matrix(np.array(report["confusion"]), NAMES, "t")
     assert sorted(text.get_text() for text in confusion.axes[0].texts) == ["1", "2", "3", "4"]
-    sheet = figures.plot_sheet(report["hardest"], pictures[:2], "t", [*pictures[:2, ..., 0]])
+    sheet = figures.plot_sheet(report["hardest"], pictures[:2], "t")
     titles = [axes.get_title() for axes in sheet.axes]
     assert [title.partition("\np = ")[0] for title in titles] == ["airplane →\nbird", "cat → bird"]
 

@@ -4,9 +4,7 @@ Colours also differ in grey and for colour-blind readers.
 """
 
 import textwrap
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -86,30 +84,24 @@ def plot_confusion_matrix(counts: ArrayLike, class_names: list[str], title: str)
     return figure
 
 
-def plot_sheet(
-    photos: pd.DataFrame, pictures: NDArray[np.uint8], title: str, heat: Sequence[Any] = ()
-) -> Figure:
+def plot_sheet(photos: pd.DataFrame, pictures: NDArray[np.uint8], title: str) -> Figure:
     """Plot a contact sheet.
 
     Args:
-        photos: Has the columns `class` and `predicted`, and may have the probability `p`.
+        photos: Has the columns `class`, `predicted` and `p`, the probability of the class.
         pictures: uint8 (N, H, W, 3), a picture of each of the first N photos.
         title: Title of the figure.
-        heat: For each picture float (H, W), 0..1, a map to lay over it.
 
     Returns:
         The figure.
     """
-    bright = "; bright: covering it makes the predicted class less likely" if heat else ""
-    caption = f"true → predicted class; p: mean probability of the true class{bright}"
+    caption = "true → predicted class; p: mean probability of the true class"
     figure, panels = _make_panels(len(pictures), 1.45, 1.95, caption, columns=6)
     figure.suptitle(title, fontsize=10)
     for place, (axes, photo) in enumerate(zip(panels, photos.to_dict("records"), strict=False)):
         axes.imshow(pictures[place])
-        if heat:
-            axes.imshow(heat[place], cmap="inferno", vmin=0, vmax=1, alpha=0.5)
         caption = textwrap.fill(f"{photo['class']} → {photo['predicted']}", 14)
-        axes.set_title(caption + (f"\np = {photo['p']:.2f}" if "p" in photo else ""), fontsize=9)
+        axes.set_title(f"{caption}\np = {photo['p']:.2f}", fontsize=9)
         axes.set_axis_off()
     return figure
 
