@@ -61,9 +61,9 @@ BAD_CSVS = {
     "a web page": ("<!DOCTYPE html>\n<title>Sign in</title>\n", "header"),
     "one row long": (TEXT.replace(LINES[2], LINES[2].replace("\n", ",7\n")), "line 3"),
     "all rows long": (LINES[0] + "".join(LINES[1:]).replace("\n", ",7\n"), TRAIN),
-    "256": (with_value(5, "256"), TRAIN),
+    "256": (with_value(5, "256"), "line 3"),
     "text": (with_value(5, "dark"), "dark"),
-    "NaN": (with_value(5, "nan"), "column 5"),
+    "NaN": (with_value(5, "nan"), "line 3"),
     "label of J": (with_value(0, "9"), "line 3"),
 }
 

@@ -1,4 +1,5 @@
 import gzip
+import hashlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -114,6 +115,13 @@ def test_a_set_is_known_as_custom_or_official(data, monkeypatch):
     assert custom.kind == "custom"
     monkeypatch.setattr(sign_mnist, "OFFICIAL_FINGERPRINT", custom.fingerprint)
     assert read(data).identity.kind == "official"
+
+
+def test_a_set_that_begins_as_the_official_one_is_said_to_lack_rows(data, monkeypatch):
+    module = read(data)
+    first = module.parsed["inputs"][:50].tobytes()
+    monkeypatch.setattr(sign_mnist, "OFFICIAL_START", hashlib.sha256(first).hexdigest())
+    assert f"{len(module.train_rows.labels)} and " in read(data).identity.description
 
 
 def test_auto_takes_a_set_that_is_there_and_a_root_that_is_named_must_hold_one(data):
