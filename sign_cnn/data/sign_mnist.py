@@ -209,8 +209,8 @@ def read_csv(path: Path, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8
         table = load("uint8")
     except Exception as error:  # zipfile, zlib, lzma and pandas have error classes of their own
         problem = f" is not a header and rows of numbers 0..255 ({str(error).strip()[:200]})"
-        with suppress(Exception):  # what can be read as text has a wrong value somewhere
-            text = load(str)
+        with suppress(Exception):  # a table that can be read as text has a wrong value somewhere
+            text = load(str).astype({"label": str})  # KeyError: not a table of pictures at all
             row, column = np.argwhere(~text.isin([*map(str, range(256))]).to_numpy())[0]
             value = f"{text.columns[column]} is {text.iat[row, column]!s}"
             problem = f", line {row + 2}: {value}, expected a whole number 0..255"
