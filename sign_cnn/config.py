@@ -49,7 +49,7 @@ def setting(default: Any, **bounds: float) -> Any:
 class DataConfig:
     """What all data modules share: how rows are split and batched."""
 
-    _target_: str = "???"
+    _target_: str = ""
     batch_size: int = setting(128, ge=1)
     """Rows per training step and device."""
     epoch_rows: int | None = setting(None, ge=1)

@@ -127,7 +127,8 @@ def _run_single(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
         raise
     if global_rank() == 0:
         directory = Path(cfg.run_dir)
-        title = f"{result.experiment or result.name}, seed {result.seed}, {result.data_kind} data"
+        recipe = f" ({result.experiment})" if result.experiment else ""
+        title = f"{result.name}{recipe}, seed {result.seed}, {result.data_kind} data"
         print_table(summarize_run(result), title)
         curves = f"Curves: make tensorboard, or tensorboard --logdir {directory}"
         text = f"{explain_scores(result)}\nResults: {directory}\n{curves}"
