@@ -347,7 +347,7 @@ def setting_problems(node: DictConfig, prefix: str = "") -> Iterator[str]:
     known = {item.name: item for item in fields(schema)} if is_dataclass(schema) else {}
     for key in map(str, node):
         if known and key not in known and not key.startswith("_"):  # as `+model.foo=2` adds it
-            yield f"{prefix}{key} is not a setting; there are {', '.join(known)}"
+            yield f"{prefix}{key} is not a setting: choose one of {', '.join(known)}"
         elif OmegaConf.is_missing(node, key):
             yield f"{prefix}{key} must be given"
         elif OmegaConf.is_interpolation(node, key):
@@ -381,8 +381,8 @@ def explain_settings(key: str) -> Iterator[None]:
         problem = " ".join(str(cause).split())
         if found := re.match("Target '(.*?)'.* is not in the Hydra execution whitelist", problem):
             name = found[1].partition(".")[0]
-            way_out = f"if you do, add trusted_packages=[{name}], or --trust {name} to a command"
-            problem = f"{found[1]} is of a package that is not trusted: {way_out}"
+            way_out = f"to trust it, add trusted_packages=[{name}], or --trust {name} to a command"
+            problem = f"{found[1]} comes from a package that is not trusted: {way_out}"
         raise ConfigError([f"{key}: {problem}"]) from error
 
 

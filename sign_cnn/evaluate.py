@@ -54,7 +54,7 @@ def evaluate(run: Run, split: str = "test", examples: Examples | None = None) ->
         report |= {key: total[key] for key in ("found", "right", "sure", "accuracy_if_sure")}
         report["sources"] = score_sources(scored, table)
         hardest["photo"] = table["name"].iloc[hardest["photo"]].to_numpy()
-        notes.append("the intervals take rows for independent; those of one person are not")
+        notes.append("the intervals take rows to be independent; those of one person are not")
 
     title = f"{run.path.resolve().name}, {name}: {report['acc']:.2%} right"
     confusion = figures.plot_confusion_matrix(report["confusion"], class_names, title)
@@ -132,10 +132,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add, choice = parser.add_argument, parser.add_mutually_exclusive_group()
     add("runs", type=Path, nargs="+", metavar="RUN", help="a finished run; two are compared")
     choice.add_argument("--split", choices=("test", "val"), default="test", help="rows to score")
-    choice.add_argument("--images", type=Path, metavar="DIR", help="or a folder per class")
-    choice.add_argument("--landmarks", type=Path, metavar="CSV", help="or a table of landmarks")
+    choice.add_argument("--images", type=Path, metavar="DIR", help="pictures in a folder per class")
+    choice.add_argument("--landmarks", type=Path, metavar="CSV", help="landmarks to score instead")
     add("--find-hand", action="store_true", help="cut the hand out of --images of whole scenes")
-    add("--trust", action="append", default=[], metavar="PACKAGE", help="where its network is from")
+    add("--trust", action="append", default=[], metavar="PACKAGE", help="package of its network")
     add("--json", action="store_true", help="print JSON instead of tables")
     options = parser.parse_args(arguments)
     if len(options.runs) > 2 or (len(options.runs) == 2 and (options.images or options.landmarks)):

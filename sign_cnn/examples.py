@@ -104,7 +104,7 @@ def score_examples(
     labels = table["class"].map(exact).fillna(table["class"].str.casefold().map(folded))
     known = table.assign(label=labels, found=table["input"].notna()).dropna(subset="label")
     if known.empty:
-        problem = f"{title} holds nothing readable in folders or rows named {', '.join(exact)}"
+        problem = f"{title} holds no readable picture or row of the classes {', '.join(exact)}"
         raise DataError("; ".join([problem, *notes[:1]]))
     found = known["found"].to_numpy()
     inputs = np.zeros((len(known), *model.inputs.shape), model.inputs.dtype)
@@ -117,7 +117,7 @@ def score_examples(
     rows = Rows.make(inputs, known["label"].to_numpy(int))
     predictions = Predictions.of_rows(title, rows, rows.photos, logits[:, : len(class_names)])
     others = ", ".join(table.loc[labels.isna(), "class"].unique())
-    left_out = [f"left out: {others}, no classes of the network"] if others else []
+    left_out = [f"left out, because the network has no such class: {others}"] if others else []
     facts = known[["name", "source", "found"]]
     return Examples(title, inputs, predictions, class_names, facts, [*notes, *left_out])
 

@@ -28,7 +28,7 @@ def validate(cfg: DictConfig) -> None:
     """
     callbacks, problems = cfg.callbacks or {}, list(setting_problems(cfg))
     if missing := [key for key in ("best_checkpoint", "last_checkpoint") if not callbacks.get(key)]:
-        problems.append(f"callbacks lack {' and '.join(missing)}: choose callbacks=[default,…]")
+        problems.append(f"callbacks need {' and '.join(missing)}: choose callbacks=[default,…]")
     if cfg.data.get("val_split") == "none":
         stopping = callbacks.get("early_stopping") or {}
         wanted = {"monitor": cfg.monitor, "callbacks.early_stopping": stopping.get("monitor")}

@@ -73,7 +73,7 @@ def export(run: Run, output: Path, landmarks: Path | None = None) -> dict[str, A
     difference = float(np.abs(found - expected).max())
     if changed or not difference <= MAX_DIFFERENCE:
         problem = f"{changed:,} classes differ, and probabilities are up to {difference:.1e} apart"
-        raise UserError(f"nothing was written: on {len(inputs):,} {source}, {problem}")
+        raise UserError(f"the file is not written: on {len(inputs):,} {source}, {problem}")
     card |= {"compared": len(inputs), "compared_with": source, "max_difference": difference}
     if landmarks:
         examples = read_table(landmarks, model)
@@ -143,15 +143,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add = parser.add_argument
     add("run", type=Path, metavar="RUN", help="directory of a finished run")
     add("--output", type=Path, metavar="FILE", help="default: model.onnx in RUN")
-    add("--landmarks", type=Path, metavar="CSV", help="strangers, whose scores go into the file")
-    add("--trust", action="append", default=[], metavar="PACKAGE", help="where its network is from")
+    add("--landmarks", type=Path, metavar="CSV", help="strangers' hands, whose scores are stored")
+    add("--trust", action="append", default=[], metavar="PACKAGE", help="package of its network")
     options = parser.parse_args(arguments)
     output = options.output or options.run / "model.onnx"
     with exit_on_user_error(), explain_os_errors(output):
         card = export(load_run(options.run, options.trust), output, options.landmarks)
         print_line(f"Written to {output}: {output.stat().st_size / 1000:,.0f} kB")
-        apart = f"the same classes, and probabilities at most {card['max_difference']:.1e} apart"
-        print_line(f"Checkpoint and file on {card['compared']:,} {card['compared_with']}: {apart}")
+        print_line(
+            f"On {card['compared']:,} {card['compared_with']}, it predicts the classes of the "
+            f"checkpoint; probabilities are at most {card['max_difference']:.1e} apart."
+        )
 
 
 if __name__ == "__main__":

@@ -222,8 +222,8 @@ def load_run(path: Path, trust: Sequence[str] = ()) -> Run:
     """
     run = Run(path, result := Result.load(path / "result.json"), trust)
     if not run.finished:
-        status = f"{result.status} ({result.error or 'start it again to finish it'})"
-        raise UserError(f"the run in {path} is not done but {status}")
+        status = f"{result.status} ({result.error})" if result.error else result.status
+        raise UserError(f"the run in {path} is not done but {status}: start it again to finish it")
     return run
 
 
@@ -310,7 +310,7 @@ def lock_directory(path: Path) -> Iterator[None]:
         with FileLock(path / ".lock").acquire(timeout=0.5, poll_interval=0.05):
             yield
     except Timeout:
-        raise RunInUseError(f"another process works in {path}: choose another name") from None
+        raise RunInUseError(f"another process is at work in {path}: choose another name") from None
 
 
 def is_locked(path: Path) -> bool:
@@ -362,7 +362,7 @@ def finished_result(path: Path, new: Result, settings: dict[str, Any], test: boo
         return None
     pairs = (f"{key}={now.get(key)} (there: {before.get(key)})" for key in keys)
     differences = ", ".join(pairs) or "the run that init_from names"
-    way_out = f"choose another name, to start from its weights with init_from={path}"
+    way_out = f"choose another name; init_from={path} starts from its weights"
     raise UserError(f"{path} holds another experiment, which differs in {differences}: {way_out}")
 
 

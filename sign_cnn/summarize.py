@@ -16,7 +16,7 @@ from sign_cnn.console import print_line, print_table
 from sign_cnn.errors import exit_on_user_error
 from sign_cnn.files import explain_os_errors, remove_temporary, write_text
 
-POOLED = "Out of fold, in percent; 95 % intervals by photo, and by fold (Student, ± between folds)"
+POOLED = "All folds together, in percent, with 95 % intervals by photo, and by fold (Student's t)"
 
 
 class Summary(NamedTuple):
@@ -88,7 +88,7 @@ def show(summary: Summary) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    about = "Rank, compare and draw a sweep."
+    about = "Rank and compare the jobs of a sweep."
     parser = argparse.ArgumentParser("python -m sign_cnn.summarize", description=about)
     parser.add_argument("folder", type=Path, help="folder of a sweep, or of any runs")
     folder = parser.parse_args(arguments).folder

@@ -69,7 +69,7 @@ def test_what_weakens_the_table_stands_above_it(tmp_path: Path):
         write_first_wrong(tmp_path / f"depth={depth}", 3, epochs=1, data_kind="made up")
     summarize(tmp_path)
     above = (tmp_path / "results.md").read_text().partition("| #")[0]
-    assert all(word in above for word in ("made up", "One seed", "One epoch", "best of 6"))
+    assert all(word in above for word in ("made up", "one seed", "one epoch", "best of 6"))
 
 
 def test_seeds_of_a_configuration_are_one_line(tmp_path: Path):

@@ -225,7 +225,8 @@ class BaseDataModule(pl.LightningDataModule):
             return
         self.train_rows, self.test_rows = self.load()
         if len(np.unique(self.train_rows.labels)) < 2:
-            raise DataError(f"no two classes of {self.class_names} have rows: set data.letters")
+            names = ", ".join(self.class_names)
+            raise DataError(f"fewer than two of the classes {names} have training rows: add rows")
         self.split = self.split_training()
         self.preprocessing = self.make_preprocessing(self.train_rows.inputs[self.split.train])
 

@@ -21,7 +21,7 @@ def try_download(root: Path) -> str:
     Returns:
         Why it did not work, or "".
     """
-    log.info("fetching Sign Language MNIST from Kaggle, about 60 MB, once")
+    log.info("fetching Sign Language MNIST from Kaggle (about 60 MB, only this once)")
     try:
         import kagglehub  # an extra
 

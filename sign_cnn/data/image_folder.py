@@ -42,10 +42,10 @@ class ImageFolderDataModule(PictureDataModule):
         train = sorted({name for split, name, _ in self._files if split == TRAIN})
         if len(train) < 2:
             problem = f"{self.config.root} has pictures of {len(train)} classes, not of two or more"
-            raise DataError(f"{problem}: set data.root to the folder of one sub-folder per class")
+            raise DataError(f"{problem}: set data.root to a folder with a sub-folder per class")
         if unknown := sorted({name for _, name, _ in self._files} - set(train)):
-            problem = "has classes without training pictures"
-            raise DataError(f"{self.config.root} {problem}: {', '.join(unknown)}")
+            problem = f"has no training pictures of {', '.join(unknown)}"
+            raise DataError(f"{self.config.root} {problem}: add some, or remove these folders")
         return train
 
     @cached_property
@@ -74,7 +74,7 @@ class ImageFolderDataModule(PictureDataModule):
         """
         splits, names, paths = zip(*self._files, strict=True)
         folder, labels = np.array(splits), np.array([self.class_names.index(n) for n in names])
-        log.info("reading %d pictures, once", len(paths))
+        log.info("reading %d pictures, which are then cached", len(paths))
         inputs, size = np.empty((len(paths), *self.inputs.shape), np.uint8), self.image_size
 
         def read(row: int) -> None:

@@ -106,7 +106,7 @@ class HandPhotosDataModule(LandmarkDataModule):
         files = [file for file in sorted(folder.rglob("[!.]*")) if file.is_file()]
         cached = name_cache(self.config.cache_dir, "hand_photos", files).with_suffix(".csv")
         if not cached.exists():
-            log.info("looking for hands in %d files, once", len(files))
+            log.info("looking for hands in %d files; the landmarks are then cached", len(files))
             table, notes = measure_folder(folder)
             for note in notes:
                 log.warning("%s", note)

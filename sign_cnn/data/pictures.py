@@ -101,7 +101,7 @@ def load_or_make(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, An
             with atomic_write(path) as temporary, temporary.open("wb") as file:
                 np.savez(file, **made)
     except OSError as error:
-        log.warning("no cache: %s cannot be written (%s)", path.parent, error.strerror)
+        log.warning("nothing is cached: %s cannot be written (%s)", path.parent, error.strerror)
     return made or make()
 
 
@@ -137,5 +137,5 @@ def _load(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except Exception as error:  # a damaged zip makes numpy and zipfile raise nearly anything
-        log.warning("%s is damaged and made anew: %s", path, error)
+        log.warning("%s is damaged, and is made anew: %s", path, error)
         return None

@@ -133,7 +133,7 @@ class SignMNISTDataModule(PictureDataModule):
         groups = self.train_rows.groups
         if self.val_split == "session" and np.array_equal(groups["session"], groups["lookalike"]):
             self.val_split = "lookalike"
-            log.info("data.val_split=lookalike: the sessions of these data are not known")
+            log.info("data.val_split becomes lookalike: the sessions of these data are not known")
         return super().split_training()
 
     def _generate(self) -> tuple[Any, NDArray[np.int64]]:
@@ -208,7 +208,7 @@ def read_csv(path: Path, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8
     try:
         table = load("uint8")
     except Exception as error:  # zipfile, zlib, lzma and pandas have error classes of their own
-        problem = f" is not a header and rows of numbers 0..255 ({str(error).strip()[:200]})"
+        problem = f" does not hold a header and rows of numbers 0..255 ({str(error).strip()[:200]})"
         with suppress(Exception):  # a table that can be read as text has a wrong value somewhere
             text = load(str).astype({"label": str})  # KeyError: not a table of pictures at all
             row, column = np.argwhere(~text.isin([*map(str, range(256))]).to_numpy())[0]
@@ -224,7 +224,7 @@ def read_csv(path: Path, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8
     if not pixels.size or not isinstance(table.index, pd.RangeIndex):
         raise DataError(f"{csv} has no rows, or rows with more values than its header; {AGAIN}")
     if (unknown := np.flatnonzero(index_classes(labels, LETTERS) < 0)).size:
-        label = f"label {labels[unknown[0]]}, expected 0..24 without 9 (J and Z are motions)"
+        label = f"the label {labels[unknown[0]]} is none of 0..24 without 9 (J and Z are motions)"
         raise DataError(f"{csv}, line {unknown[0] + 2}: {label}")
     return pixels.reshape(-1, size, size), labels
 

@@ -50,7 +50,7 @@ def split_rows(
         return Split(*map(np.sort, parts))
     known = {"random": everything, **groups}
     if val_split not in known:
-        problem = f"is not known of these data: choose {', '.join([*known, 'none'])}"
+        problem = f"does not fit these data: choose {', '.join([*known, 'none'])}"
         raise ConfigError([f"data.val_split={val_split} {problem}"])
     most = min(len(np.unique(known[val_split])), int(np.bincount(labels).max()))
     if most < config.folds:

@@ -68,7 +68,7 @@ def metric_mode(name: str | None) -> str | None:
         return name and ("max" if better else "min")
     known = ", ".join(key for key in metrics if metrics[key].higher_is_better is not None)
     way_out = "correct it, or set monitor_mode=min or max"
-    raise ConfigError([f"monitor={name} is none of {known}: {way_out}"])
+    raise ConfigError([f"monitor={name} is not one of {known}: {way_out}"])
 
 
 class Classifier(pl.LightningModule):
@@ -280,6 +280,6 @@ class Classifier(pl.LightningModule):
         except Exception as error:  # torch's layers raise nearly anything
             found = f"fails ({error_message(error)})"
         if found != f"returns {(2, len(self.class_names))}":
-            data = f"two inputs {self.inputs.shape} of {len(self.class_names)} classes"
+            data = f"two inputs of shape {self.inputs.shape} and {len(self.class_names)} classes"
             raise ConfigError([f"model: {type(self.network).__name__} {found} for {data}"])
         self.train()

@@ -37,7 +37,7 @@ def plot_learning_curves(metrics: pd.DataFrame, title: str, best_epoch: int) -> 
     Returns:
         The figure.
     """
-    caption = f"grey line: the checkpoint that is kept, of epoch {best_epoch}"
+    caption = f"The grey line marks epoch {best_epoch}, whose weights are kept."
     figure, panels = _make_panels(2, 5.4, 3.9, caption)
     figure.suptitle(title, fontsize=10)
     for axes, key, label in zip(panels, ("loss", "acc"), ("loss", "accuracy"), strict=True):
@@ -95,7 +95,7 @@ def plot_sheet(photos: pd.DataFrame, pictures: NDArray[np.uint8], title: str) ->
     Returns:
         The figure.
     """
-    caption = "true → predicted class; p: mean probability of the true class"
+    caption = "True → predicted class; p is the mean probability of the true class."
     figure, panels = _make_panels(len(pictures), 1.45, 1.95, caption, columns=6)
     figure.suptitle(title, fontsize=10)
     for place, (axes, photo) in enumerate(zip(panels, photos.to_dict("records"), strict=False)):
@@ -116,7 +116,7 @@ def plot_main_effects(effects: pd.DataFrame) -> Figure:
         The figure.
     """
     groups = effects.groupby("factor", sort=False)
-    caption = "bars: 95 % interval of the difference to the mean (dashed)"
+    caption = "Bars are 95 % intervals of the difference to the mean, which is dashed."
     figure, panels = _make_panels(len(groups), 2.9, 2.9, caption)
     for axes, (factor, effect) in zip(panels, groups, strict=True):
         axes.sharey(panels[0])

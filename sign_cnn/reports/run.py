@@ -131,7 +131,7 @@ def compare(a: Predictions, b: Predictions) -> dict[str, Any]:
     points, low, high = (100 * share for share in difference)
     wrong_a, wrong_b = 2 * right_a < rows, 2 * right_b < rows
     wrong = {"A": wrong_a, "B": wrong_b, "only_A": wrong_a & ~wrong_b, "only_B": wrong_b & ~wrong_a}
-    outcome = "A is better" if low > 0 else "B is better" if high < 0 else "No difference shown"
+    outcome = "A is better" if low > 0 else "B is better" if high < 0 else "No difference is shown"
     return {
         "rows": len(a.row),
         "photos": len(rows),
@@ -141,7 +141,7 @@ def compare(a: Predictions, b: Predictions) -> dict[str, Any]:
         "difference_pp_ci95": [low, high],
         "mcnemar_p": statistics.mcnemar_exact(wrong_a, wrong_b),
         **{f"photos_wrong_{key}": int(mask.sum()) for key, mask in wrong.items()},
-        "notes": [f"{outcome} of these two networks; those of other seeds may differ otherwise"],
+        "notes": [f"{outcome}; this holds for these two networks, not for other seeds"],
     }
 
 

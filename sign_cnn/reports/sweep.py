@@ -267,15 +267,16 @@ def take_notes(jobs: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     """Return what weakens the table and how to read it, then each error, with the jobs it ended."""
     test, several, one_seed = jobs["test_acc"].dropna(), len(table) > 1, table["seeds"].max() == 1
     kinds = " and ".join(jobs["data_kind"].dropna().replace("", pd.NA).dropna().unique())
-    delta = "Δ: 95 % interval by photo and, if both have several, by seed"
+    delta = "Δ has a 95 % interval by photo, and by seed if both have several"
     notes = {
-        "One seed: the order may be luck (seed=0,1,2 adds two)": several and one_seed,
-        "One epoch (trainer.max_epochs=5 adds more)": jobs["epochs"].max() == 1,
+        "There is one seed, so the order may be luck (seed=0,1,2 adds two)": several and one_seed,
+        "There is one epoch (trainer.max_epochs=5 adds more)": jobs["epochs"].max() == 1,
         f"The best of {len(table)} is partly luck: expect less on other photos": len(table) > 5,
         f"{len(jobs)} jobs on {kinds} data: {count_statuses(jobs['status'])}": True,
-        f"{delta}; ±: standard deviation between seeds": several,
+        f"{delta}; ± is the standard deviation between seeds": several,
         "incomplete: fewer seeds or folds than others": "incomplete" in set(table["status"]),
-        f"Test accuracy {test.mean():.2%}, mean of {len(test)}": len(test) > 0 and not several,
+        f"Test accuracy: {test.mean():.2%}, the mean of {len(test)} jobs": len(test) > 0
+        and not several,
     }
     ended = jobs.groupby("error", sort=False)["job"].agg(lambda names: ", ".join(names.head(3)))
     errors = [f"{names}: {error}" for error, names in ended.items()]
