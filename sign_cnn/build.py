@@ -51,6 +51,12 @@ def build(cfg: DictConfig) -> Parts:
 
     The classifier gets its preprocessing once the data are read.
 
+    Args:
+        cfg: The composed configuration.
+
+    Returns:
+        Data module, classifier and trainer.
+
     Raises:
         ConfigError: If a setting cannot work, the network does not fit the data, or it is of a
             package that is not trusted.
@@ -75,7 +81,14 @@ def build(cfg: DictConfig) -> Parts:
 
 
 def make_datamodule(cfg: DictConfig) -> BaseDataModule:
-    """Build the data module, which has read nothing yet, and its augmentation."""
+    """Build the data module and its augmentation.
+
+    Args:
+        cfg: The composed configuration.
+
+    Returns:
+        The data module, which has read nothing yet.
+    """
     options: Any = {"_convert_": "all", "_execution_whitelist_": UNSAFE_DISABLE_EXECUTION_CHECKS}
     with explain_settings("augment"):
         augment = instantiate(cfg.augment, **options)
@@ -87,7 +100,19 @@ def make_datamodule(cfg: DictConfig) -> BaseDataModule:
 
 
 def make_classifier(cfg: DictConfig, datamodule: BaseDataModule) -> Classifier:
-    """Build the classifier with the preprocessing of example inputs."""
+    """Build the classifier with the preprocessing of example inputs.
+
+    Args:
+        cfg: The composed configuration.
+        datamodule: Says what the classes and the inputs are.
+
+    Returns:
+        The classifier, with random weights or with those of `cfg.init_from`.
+
+    Raises:
+        ConfigError: If the network cannot be built, or does not fit the data.
+        UserError: If `cfg.init_from` is no finished run, or has another network.
+    """
     trusted = list(cfg.trusted_packages)
     with explain_settings("model"):
         groups = (cfg.model, cfg.loss, cfg.optimizer, cfg.scheduler)
@@ -118,7 +143,15 @@ def make_classifier(cfg: DictConfig, datamodule: BaseDataModule) -> Classifier:
 
 
 def make_all(group: str, nodes: Any) -> list[Any]:
-    """Build the nodes of a group such as `callbacks`; a node that is null is left out."""
+    """Build the objects of a group.
+
+    Args:
+        group: Name of the group, such as `callbacks`.
+        nodes: `_target_` nodes by name, or None; a node that is None is left out.
+
+    Returns:
+        The objects, in the order of the nodes.
+    """
     made = []
     for name, node in (nodes or {}).items():
         with explain_settings(f"{group}.{name}"):
@@ -128,7 +161,16 @@ def make_all(group: str, nodes: Any) -> list[Any]:
 
 @contextmanager
 def explain_lightning() -> Iterator[None]:
-    """Turn Lightning's complaints of settings into a `ConfigError`, its Ctrl-C into Python's."""
+    """Turn Lightning's complaints of settings into a `ConfigError`, its Ctrl-C into Python's.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        ConfigError: If Lightning refuses a setting.
+        KeyboardInterrupt: If Lightning was interrupted, which it reports as `SystemExit`.
+        SystemExit: If it ends for another reason, such as SIGTERM.
+    """
     try:
         with execution_whitelist(UNSAFE_DISABLE_EXECUTION_CHECKS), warnings.catch_warnings():
             for message in SILENCED:

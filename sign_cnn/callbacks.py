@@ -169,9 +169,18 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read what a run resumes from, on the CPU.
+        """Read what a run resumes from.
+
+        Args:
+            path: A checkpoint.
+            map_location: The device of its tensors; the CPU by default.
+            weights_only: Ignored: only tensors and plain values are ever read.
+
+        Returns:
+            The content of the checkpoint.
 
         Raises:
+            FileNotFoundError: If there is no such file.
             UserError: If the file is damaged.
         """
         try:

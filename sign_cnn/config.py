@@ -367,7 +367,17 @@ def describe_bounds(bounds: Mapping[str, Any]) -> str:
 
 @contextmanager
 def explain_settings(key: str) -> Iterator[None]:
-    """Turn what a class says of its arguments into a `ConfigError` that names the setting."""
+    """Turn what a class says of its arguments into a `ConfigError` that names the setting.
+
+    Args:
+        key: The setting, or the group of settings, from which the class is built.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        ConfigError: In place of the error of the class.
+    """
     wrappers = (InstantiationException, InterpolationResolutionError)
     try:
         yield

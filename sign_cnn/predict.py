@@ -39,7 +39,8 @@ class OnnxModel:
             path: The file, or its content.
 
         Raises:
-            UserError: If the file is missing or damaged, or ONNX Runtime is.
+            UserError: If ONNX Runtime is not installed.
+            DataError: If the file is missing, damaged, or not an exported network.
         """
         try:
             import onnxruntime
@@ -154,7 +155,12 @@ def natural_key(name: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line."""
+    """Run the command line.
+
+    Raises:
+        DataError: If a picture cannot be read, once the others are classified; the command ends
+            with it.
+    """
     parser = argparse.ArgumentParser("python -m sign_cnn.predict", description="Classify pictures.")
     add = parser.add_argument
     add("model", type=Path, metavar="MODEL", help="a run directory, a checkpoint or a model.onnx")

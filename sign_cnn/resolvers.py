@@ -36,7 +36,18 @@ def sweep_name() -> str | None:
 
 
 def data_info(key: str, *, _root_: DictConfig) -> Any:
-    """Return an attribute of the data module, to which a network's settings refer."""
+    """Return an attribute of the data module, to which a network's settings refer.
+
+    Args:
+        key: Name of the attribute, such as `num_classes`.
+        _root_: The composed configuration, which OmegaConf hands over.
+
+    Returns:
+        The value, which is computed once for each composed configuration.
+
+    Raises:
+        ConfigError: If this kind of data has no such attribute.
+    """
     known = OmegaConf.get_cache(_root_)["data_info"]
     if key in known:  # a folder of pictures takes time to be listed
         return known[key]

@@ -38,7 +38,11 @@ class SweepCallback(Callback):
             Path(config.hydra.run.dir).mkdir(parents=True, exist_ok=True)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Set the directories, and check data and all jobs before the first."""
+        """Set the directories, and check data and all jobs before the first.
+
+        Raises:
+            ConfigError: If a job cannot work; the command ends with it.
+        """
         with exit_on_user_error():
             params = config.hydra.sweeper.get("params") or {}
             lines = [f"{key}={value}" for key, value in params.items()]
@@ -67,7 +71,11 @@ class SweepCallback(Callback):
                     _save_plan(folder, [job_name(lines, *swept) for lines in jobs])
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Write and show the summary; exit with 1 if a job failed."""
+        """Write and show the summary.
+
+        Raises:
+            UserError: If a job failed; the command ends with it, and exit code 1.
+        """
         if config.dry_run:
             return
         if isinstance(sys.exc_info()[1], KeyboardInterrupt | SystemExit):
@@ -167,7 +175,14 @@ def _list_jobs(overrides: Sequence[Override]) -> list[list[str]]:
 
 
 def _check_jobs(jobs: Sequence[Sequence[str]]) -> None:
-    """Raise a `ConfigError` with what is wrong with jobs, so that none of them begins."""
+    """Check the jobs of a grid, so that none of them begins if one cannot work.
+
+    Args:
+        jobs: The overrides of each job.
+
+    Raises:
+        ConfigError: With everything that is wrong.
+    """
     from sign_cnn.build import build  # torch
 
     problems = []
@@ -209,7 +224,14 @@ def _resume_study(config: DictConfig) -> None:
 
 
 def _short_names(keys: Sequence[str]) -> dict[str, str]:
-    """Return the shortest unique suffix of each key: `model.depth` becomes `depth`."""
+    """Shorten keys as far as they stay different: `model.depth` becomes `depth`.
+
+    Args:
+        keys: Dotted keys of settings.
+
+    Returns:
+        The shortest unique suffix by key.
+    """
     parts = {key: re.split(r"[./]", key) for key in keys}
 
     def is_unique(key: str, length: int) -> bool:
@@ -223,7 +245,7 @@ def _short_names(keys: Sequence[str]) -> dict[str, str]:
 
 
 def _format(value: Any) -> str:
-    """Format a value for a directory's name: `true`, `null`, `0.1`, `24-48-96`."""
+    """Return a value as text for a directory's name: `true`, `null`, `0.1`, `24-48-96`."""
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
     if isinstance(value, float):

@@ -79,7 +79,11 @@ def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line.
+
+    Raises:
+        SystemExit: With the exit code of Hydra, or of the first job that failed.
+    """
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
@@ -97,7 +101,18 @@ def main() -> None:
     execution_whitelist=UNSAFE_DISABLE_EXECUTION_CHECKS,
 )
 def task(cfg: DictConfig) -> float | None:
-    """Run one job, as Hydra's entry point, and return its validation accuracy for a search."""
+    """Run one job, as Hydra's entry point.
+
+    Args:
+        cfg: The composed configuration.
+
+    Returns:
+        The validation accuracy, 0..1, which a search maximizes; None without one.
+
+    Raises:
+        ConfigError: If the configuration is that of a sweep, but `-m` is missing; the command ends
+            with it.
+    """
     settings = HydraConfig.get()
     overrides: Any = OmegaConf.to_container(settings.overrides.task)  # as typed
     try:
@@ -137,7 +152,15 @@ def _run_single(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
 
 
 def _run_job(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
-    """Run one job of a sweep; a job that another process is at work on is left to it."""
+    """Run one job of a sweep; a job that another process is at work on is left to it.
+
+    Args:
+        cfg: The composed configuration of the job.
+        overrides: Overrides of the command line, for the record.
+
+    Returns:
+        The validation accuracy, 0..1; None if there is none yet.
+    """
     job = f"[{job_number()}] {Path(cfg.run_dir).name}"
     if cfg.dry_run:
         print_line(f"{job}  {describe(cfg)}")

@@ -231,12 +231,19 @@ class BaseDataModule(pl.LightningDataModule):
         self.preprocessing = self.make_preprocessing(self.train_rows.inputs[self.split.train])
 
     def split_training(self) -> Split:
-        """Divide the training rows into those to train and those to validate on."""
+        """Return the numbers of the training rows to train on, and to validate on."""
         rows = self.train_rows
         return split_rows(rows.labels, rows.groups, self.val_split, self.config)
 
     def rows_of(self, split: str) -> tuple[Rows, NDArray[np.int64]]:
-        """Return the rows that hold a split, and which of them are `train`, `val` or `test`."""
+        """Find the rows of a split.
+
+        Args:
+            split: `train`, `val` or `test`.
+
+        Returns:
+            The training or the test rows, and the numbers of those that belong to the split, int64.
+        """
         if split == "test":
             return self.test_rows, np.arange(len(self.test_rows.labels))
         return self.train_rows, getattr(self.split, split)
@@ -267,7 +274,15 @@ class BaseDataModule(pl.LightningDataModule):
         return self.test_dataloader() or self.val_dataloader()
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Augment the training batch: pictures on its device, landmarks on the CPU."""
+        """Augment the training batch: pictures on its device, landmarks on the CPU.
+
+        Args:
+            batch: A batch on the training device; only one for training has random numbers.
+            dataloader_idx: Ignored.
+
+        Returns:
+            The batch, without random numbers.
+        """
         if batch.random_numbers is None:
             return batch
         inputs = self.augment(batch.inputs, batch.random_numbers)

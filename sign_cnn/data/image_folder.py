@@ -68,6 +68,9 @@ class ImageFolderDataModule(PictureDataModule):
     def parse(self) -> dict[str, Any]:
         """Read the pictures.
 
+        Returns:
+            See the base class.
+
         Raises:
             DataError: If a picture cannot be read, or one is not square or differs in size from the
                 others and `image_size` is not set.
@@ -98,7 +101,14 @@ class ImageFolderDataModule(PictureDataModule):
         return stored | found | {"fingerprint": digest.hexdigest()}
 
     def split_training(self) -> Split:
-        """Divide the training rows; `auto` becomes what these pictures allow."""
+        """Divide the training rows; `auto` becomes what these pictures allow.
+
+        Returns:
+            Numbers of the training rows to train and to validate on.
+
+        Raises:
+            DataError: If `val_split` is `folder`, and there is no such folder.
+        """
         in_val = self.train_rows.groups["folder"] == VAL
         if self.val_split == "auto":
             lookalikes, labels = self.train_rows.groups["lookalike"], self.train_rows.labels

@@ -46,6 +46,9 @@ class LandmarkDataModule(BaseDataModule):
     def load(self) -> tuple[Rows, Rows]:
         """Read the rows in which a hand was found.
 
+        Returns:
+            The training rows, and no test rows.
+
         Raises:
             DataError: If the table is broken.
         """

@@ -48,6 +48,9 @@ class MotionDataModule(LandmarkDataModule):
     def load(self) -> tuple[Rows, Rows]:
         """Make the windows, or read them from the cache.
 
+        Returns:
+            Windows of the hands of the table, and test windows of new synthetic hands.
+
         Raises:
             DataError: If the table is broken.
         """

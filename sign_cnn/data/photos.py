@@ -96,7 +96,14 @@ def nearest_similarity(
 
 
 def _directions(images: NDArray[Any]) -> NDArray[np.float32]:
-    """Return unit vectors float32 (N, values), whose products are similarities; of flat ones 0."""
+    """Turn pictures into unit vectors, whose products are similarities.
+
+    Args:
+        images: uint8 (N, …, S, S), 0..255.
+
+    Returns:
+        float32 (N, values); the vector of a picture of a single grey is 0.
+    """
     step = -(-images.shape[-1] // MAX_SIZE)
     if step > 1:  # sums of blocks; rows and columns that fill no block are left out
         size, parts = images.shape[-1] // step, np.array_split(images, len(images) // BLOCK + 1)
@@ -110,7 +117,7 @@ def _directions(images: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _join(links: NDArray[np.float64], num_rows: int) -> Numbers:
-    """Number the groups of rows that links connect, in the order of first rows."""
+    """Return the group of each row, numbered by first rows; links join the rows of a group."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

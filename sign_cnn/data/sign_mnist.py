@@ -96,6 +96,9 @@ class SignMNISTDataModule(PictureDataModule):
     def load(self) -> tuple[Rows, Rows]:
         """Read the rows of `letters`.
 
+        Returns:
+            The training rows and the test rows.
+
         Raises:
             DataError: If a file is missing or broken, or has another image size.
         """
@@ -237,10 +240,20 @@ def index_classes(labels: NDArray[np.integer], letters: str) -> NDArray[np.int64
 
 
 def _find_sessions(csvs: list[Path], stored: dict[str, Any]) -> NDArray[np.int64]:
-    """Return each row's session, int64 (N,).
+    """Find the session of each row.
 
-    Those of the official set are known, those of another may stand in a file beside its CSVs; else
-    they are the look-alikes.
+    The sessions of the official set are known. Those of another set may stand in a file beside its
+    CSVs; otherwise the groups of look-alikes are taken for sessions.
+
+    Args:
+        csvs: Paths of the training and the test file.
+        stored: Arrays of all rows, as `parse` returns them.
+
+    Returns:
+        Session numbers, int64 (N,).
+
+    Raises:
+        DataError: If the file does not name a session for every row.
     """
     known = csvs[0].with_name(PHOTOS_FILE)
     is_official = stored["fingerprint"] == OFFICIAL_FINGERPRINT

@@ -35,6 +35,9 @@ def split_rows(
             validates on nothing.
         config: Of which `val_size`, `folds`, `fold` and `split_seed` are read.
 
+    Returns:
+        Numbers of the rows to train and to validate on.
+
     Raises:
         ConfigError: If the groups are not known of these data, or too few for the folds.
     """

@@ -128,6 +128,9 @@ class Classifier(pl.LightningModule):
             checkpoint: A `.ckpt` file.
             trust: Packages beside torch, torchvision and this one whose networks may be built.
 
+        Returns:
+            The classifier.
+
         Raises:
             UserError: If the file is missing or damaged, or names a network of another package.
         """
@@ -229,6 +232,9 @@ class Classifier(pl.LightningModule):
             num_steps: Steps of the whole run, for a schedule that takes `total_steps` or `T_max`.
             fused: Whether an optimizer that can be fused is, unless its node says otherwise.
 
+        Returns:
+            The optimizer, or a dict of optimizer and schedule, as `configure_optimizers` has them.
+
         Raises:
             ConfigError: If a node cannot be built.
         """
@@ -260,7 +266,15 @@ class Classifier(pl.LightningModule):
         metrics.update(preds=logits, target=batch.labels, value=losses)
 
     def _log_metrics(self, stage: str, metrics: MetricCollection) -> None:
-        """Log an epoch's metrics and reset them; raise a `UserError` if the loss is NaN or inf."""
+        """Log an epoch's metrics, and reset them.
+
+        Args:
+            stage: train, val or test.
+            metrics: The metrics of that stage.
+
+        Raises:
+            UserError: If the loss is NaN or infinite.
+        """
         values = metrics.compute()
         metrics.reset()
         if not values[f"{stage}/loss"].isfinite():
@@ -273,7 +287,11 @@ class Classifier(pl.LightningModule):
         return torch.from_numpy(self.inputs.example(count)).to(self.device)
 
     def _check_network(self) -> None:
-        """Raise a `ConfigError` unless the network turns an example of the inputs into logits."""
+        """Check that the network turns an example of the inputs into logits.
+
+        Raises:
+            ConfigError: If it fails, or returns another shape.
+        """
         try:
             with torch.no_grad():
                 found = f"returns {tuple(self.eval()(self._example(2)).shape)}"
