@@ -109,7 +109,7 @@ def load_predictions(run: Run, split: str) -> Predictions:
         UserError: If they are not stored and cannot be computed, or the split has no rows.
     """
     if run.predictions.exists() and len(
-        (stored := Predictions.load(run.predictions).of(split)).row
+        (stored := Predictions.load(run.predictions).for_split(split)).row
     ):
         return stored
     rows, index = load_data(run).rows_of(split)
@@ -117,7 +117,7 @@ def load_predictions(run: Run, split: str) -> Predictions:
         way_out = "use another --split, --images or --landmarks"
         raise UserError(f"{run.path} has no {split} rows: {way_out}")
     logits = load_classifier(run).predict_logits(rows.inputs[index])
-    return Predictions.of_rows(split, rows, index, logits)
+    return Predictions.from_rows(split, rows, index, logits)
 
 
 def to_json(report: dict[str, Any]) -> str:

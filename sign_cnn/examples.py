@@ -115,7 +115,7 @@ def score_examples(
         logits[found, :-1] = model.predict_logits(inputs[found])
     class_names = [*exact, NO_HAND][: logits.shape[1] - found.all()]
     rows = Rows.make(inputs, known["label"].to_numpy(int))
-    predictions = Predictions.of_rows(title, rows, rows.photos, logits[:, : len(class_names)])
+    predictions = Predictions.from_rows(title, rows, rows.photos, logits[:, : len(class_names)])
     others = ", ".join(table.loc[labels.isna(), "class"].unique())
     left_out = [f"left out, because the network has no such class: {others}"] if others else []
     facts = known[["name", "source", "found"]]

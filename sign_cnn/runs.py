@@ -39,7 +39,7 @@ PACKAGES = (
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def explain_read_errors(path: Path) -> Iterator[None]:
     """Turn whatever is raised while a file of a run is read into a `UserError` that names it.
 
     Yields:
@@ -111,7 +111,7 @@ class Result:
         Raises:
             UserError: If the file is missing or damaged.
         """
-        with reading(path):
+        with explain_read_errors(path):
             stored = json.loads(path.read_text(encoding="utf-8"))
             return cls(**{key.name: stored[key.name] for key in fields(cls) if key.name in stored})
 
@@ -127,7 +127,7 @@ class Predictions:
     logits: NDArray[np.floating[Any]]  # (N, classes); stored as float16
     similarity: NDArray[np.float32]  # -1..1, to the nearest training photo of its class, or NaN
 
-    def of(self, split: str) -> Self:
+    def for_split(self, split: str) -> Self:
         """Return the rows of one split in file order; there may be none."""
         index = np.flatnonzero(self.split == split)
         return self.take(index[np.argsort(self.row[index], kind="stable")])
@@ -137,7 +137,7 @@ class Predictions:
         return type(self)(*(array[index] for array in vars(self).values()))
 
     @classmethod
-    def of_rows(
+    def from_rows(
         cls, split: str, rows: "Rows", index: NDArray[np.int64], logits: NDArray[np.float32]
     ) -> Self:
         """Return the predictions of the rows `index`, int64 (N,), with logits (N, classes)."""
@@ -176,7 +176,11 @@ class Predictions:
         Raises:
             UserError: If the file is missing or damaged.
         """
-        with reading(path), path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        with (
+            explain_read_errors(path),
+            path.open("rb") as file,
+            np.load(file, allow_pickle=False) as stored,
+        ):
             return cls(*(stored[item.name] for item in fields(cls)))
 
 
@@ -233,7 +237,7 @@ def load_config(path: Path) -> DictConfig:
     Raises:
         UserError: If there is none, or it cannot be read.
     """
-    with reading(path / "config.yaml"):
+    with explain_read_errors(path / "config.yaml"):
         return DictConfig(OmegaConf.load(path / "config.yaml"))
 
 

@@ -65,7 +65,7 @@ def score_and_save(run: Run, trainer: Trainer, *, test: bool, figures: bool) -> 
 def predict_splits(trainer: Trainer, datamodule: BaseDataModule, splits: list[str]) -> Predictions:
     """Return the model's logits of all rows of these splits, the same on every rank."""
     no_logits = np.zeros((0, datamodule.num_classes), np.float32)
-    parts = [Predictions.of_rows("test", datamodule.test_rows, np.arange(0), no_logits)]
+    parts = [Predictions.from_rows("test", datamodule.test_rows, np.arange(0), no_logits)]
     for split in splits:
         if not (loader := getattr(datamodule, f"{split}_dataloader")()):
             continue
@@ -75,7 +75,7 @@ def predict_splits(trainer: Trainer, datamodule: BaseDataModule, splits: list[st
             torch.distributed.all_gather_object(gathered, batches)
             batches = [batch for part in gathered for batch in part]
         index, logits = (torch.cat(tensors).numpy() for tensors in zip(*batches, strict=True))
-        parts.append(Predictions.of_rows(split, datamodule.rows_of(split)[0], index, logits))
+        parts.append(Predictions.from_rows(split, datamodule.rows_of(split)[0], index, logits))
     return Predictions.concat(parts)
 
 
@@ -95,8 +95,8 @@ def draw_figures(
         Figures of Matplotlib by name.
     """
     drawn = {"learning_curves": plot_learning_curves(epochs, title, best)}
-    split = "test" if len(predictions.of("test").row) else "val"
-    if len((scored := predictions.of(split)).row):
+    split = "test" if len(predictions.for_split("test").row) else "val"
+    if len((scored := predictions.for_split(split)).row):
         counts = confusion_matrix(scored.label, scored.predicted, labels=range(len(class_names)))
         title = f"{title}: {split} accuracy {scored.correct.mean():.2%}"
         drawn[f"confusion_{split}"] = plot_confusion_matrix(counts, class_names, title)

@@ -55,8 +55,8 @@ def test_predictions_come_back_with_the_same_probabilities_and_no_new_ties(tmp_p
     stored.save(tmp_path / "predictions.npz")
     loaded = Predictions.load(tmp_path / "predictions.npz")
     assert np.ptp(loaded.logits[0, :2]) == pytest.approx(0.5)
-    assert loaded.of("test").row.tolist() == [0, 1, 2]
-    both = Predictions.concat([loaded.take(loaded.correct), loaded.of("val")])
+    assert loaded.for_split("test").row.tolist() == [0, 1, 2]
+    both = Predictions.concat([loaded.take(loaded.correct), loaded.for_split("val")])
     assert both.label.tolist() == [0, 2]
     (tmp_path / "predictions.npz").write_bytes(b"PK")
     with pytest.raises(UserError, match=r"predictions\.npz"):

@@ -78,7 +78,7 @@ def test_predictions_are_those_of_the_best_checkpoint_and_repeat_every_score(fin
     table = pd.read_csv(finished / "metrics.csv")
     best = table.iloc[result.best_epoch - 1]
     assert best["val/loss"] == table["val/loss"].min()
-    val, test = predictions.of("val"), predictions.of("test")
+    val, test = predictions.for_split("val"), predictions.for_split("test")
     assert val.correct.mean() == result.val_acc == pytest.approx(best["val/acc"], abs=1e-6)
     assert result.val_loss == pytest.approx(best["val/loss"], abs=1e-3)
     assert test.correct.mean() == result.test_acc
@@ -251,7 +251,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others_on_the_same_s
     a, b, c = (tmp_path / name for name in "abc")
     assert differences(a, b) == []
     assert {"best.ckpt", "last.ckpt", "metrics.csv", "result.json"} < set(differences(a, c))
-    rows = [Predictions.load(path / "predictions.npz").of("val").row for path in (a, c)]
+    rows = [Predictions.load(path / "predictions.npz").for_split("val").row for path in (a, c)]
     assert np.array_equal(*rows)
 
 
@@ -259,7 +259,7 @@ def test_the_test_set_is_left_alone_unless_asked_and_scored_later_on_request(mak
     path = tmp_path / "run" / "predictions.npz"
     untested = train(make_config("test=false"))
     assert (untested.test_acc, {*Predictions.load(path).split}) == (None, {"val"})
-    tested, stored = train(make_config("test=true")), Predictions.load(path).of("test")
+    tested, stored = train(make_config("test=true")), Predictions.load(path).for_split("test")
     clean = set(stored.photo[stored.similarity <= LOOKALIKE_THRESHOLD])
     assert tested.test_acc is not None
     assert tested.test_clean_photos == len(clean) > 0
@@ -318,7 +318,7 @@ def test_two_processes_train_one_network_and_score_every_row_once(
     data = SignMNISTDataModule(**tiny_data)
     data.setup()
     for split in ("val", "test"):
-        assert predictions.of(split).row.tolist() == data.rows_of(split)[1].tolist()
+        assert predictions.for_split(split).row.tolist() == data.rows_of(split)[1].tolist()
     table = pd.read_csv(run / "metrics.csv")
     assert table["val/acc"][result.best_epoch - 1] == pytest.approx(result.val_acc, abs=1e-6)
     assert (run / "train.log").read_text().count("epoch 2/2") == 1

@@ -56,7 +56,7 @@ class LandmarkDataModule(BaseDataModule):
         table = table[(table["found"] == 1) & table["letter"].isin(list(letters))]
         labels = table["letter"].map(letters.index).to_numpy(np.int64, copy=True)
         self.people = name_people(table)
-        rows = Rows.make(to_landmarks(table), labels, groups=number_names(self.people))
+        rows = Rows.make(to_landmarks(table), labels, groups=number_groups(self.people))
         return rows, rows.take(np.arange(0))
 
     def split_training(self) -> Split:
@@ -90,7 +90,7 @@ def name_people(table: pd.DataFrame) -> pd.DataFrame:
     return table[["source"]].assign(person=table["source"] + " " + table["person"])
 
 
-def number_names(names: pd.DataFrame) -> dict[str, NDArray[np.int64]]:
+def number_groups(names: pd.DataFrame) -> dict[str, NDArray[np.int64]]:
     """Return each column as numbers from 0, in the order of the names."""
     return {str(key): pd.factorize(names[key], sort=True)[0].astype(np.int64) for key in names}
 

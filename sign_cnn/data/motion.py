@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sign_cnn.config import MotionConfig
 from sign_cnn.data.base import DataIdentity, Rows
-from sign_cnn.data.landmarks import LandmarkDataModule, name_people, number_names
+from sign_cnn.data.landmarks import LandmarkDataModule, name_people, number_groups
 from sign_cnn.data.pictures import load_or_make
 from sign_cnn.data.synthetic.landmarks import make_table
 from sign_cnn.data.synthetic.motion import CLASSES, VERSION, make_windows
@@ -57,7 +57,7 @@ class MotionDataModule(LandmarkDataModule):
         path = Path(self.config.cache_dir, f"motion-{self.identity.fingerprint[:16]}.npz")
         stored = load_or_make(path, self._make)
         self.people = pd.DataFrame({key: stored[f"train_{key}"] for key in ("source", "person")})
-        groups = number_names(self.people)
+        groups = number_groups(self.people)
         train = Rows.make(stored["train_inputs"], stored["train_labels"], groups=groups)
         return train, Rows.make(stored["test_inputs"], stored["test_labels"])
 

@@ -24,7 +24,7 @@ FORMATS = {"loss": "{:.4f}", "mcnemar_p": "{:.3g}", "difference_pp": "{:+.2f}"}
 
 def score(predictions: Predictions, split: str) -> dict[str, Any]:
     """Return the fields of `Result` for one split; all are None if it has no rows."""
-    rows, keys = predictions.of(split), [item.name for item in fields(Result)]
+    rows, keys = predictions.for_split(split), [item.name for item in fields(Result)]
     counts = count_errors(rows) | count_clean(rows) if len(rows.row) else {}
     names = {key: key.removeprefix(f"{split}_") for key in keys if key != "val_split"}
     return {key: counts.get(name) for key, name in names.items() if name != key}

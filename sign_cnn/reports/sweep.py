@@ -91,7 +91,7 @@ def _read_job(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
         elif result["status"] == "running":
             result["status"] = "interrupted"
         if result["status"] == "done" and result["val_acc"] is not None:
-            val = Predictions.load(path / "predictions.npz").of("val")
+            val = Predictions.load(path / "predictions.npz").for_split("val")
             validated_on = (result["data_fingerprint"], val.row.tobytes(), val.photo.tobytes())
             result["key"] = str(hash(validated_on))
             rows = pd.DataFrame({"photo": val.photo, "right": val.correct})
