@@ -81,15 +81,9 @@ def prepare(image: Image.Image, *, size: int, channels: int = 1) -> NDArray[np.u
 
 
 def crop(image: Image.Image, box: Crop) -> Image.Image:
-    """Cut a box, rounded outwards, out of a picture; it may reach beyond the picture.
-
-    Raises:
-        DataError: If nothing is left.
-    """
+    """Return the part of a picture within a box, rounded outwards, which may reach beyond it."""
     left, top = (max(math.floor(edge), 0) for edge in box[:2])
     right, bottom = map(min, map(math.ceil, box[2:]), image.size)
-    if left >= right or top >= bottom:
-        raise DataError(f"the crop box {box} keeps nothing of {image.width}×{image.height} pixels")
     return image.crop((left, top, right, bottom))
 
 

@@ -74,8 +74,6 @@ def test_a_box_is_rounded_outwards_and_may_reach_beyond_the_picture():
     picture = Image.fromarray(noise(56, 28))
     for box in ((0, 28, 28, 56), (-9, 28, 99, 99), (0.9, 28.9, 27.1, 55.1)):
         assert np.array_equal(crop(picture, box), noise(56, 28)[28:])
-    with pytest.raises(DataError, match="28×56"):
-        crop(picture, (0, 9, 9, 9))
 
 
 @pytest.fixture(scope="module")

@@ -17,11 +17,6 @@ from sign_cnn.inputs import draw_skeleton
 MAX_RATE = 33.0  # frames a second; of faster videos, frames are left out
 MAX_SIDE = 1280  # pixels; larger frames are made smaller
 LONG = 10.0  # seconds of a video, from which on a progress bar is shown
-TURNS = {
-    90: Image.Transpose.ROTATE_90,
-    180: Image.Transpose.ROTATE_180,
-    270: Image.Transpose.ROTATE_270,
-}  # counter-clockwise
 
 
 class Clip(NamedTuple):
@@ -129,8 +124,7 @@ def _upright(frame: Any) -> Image.Image:
     scale = min(1.0, MAX_SIDE / max(frame.width, frame.height))
     size = [max(1, round(scale * length)) for length in (frame.width, frame.height)]
     image: Image.Image = frame.to_image(width=size[0], height=size[1])
-    turn = TURNS.get(round(frame.rotation / 90) % 4 * 90)
-    return image if turn is None else image.transpose(turn)
+    return image.rotate(frame.rotation, expand=True)  # counter-clockwise
 
 
 def _import_av() -> Any:

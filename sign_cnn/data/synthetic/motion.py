@@ -92,84 +92,121 @@ class _Stills:
         return np.asarray(rng.integers(*self._blocks[same_letter][:, hands]))
 
 
+class _Windows:
+    """What is decided of some windows; arrays are (N, 1), or (N, F) with a column per frame.
+
+    `labels` are the classes that are wanted. `stroke` says in which windows a stroke is made, whole
+    or in part, and `is_j` where it is that of a J.
+    """
+
+    def __init__(self, count: int, rng: Rng) -> None:
+        self.count, self.rng = count, rng
+        self.labels = rng.choice(len(CLASSES), (count, 1), p=SHARES)
+        self.whole = self.labels < HELD
+        roles = rng.choice(len(ROLES), (count, 1), p=ROLES)
+        self.role = np.where(self.labels == MOVING, roles, PLAIN)
+        self.stroke = self.whole | (self.role != PLAIN)
+        self.scribble = self.role == SCRIBBLE
+        # Of the stroke or the hand, J or Z.
+        self.kind = np.where(self.whole, self.labels, rng.integers(0, 2, (count, 1)))
+        self.is_j = self.stroke & (self.kind == J) & ~self.scribble
+
+    def uniform(self, low: Any, high: Any) -> Floats:
+        return self.rng.uniform(low, high, (self.count, 1))
+
+    def chance(self, probability: float) -> NDArray[np.bool_]:
+        return self.rng.random((self.count, 1)) < probability
+
+    def set_times(self) -> None:
+        """Choose when the stroke is made, when the hand moves to it and away, and the frames.
+
+        The stroke lasts from `start` for `length`. One move, of which `come` is the share, ends
+        before it, and another one, of which `go` is the share, begins after it. `phase` is the
+        share of the stroke at the times (N, F), in seconds, of the frames. Number 0 of `frames` is
+        the start of the window, and `width` is its length in frames.
+        """
+        rng, stroke, held = self.rng, self.stroke, self.labels == HELD
+        length = np.exp(rng.normal(-0.2, 0.4, (self.count, 1))).clip(0.35, 1.6)
+        roomy = self.uniform(0.9 * length, np.maximum(2.2 * length, 0.6)).clip(SHORTEST, LONGEST)
+        is_part = self.role == PARTIAL
+        duration = np.where(stroke & ~is_part, roomy, self.uniform(SHORTEST, LONGEST))
+        spare = duration - length
+        slip = 0.08 * length * (spare > 0)
+        start = self.uniform(np.minimum(spare, 0) - slip, np.maximum(spare, 0) + slip)
+        seen = np.maximum(self.uniform(0.15, 0.55), 0.25 * duration / length).clip(0, 0.5)
+        cut = np.where(self.chance(0.5), duration - seen * length, (0.8 * seen - 1) * length)
+        start = np.where(is_part, cut, start)
+        pace = rng.uniform(0.15, 0.7, (2, self.count, 1))
+        gap = rng.exponential(0.3, (2, self.count, 1))
+        begin = np.where(stroke, start - gap[0] - pace[0], self.uniform(-0.4, 1) * duration)
+        begin = np.where(held, -0.9 * pace[0] - gap[0], begin)
+        end = np.where(stroke, start + length, begin + pace[0]) + gap[1]
+        end = np.where(held, duration - 0.1 * pace[1] + gap[1], end)
+
+        rate = rng.choice([30, 25, 20, 15, 10], (self.count, 1), p=[0.4, 0.2, 0.15, 0.15, 0.1])
+        rate = rate * self.uniform(0.9, 1.05)  # frames a second
+        self.frames = np.arange(FRAMES) - self.uniform(0, 1)
+        repeated = self.chance(0.12) & (rate > 18)  # each frame of a slower camera is there twice
+        self.times = np.where(repeated, 2 * np.floor(self.frames / 2), self.frames) / rate
+        self.seen = self.times <= duration
+        self.width = duration * rate
+        self.phase = stroke * ((self.times - start) / length).clip(0, 1)
+        self.come = _ease((self.times - begin) / pace[0])[..., None]
+        self.go = _ease((self.times - end) / pace[1])[..., None]
+
+    def move(self, upright: Floats) -> tuple[Floats, NDArray[np.float32]]:
+        """Return the places of the wrist (N, F, 2), and the turns of the hand (N, F, 3, 3).
+
+        Args:
+            upright: Cosine of the hand's tilt to the viewer, (N, 1).
+        """
+        rng, count, come, go = self.rng, self.count, self.come, self.go
+        way = rng.normal(0, np.where(self.chance(0.2), 1, 0.35)[..., None], (count, 2, 2))
+        outside = rng.uniform([-1, 1.5], [1, 4], (count, 2, 2))
+        away = outside * (rng.random((count, 2, 1)) < 0.12)
+        wrist = (1 - come) * away[:, :1] + come * way[:, :1] + go * (way[:, 1:] + away[:, 1:])
+        corners = np.where(self.is_j[..., None], _hooks(count, rng), _zigzags(count, rng))
+        corners = np.where(self.scribble[..., None], _scribbles(count, rng), corners)
+        path = _follow(corners, self.phase, self.uniform(0, 1), self.uniform(0.02, 0.12))
+        line = self.stroke[..., None] * path
+        by_arm = np.where(self.is_j | self.chance(0.4), 1, self.uniform(0, 1))[..., None]
+        swing = np.degrees(line / REACH) * (1 - by_arm)
+        angles = swing[..., [1, 0, 0]] * np.stack([upright**0, upright - 1, upright], axis=2)
+        angles = (1 - go) * (angles + self.is_j[..., None] * _hook_turns(self.phase, rng))
+        drift = rng.normal(0, [0.1, 0.1, 4, 4, 4], (count, 1, 5)) * self.times[..., None]
+        size, beats = self.uniform(0, 0.05), self.uniform(2, 8) * self.times + self.uniform(0, 1)
+        wrist += by_arm * line + drift[..., :2] + (size * np.sin(2 * np.pi * beats))[..., None]
+        return wrist, _turns(angles + drift[..., 2:])
+
+
 def _make(stills: _Stills, count: int, rng: Rng) -> tuple[NDArray[Any], ...]:
     """Return inputs, labels and hands of windows, and of which the label is beyond doubt."""
-
-    def uniform(low: Any, high: Any) -> Floats:
-        return rng.uniform(low, high, (count, 1))
-
-    def chance(probability: float) -> NDArray[np.bool_]:
-        return rng.random((count, 1)) < probability
-
-    # Arrays are (N, 1), or (N, F) with a column per frame, and (N, F, 2 or 3) of places and angles.
-    labels = rng.choice(len(CLASSES), (count, 1), p=SHARES)
-    whole = labels < HELD
-    role = np.where(labels == MOVING, rng.choice(len(ROLES), (count, 1), p=ROLES), PLAIN)
-    stroke, scribble = whole | (role != PLAIN), role == SCRIBBLE
-    kind = np.where(whole, labels, rng.integers(0, 2, (count, 1)))  # of stroke or hand, J or Z
-    is_j = stroke & (kind == J) & ~scribble
-
-    rows = _choose_hands(stills, kind, stroke | chance(0.35), role == FOREIGN, rng)
+    made = _Windows(count, rng)
+    special, foreign = made.stroke | made.chance(0.35), made.role == FOREIGN
+    rows = _choose_hands(stills, made.kind, special, foreign, rng)
     tilt = rng.normal(0, [12, 13, 10], (count, 3))
-    pointing = np.isin(stills.letters[rows[0]], list(BEGIN[Z]))[:, None] & chance(0.6)
-    tilt[:, :1] += pointing * uniform(0, 70) + (is_j & chance(0.5)) * uniform(0, 30)
+    pointing = np.isin(stills.letters[rows[0]], list(BEGIN[Z]))[:, None] & made.chance(0.6)
+    tilt[:, :1] += pointing * made.uniform(0, 70)
+    tilt[:, :1] += (made.is_j & made.chance(0.5)) * made.uniform(0, 30)
     axes = _turns(tilt)
     letter, other, first, last = (
         np.einsum("nij,nkj->nki", axes, stills.hands[row])[:, None] for row in rows
     )
+    made.set_times()
+    wrist, turns = made.move(np.cos(np.radians(tilt[:, :1])))
 
-    # The stroke lasts from `start` for `length`; one move ends before it, another begins after it.
-    length = np.exp(rng.normal(-0.2, 0.4, (count, 1))).clip(0.35, 1.6)
-    roomy = uniform(0.9 * length, np.maximum(2.2 * length, 0.6)).clip(SHORTEST, LONGEST)
-    duration = np.where(stroke & (role != PARTIAL), roomy, uniform(SHORTEST, LONGEST))
-    spare = duration - length
-    slip = 0.08 * length * (spare > 0)
-    start = uniform(np.minimum(spare, 0) - slip, np.maximum(spare, 0) + slip)
-    seen = np.maximum(uniform(0.15, 0.55), 0.25 * duration / length).clip(0, 0.5)
-    cut = np.where(chance(0.5), duration - seen * length, (0.8 * seen - 1) * length)
-    start = np.where(role == PARTIAL, cut, start)
-    pace, gap = rng.uniform(0.15, 0.7, (2, count, 1)), rng.exponential(0.3, (2, count, 1))
-    begin = np.where(stroke, start - gap[0] - pace[0], uniform(-0.4, 1) * duration)
-    begin = np.where(labels == HELD, -0.9 * pace[0] - gap[0], begin)
-    end = np.where(stroke, start + length, begin + pace[0]) + gap[1]
-    end = np.where(labels == HELD, duration - 0.1 * pace[1] + gap[1], end)
-
-    rate = rng.choice([30, 25, 20, 15, 10], (count, 1), p=[0.4, 0.2, 0.15, 0.15, 0.1])
-    rate = rate * uniform(0.9, 1.05)  # frames a second
-    frames = np.arange(FRAMES) - uniform(0, 1)
-    repeated = chance(0.12) & (rate > 18)  # each frame of a slower camera is there twice
-    times = np.where(repeated, 2 * np.floor(frames / 2), frames) / rate
-    phase = stroke * ((times - start) / length).clip(0, 1)
-    come = _ease((times - begin) / pace[0])[..., None]
-    go = _ease((times - end) / pace[1])[..., None]
-
-    way = rng.normal(0, np.where(chance(0.2), 1, 0.35)[..., None], (count, 2, 2))
-    away = rng.uniform([-1, 1.5], [1, 4], (count, 2, 2)) * (rng.random((count, 2, 1)) < 0.12)
-    wrist = (1 - come) * away[:, :1] + come * way[:, :1] + go * (way[:, 1:] + away[:, 1:])
-    corners = np.where(is_j[..., None], _hooks(count, rng), _zigzags(count, rng))
-    corners = np.where(scribble[..., None], _scribbles(count, rng), corners)
-    line = stroke[..., None] * _follow(corners, phase, uniform(0, 1), uniform(0.02, 0.12))
-    by_arm = np.where(is_j | chance(0.4), 1, uniform(0, 1))[..., None]
-    swing, upright = np.degrees(line / REACH) * (1 - by_arm), np.cos(np.radians(tilt[:, :1]))
-    angles = swing[..., [1, 0, 0]] * np.stack([upright**0, upright - 1, upright], axis=2)
-    angles = (1 - go) * (angles + is_j[..., None] * _hook_turns(phase, rng))
-    drift = rng.normal(0, [0.1, 0.1, 4, 4, 4], (count, 1, 5)) * times[..., None]
-    shake = uniform(0, 0.05) * np.sin(2 * np.pi * (uniform(2, 8) * times + uniform(0, 1)))
-    wrist += by_arm * line + drift[..., :2] + shake[..., None]
-    turns = _turns(angles + drift[..., 2:])
-
-    bend = uniform(0, 0.5) * whole * phase
-    shares = (come, go, bend * (1 - go[..., 0]))
+    bend = made.uniform(0, 0.5) * made.whole * made.phase
+    shares = (made.come, made.go, bend * (1 - made.go[..., 0]))
     arrived, left, bent = (share.astype(np.float32).reshape(count, -1, 1, 1) for share in shares)
     hands = first + arrived * (letter - first) + left * (last - letter) + bent * (other - letter)
     hands = np.einsum("nfij,nfkj->nfki", turns, hands)
     hands[..., :2] += wrist[:, :, None]
-    moved = np.linalg.norm(hands - hands[:, :1], axis=3).mean(2) * (times <= duration)
+    moved = np.linalg.norm(hands - hands[:, :1], axis=3).mean(2) * made.seen
     moved = moved.max(1, keepdims=True)
-    labels = np.where(whole, labels, np.where(moved < STILL, HELD, MOVING))
-    clear = whole | (moved < STILL) | (moved > BETWEEN)
-    lost = chance(0.2) * uniform(0, 0.3)
-    inputs = _resample(_find(hands, rng), frames, duration * rate, lost, rng)
+    labels = np.where(made.whole, made.labels, np.where(moved < STILL, HELD, MOVING))
+    clear = made.whole | (moved < STILL) | (moved > BETWEEN)
+    lost = made.chance(0.2) * made.uniform(0, 0.3)
+    inputs = _resample(_find(hands, rng), made.frames, made.width, lost, rng)
     return inputs, labels[:, 0], stills.rows[rows[0]], clear[:, 0]
 
 
