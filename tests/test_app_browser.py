@@ -1,4 +1,4 @@
-"""The page in a real browser, at the width of a desktop and of a phone."""
+"""The page in a real browser, at the width of a phone."""
 
 import os
 import shutil
@@ -59,9 +59,8 @@ def as_file(name: str, content: bytes) -> dict:
     return {"name": name, "mimeType": "", "buffer": content}
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-def test_pictures_spell_a_word_and_a_broken_one_is_named(address: str, open_tab, width: int):
-    tab = open_tab(address, width)
+def test_pictures_spell_a_word_and_a_broken_one_is_named(address: str, open_tab):
+    tab = open_tab(address, 390)
     tab.get_by_role("tab", name="Close crops").click()  # whose answers are known
     panel = tab.get_by_role("tabpanel", name="Close crops")
     pictures = [as_file(f"{x}.png", encode(picture_of(x, (200, 150)))) for x in "CAB"]

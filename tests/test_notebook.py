@@ -12,7 +12,7 @@ def test_the_notebook_runs_on_synthetic_hands_and_draws_its_figures(
 ):
     monkeypatch.delenv("SIGN_MNIST_DIR", raising=False)
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    size = "data.synthetic={train_photos: 3, test_photos: 1, shots: 1}"
+    size = "data.synthetic={train_photos: 3, test_photos: 1, shots: 1, variants: 8}"
     for cell in notebook.cells:
         cell.source = cell.source.replace(
             '"data=auto"', f'"data=synthetic", "{size}", "data.folds=3"'

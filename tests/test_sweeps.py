@@ -154,7 +154,7 @@ def test_a_dry_run_shows_sizes_and_trains_nothing(sweep, capfd):
 
 def test_two_processes_share_a_sweep_and_no_job_is_done_twice(fixed, sweep, tmp_path: Path, capfd):
     place = f"hydra.sweep.dir={tmp_path / FOLDER}"
-    shared = ["seed=0,1,2", "model.depth=1", place, "trainer.max_epochs=60"]
+    shared = ["seed=0,1", "model.depth=1", place, "trainer.max_epochs=40"]
     command = [sys.executable, "-m", "sign_cnn.train", "-m", *fixed, "name=s", *shared]
     with subprocess.Popen(command, cwd=Path(CONFIG_DIR).parent, stdout=subprocess.DEVNULL) as other:
         while not list(FOLDER.glob("*/metrics.csv")) and other.poll() is None:
@@ -162,6 +162,6 @@ def test_two_processes_share_a_sweep_and_no_job_is_done_twice(fixed, sweep, tmp_
         assert sweep(*shared) == 0
         assert other.wait() == 0
     assert "left to another process" in capfd.readouterr().out
-    assert statuses() == dict.fromkeys(("seed=0", "seed=1", "seed=2"), "done")
+    assert statuses() == {"seed=0": "done", "seed=1": "done"}
     logs = [path.read_text() for path in FOLDER.glob("*/train.log")]
-    assert [log.count("epoch 60/60") for log in logs] == [1, 1, 1]
+    assert [log.count("epoch 40/40") for log in logs] == [1, 1]

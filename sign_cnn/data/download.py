@@ -30,5 +30,7 @@ def try_download(root: Path) -> str:
             with atomic_write(root / name) as temporary:
                 shutil.copyfile(next(fetched.rglob(name)), temporary)
     except Exception as error:  # the network, Kaggle and kagglehub have no common class
-        return f"no download from Kaggle: {error_message(error)[:120]}"
+        is_offline = type(error).__name__ == "ConnectionError"  # of requests
+        why = "it cannot be reached" if is_offline else error_message(error)[:120]
+        return f"no download from Kaggle: {why}"
     return ""
