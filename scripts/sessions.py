@@ -13,17 +13,15 @@ Every letter of the official set has 70 photos, and two steps group them:
    other letters (linear discriminant analysis that never sees the letter it is asked about), and
    bursts are assigned anew until nothing moves.
 
-`--write` stores what was found in the package. A contact sheet goes to `outputs/sessions`.
+`--write` stores what was found in the package.
 """
 
 import argparse
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.ndimage import gaussian_filter
 from scipy.optimize import linear_sum_assignment
 from scipy.special import log_softmax
@@ -170,17 +168,8 @@ def _assign(scores: Floats, labels: Ints, per_letter: int) -> Ints:
     return sessions
 
 
-def save_sheet(pictures: Floats, photos: pd.DataFrame, path: Path) -> None:
-    """Draw a row for each session, and in it a photo of each of its bursts, letter by letter."""
-    first = photos.drop_duplicates("burst").sort_values(["session", "label", "burst"])
-    tiles = pictures[first.index].clip(0, 255).astype(np.uint8)
-    rows = np.split(np.pad(tiles, ((0, 0), (1, 1), (1, 1))), first["session"].nunique())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.vstack([np.hstack(list(row)) for row in rows])).save(path)
-
-
 def main() -> None:
-    """Find bursts and sessions, print how certain they are, and draw or store them."""
+    """Find bursts and sessions, print how certain they are, and store them if that is asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("source", choices=("csv", "synthetic"), nargs="?", default="csv")
     parser.add_argument("--seed", type=int, default=0, help="of the synthetic set")
@@ -216,7 +205,6 @@ def main() -> None:
         bursts = adjusted_rand_score(photos["truth"] + 1000 * labels, photos["burst"])
         truth = adjusted_rand_score(photos["truth"], photos["session"])
         print(f"adjusted Rand index against the truth: bursts {bursts:.3f}, sessions {truth:.3f}")
-    save_sheet(pictures, photos, Path(f"outputs/sessions/{options.source}_{options.seed}.png"))
     if options.write and not synthetic:
         columns = ["split", "photo", "burst", "session"]
         photos[columns].to_csv(SESSIONS, index=False, lineterminator="\n")
