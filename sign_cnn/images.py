@@ -48,10 +48,13 @@ def open_image(file: Path | BinaryIO, name: str = "", may_reduce: bool = False) 
         with warnings.catch_warnings(action="ignore"), Image.open(file, formats=FORMATS) as image:
             pixels = image.width * image.height
             if pixels > MAX_PIXELS or size > 1e6 * MAX_MB:
-                raise ValueError(f"{image.width}×{image.height} pixels, {size / 1e6:.1f} MB")
+                found = f"{image.width}×{image.height} pixels, {size / 1e6:.1f} MB"
+                raise DataError(f"{name} is too large ({found}): {WAY_OUT}")
             if may_reduce and pixels > REDUCED_PIXELS:
                 image.draft(image.mode, (image.width // 2, image.height // 2))
             return ImageOps.exif_transpose(image)
+    except DataError:
+        raise
     except UnidentifiedImageError:
         raise DataError(f"{name} is not a picture that can be read: {WAY_OUT}") from None
     except Exception as error:  # decoders of broken files raise nearly anything
@@ -88,9 +91,16 @@ def crop(image: Image.Image, box: Crop) -> Image.Image:
 
 
 def convert(image: Image.Image, mode: str) -> Image.Image:
-    """Convert a picture to mode "L" (grey) or "RGB".
+    """Convert a picture to grey or colour.
 
     Transparent pixels become mid-grey, and greys of 16 bits are scaled to 0..255.
+
+    Args:
+        image: A picture of any mode.
+        mode: "L" for grey, "RGB" for colour.
+
+    Returns:
+        The picture in that mode.
     """
     if image.mode.startswith("I"):
         greys = (np.asarray(image) / 257).round().clip(0, 255)

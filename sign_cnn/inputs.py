@@ -148,7 +148,13 @@ class MotionInputs(Inputs):
 
 
 def make_inputs(spec: dict[str, Any]) -> Inputs:
-    """Make inputs from their `spec()`, out of a checkpoint or the card of an exported file.
+    """Make inputs from their `spec()`.
+
+    Args:
+        spec: Plain values, out of a checkpoint or the card of an exported file.
+
+    Returns:
+        The inputs.
 
     Raises:
         UserError: If the kind is unknown, or does not have these values.
@@ -170,7 +176,15 @@ def _fit(landmarks: NDArray[Any]) -> NDArray[Any]:
 
 
 def draw_skeleton(image: Image.Image, places: NDArray[Any]) -> Image.Image:
-    """Draw a hand into a picture; `places` are its landmarks (21, 2), in pixels of the picture."""
+    """Draw a hand into a picture.
+
+    Args:
+        image: The picture, which is changed.
+        places: Landmarks (21, 2), in pixels of the picture.
+
+    Returns:
+        The picture.
+    """
     pen = ImageDraw.Draw(image)
     for colour, width in (("black", 6), ("deepskyblue", 3)):
         for bone in BONES:

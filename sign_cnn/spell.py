@@ -31,7 +31,14 @@ RECENT = 12  # letters in a frame of the drawn video
 
 
 def load_speller(hands: Path = HANDS, motion: Path = MOTION) -> Speller:
-    """Load the networks that read letters and motion; without the latter, J and Z are not read.
+    """Load the networks that read letters and motion.
+
+    Args:
+        hands: An exported network of landmarks.
+        motion: An exported network of windows; without the file, J and Z are not read.
+
+    Returns:
+        The speller.
 
     Raises:
         UserError: If a file cannot be loaded, or `hands` does not read the letters.
@@ -44,7 +51,12 @@ def load_speller(hands: Path = HANDS, motion: Path = MOTION) -> Speller:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line."""
+    """Run the command line.
+
+    Raises:
+        UserError: If the options contradict each other, or something is missing.
+        DataError: If a file cannot be read, once the others are; the command ends with it.
+    """
     parser = argparse.ArgumentParser("python -m sign_cnn.spell", description="Read fingerspelling.")
     add = parser.add_argument
     text = "videos, or tables of landmarks (.csv, .csv.gz) with the columns clip and seconds"

@@ -58,6 +58,9 @@ def read_files(
 def _read(file: UploadedFile, inputs: Inputs, finder: HandFinder | None) -> Picture:
     """Read one of the files of `read_files`, once.
 
+    Returns:
+        The picture, with the hand drawn into its preview.
+
     Raises:
         DataError: If the picture cannot be read, or shows no hand.
     """
@@ -101,5 +104,5 @@ def _show_card(picture: Picture, prediction: Prediction) -> None:
 
 
 def _as_text(text: str) -> str:
-    """Escape what Markdown would give a meaning to, such as the underscores of a file's name."""
+    """Return a text in which Markdown finds no signs of its own, such as underscores in a name."""
     return re.sub(r"([\\`*_{}\[\]<>()#+.!|~$:-])", r"\\\1", text)

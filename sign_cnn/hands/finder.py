@@ -174,7 +174,18 @@ def find_models(download: bool = False) -> Path:
 
 
 def _load(folder: Path, name: str) -> Callable[[Floats], list[Any]]:
-    """Return a function of a picture float32 (S, S, 3), 0..1, to the outputs by their names."""
+    """Load a network.
+
+    Args:
+        folder: Where the weights are.
+        name: Name of the file, without its suffix.
+
+    Returns:
+        A function of a picture float32 (S, S, 3), 0..1, to the outputs in the order of their names.
+
+    Raises:
+        UserError: If the weights are missing or damaged, or nothing is installed that runs them.
+    """
     path = min(folder.glob(f"{name}.*"), default=folder / name)  # .onnx before .tflite
     try:
         if path.suffix == ".onnx":

@@ -256,7 +256,16 @@ def _fill_gaps(times: Floats) -> Floats:
 
 
 def _join(letters: list[Letter], times: Floats, shape: Floats) -> list[Letter]:
-    """Join equal neighbours, unless the hand was gone or took another shape between them."""
+    """Join equal neighbours, unless the hand was gone or took another shape between them.
+
+    Args:
+        letters: In the order in which they were spelled.
+        times: Seconds of the frames with a hand, (N,).
+        shape: Landmarks in those frames, from the wrist, in palms, (N, 21, 2).
+
+    Returns:
+        The letters that are left.
+    """
     joined = letters[:1]
     for after in letters[1:]:
         before = joined[-1]
@@ -289,7 +298,15 @@ def _split(letter: Letter, times: Floats, place: Floats) -> list[Letter]:
 
 
 def _insert(letters: list[Letter], stroke: Letter) -> list[Letter]:
-    """Insert a stroke; withdraw what lies within it, and its own pose before and after it."""
+    """Insert a stroke; withdraw what lies within it, and its own pose before and after it.
+
+    Args:
+        letters: In the order in which they were spelled.
+        stroke: A J or a Z.
+
+    Returns:
+        The letters in order.
+    """
     kept = []
     for letter in letters:
         inside = stroke.start <= (letter.start + letter.end) / 2 <= stroke.end

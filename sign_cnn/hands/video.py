@@ -76,6 +76,9 @@ def track(path: Path, finder: HandFinder | None = None) -> Clip:
         path: The video.
         finder: Finds the hand; made by default.
 
+    Returns:
+        The time of each frame, and the hand in it.
+
     Raises:
         DataError: If the video cannot be read.
         UserError: If PyAV or the finder's weights are missing.

@@ -95,7 +95,17 @@ class ConvNet(nn.Module):
         return [*layers, ACTIVATIONS[self.config.activation]()]
 
     def _last_size(self, depth: int) -> int:
-        """Return the pixels per side after the last block; a stride keeps an odd one."""
+        """Compute the size of the picture after the last block; a stride keeps an odd pixel.
+
+        Args:
+            depth: Number of blocks.
+
+        Returns:
+            Height and width, in pixels.
+
+        Raises:
+            ValueError: If nothing is left, or the kernel size is even.
+        """
         config = self.config
         if config.kernel_size % 2 == 0:
             raise ValueError(

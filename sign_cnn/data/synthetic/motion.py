@@ -81,7 +81,19 @@ class _Stills:
         self._blocks = [np.searchsorted(number, [number, number + 1]) for number in numbers]
 
     def draw(self, count: int, letters: str, rng: Rng) -> Integers:
-        """Return numbers of hands of these letters, of each source equally often."""
+        """Draw hands of some letters, of each source equally often.
+
+        Args:
+            count: Number of hands.
+            letters: What they may show.
+            rng: Random numbers.
+
+        Returns:
+            Numbers of the hands, int64 (count,).
+
+        Raises:
+            DataError: If the table has none of these letters.
+        """
         weights = self._weights * np.isin(self.letters, list(letters))
         if not weights.any():
             raise DataError(f"the table has no hand with depth of {' or '.join(letters)}: add some")
