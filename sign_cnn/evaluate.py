@@ -54,7 +54,7 @@ def evaluate(run: Run, split: str = "test", examples: Examples | None = None) ->
         report |= {key: total[key] for key in ("found", "right", "sure", "accuracy_if_sure")}
         report["sources"] = score_sources(scored, table)
         hardest["photo"] = table["name"].iloc[hardest["photo"]].to_numpy()
-        notes.append("the intervals take rows to be independent; those of one person are not")
+        notes.append("The intervals take rows to be independent; those of one person are not")
 
     title = f"{run.path.resolve().name}, {name}: {report['acc']:.2%} right"
     confusion = figures.plot_confusion_matrix(report["confusion"], class_names, title)
@@ -64,10 +64,10 @@ def evaluate(run: Run, split: str = "test", examples: Examples | None = None) ->
         pictures = load_classifier(run).inputs.draw(inputs[hardest["row"].to_numpy()])
         drawn["hardest"] = figures.plot_sheet(hardest, pictures, title)
     except UserError as error:
-        notes.append(f"figures are left out: {error}")
+        notes.append(f"The hardest photos are not drawn: {error}")
 
     directory = run.path / "evaluation" / name
-    notes.append(f"written to {directory}")
+    notes.append(f"Written to {directory}")
     with explain_os_errors(directory):
         for file, figure in drawn.items():
             figures.save_figure(figure, directory / f"{file}.png")

@@ -117,7 +117,7 @@ def score_examples(
     rows = Rows.make(inputs, known["label"].to_numpy(int))
     predictions = Predictions.from_rows(title, rows, rows.photos, logits[:, : len(class_names)])
     others = ", ".join(table.loc[labels.isna(), "class"].unique())
-    left_out = [f"left out, because the network has no such class: {others}"] if others else []
+    left_out = [f"Left out, because the network has no such class: {others}"] if others else []
     facts = known[["name", "source", "found"]]
     return Examples(title, inputs, predictions, class_names, facts, [*notes, *left_out])
 
