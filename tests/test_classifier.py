@@ -1,4 +1,3 @@
-import copy
 import math
 from pathlib import Path
 from typing import Any
@@ -144,16 +143,6 @@ def test_logged_metrics_are_means_over_rows_not_batches():
     )
 
 
-def test_metrics_of_training_and_validation_and_of_epochs_are_kept_apart():
-    model, trainer = make(optimizer=node("SGD", lr=0.1)), make_trainer(2)
-    train, val = random_batch(12), random_batch(7, seed=1)
-    make_trainer(1).fit(half_trained := copy.deepcopy(model), load(train))
-    trainer.fit(model, load(train), load(val))
-    for name, network, batch in (("train", half_trained, train), ("val", model, val)):
-        expected = F.cross_entropy(network(batch.inputs), batch.labels).item()
-        assert float(trainer.callback_metrics[f"{name}/loss"]) == pytest.approx(expected, rel=1e-5)
-
-
 def rates(name: str | None, **settings: Any) -> list[float]:
     """Learning rates of four epochs of five steps."""
     seen: list[float] = []
@@ -186,16 +175,6 @@ def test_other_schedules_change_every_epoch_and_what_was_set_is_kept():
     model = make(optimizer=node("SGD", lr=0.1, fused=False))
     make_trainer().fit(model, load(random_batch(4)))
     assert model.optimizers().defaults["fused"] is False
-
-
-def test_a_loss_that_is_no_number_stops_the_run_and_names_its_epoch():
-    good = random_batch(4)
-    bad = good._replace(inputs=torch.full((4, 1, 28, 28), math.inf))
-    for val in ([], [load(good)]):
-        with pytest.raises(UserError, match=r"loss .*epoch 1.*optimizer\.lr"):
-            make_trainer().fit(make(), load(good, good, bad, good), *val)
-    with pytest.raises(UserError, match=r"val/loss .* epoch 1"):
-        make_trainer().fit(make(), load(good), load(bad))
 
 
 def test_a_checkpoint_loads_whatever_loss_it_was_trained_with(tmp_path: Path):

@@ -6,7 +6,7 @@ import pytest
 from fake_sweeps import write_job, write_plan
 
 from sign_cnn.statistics import accuracy_bounds, count_right
-from sign_cnn.summarize import show, summarize
+from sign_cnn.summarize import summarize
 
 FOLDS, PHOTOS = 3, np.repeat(np.arange(30), 4)
 WRONG = {0: [4], 1: [4, 5, 6]}  # photos by seed
@@ -74,12 +74,6 @@ def test_the_spread_and_the_lowest_fold_are_told_by_number_or_name(folder: Path)
     assert scores["lowest_fold_acc"].tolist() == pytest.approx([46 / 48] * 3)
     assert scores["lowest_fold"].tolist()[:2] == ["fold 2", "aslhg P2"]
     assert "95.83 (aslhg P2)" in (folder / "results.md").read_text()
-
-
-def test_the_scores_are_shown(folder: Path, capsys: pytest.CaptureFixture[str]):
-    show(summarize(folder))
-    for page in ((folder / "results.md").read_text(), capsys.readouterr().out):
-        assert "92.92 ± 4.12 (" in page
 
 
 def test_unfinished_folds_are_not_pooled(folder: Path):

@@ -185,11 +185,3 @@ def test_figures_of_a_report_name_counts_and_classes(small: Predictions):
     sheet = figures.plot_sheet(report["hardest"], pictures[:2], "t")
     titles = [axes.get_title() for axes in sheet.axes]
     assert [title.partition("\np = ")[0] for title in titles] == ["airplane →\nbird", "cat → bird"]
-
-
-@pytest.mark.parametrize(("number", "shown"), [(40, 40), (41, 0)])
-def test_many_classes_have_no_numbers_in_their_cells(number: int, shown: int):
-    names = [f"class {i}" for i in range(number)]
-    figure = figures.plot_confusion_matrix(np.eye(number, dtype=np.int64), names, "t")
-    assert len(figure.axes[0].texts) == shown
-    assert figure.axes[0].get_xticklabels()[0].get_rotation() == 90

@@ -5,14 +5,12 @@ import re
 import shlex
 import shutil
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from omegaconf import DictConfig
 
-from scripts import kill_and_resume
 from scripts.kill_and_resume import differences
 from sign_cnn.errors import UserError
 from sign_cnn.models.classifier import Classifier
@@ -165,22 +163,6 @@ def test_an_interrupted_sweep_keeps_what_is_done(tiny_overrides, command_line, c
     assert command_line(*sweep) == 0
     done = re.findall(r"epoch \d/2", Path("outputs/sweeps/tiny/seed=1/train.log").read_text())
     assert done == ["epoch 1/2", "epoch 2/2"]
-
-
-def test_the_script_that_kills_and_compares_still_runs(
-    monkeypatch: pytest.MonkeyPatch, command_line, capfd
-):
-    def finish_training(arguments: list[str], folder: Path) -> None:
-        monkeypatch.chdir(folder)
-        assert command_line(*arguments) == 0
-
-    monkeypatch.setattr(kill_and_resume, "finish_training", finish_training)
-    arguments = ["kill_and_resume", "run", "--kills", "0", "trainer.max_epochs=1"]
-    monkeypatch.setattr(sys, "argv", arguments)
-    with pytest.raises(SystemExit) as stopped:
-        kill_and_resume.main()
-    assert stopped.value.code == 0
-    assert "best.ckpt" in capfd.readouterr().out
 
 
 def test_a_run_is_repeated_from_what_it_stored(tiny_overrides, command_line):

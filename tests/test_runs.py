@@ -1,5 +1,4 @@
 import json
-import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,6 @@ from fake_runs import make_predictions, write_run
 from filelock import FileLock
 from omegaconf import DictConfig, OmegaConf
 
-from sign_cnn import runs
 from sign_cnn.data.base import DataIdentity
 from sign_cnn.errors import ConfigError, RunInUseError, UserError
 from sign_cnn.runs import Predictions, Result, is_locked, load_config, load_run, open_run
@@ -158,25 +156,3 @@ def test_a_directory_in_use_is_refused_until_it_is_free(make_config: MakeConfig,
     threading.Timer(0.1, asking.release).start()
     with open_run(make_config(), IDENTITY) as run:
         assert run.finished
-
-
-def test_only_rank_0_touches_the_directory(make_config: MakeConfig, tmp_path: Path, monkeypatch):
-    monkeypatch.setenv("SLURM_PROCID", "2")
-    with open_run(make_config(), IDENTITY) as run:
-        run.store("done")
-    assert not (tmp_path / "run").exists()
-
-
-def test_the_commit_is_of_the_code_and_says_if_it_was_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(runs, "__file__", str(tmp_path / "runs.py"))
-    assert runs.git_commit.__wrapped__() is None
-    (tmp_path / "runs.py").write_text("old")
-    git = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e"]
-    for command in ("init -q", "add .", "commit -qm m", "tag -am t t"):
-        subprocess.run([*git, *command.split()], check=True)
-    commit = runs.git_commit.__wrapped__()
-    assert len(commit) == 40
-    (tmp_path / "runs.py").write_text("new")
-    assert runs.git_commit.__wrapped__() == f"{commit}-dirty"
