@@ -14,7 +14,7 @@ pair of rows downwards (single linkage):
   joined; 21 rows in both official files): two groups with more cannot be one photo. A stray stays
   alone if even its most similar row is below `VARIANT_SIMILARITY`.
 
-`docs/data.md` says why it takes two rules, with the numbers by threshold.
+`docs/data.md` says why it takes two rules.
 """
 
 from typing import Any
