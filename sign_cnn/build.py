@@ -34,9 +34,6 @@ SILENCED = (
 )
 """Warnings that do not apply here."""
 
-for name in ("pytorch_lightning", "lightning_fabric"):  # "GPU available: False, …"
-    logging.getLogger(name).setLevel(logging.WARNING)
-
 
 class Parts(NamedTuple):
     """What a run is made of."""
@@ -49,7 +46,7 @@ class Parts(NamedTuple):
 def build(cfg: DictConfig) -> Parts:
     """Check the configuration and build all of a run; no data are read, and nothing is written.
 
-    The classifier gets its preprocessing once the data are read.
+    The classifier gets the preprocessing of the data once the trainer has set these up.
 
     Args:
         cfg: The composed configuration.
@@ -63,6 +60,8 @@ def build(cfg: DictConfig) -> Parts:
         UserError: If `cfg.init_from` is no finished run, or has another network.
     """
     validate(cfg)
+    for name in ("pytorch_lightning", "lightning_fabric"):  # "GPU available: False, …"
+        logging.getLogger(name).setLevel(logging.WARNING)
     with explain_lightning():
         datamodule = make_datamodule(cfg)
         model = make_classifier(cfg, datamodule)

@@ -57,7 +57,7 @@ class DataConfig:
     eval_batch_size: int = setting(1024, ge=1)
     """Rows per step without gradients."""
     val_split: str = "random"
-    """What is never in both training and validation."""
+    """What is kept together when validation rows are held out."""
     val_size: float | None = setting(None, gt=0, lt=1)
     """Share of rows to validate on, with val_split=random, in place of folds."""
     folds: int = setting(7, ge=2)
@@ -104,7 +104,7 @@ class SignMNISTConfig(DataConfig):
     normalize: Literal["standardize", "unit"] = "standardize"
     """standardize: by mean and deviation of the training pixels; unit: to 0..1."""
     val_split: Literal["session", "lookalike", "photo", "random", "none"] = "session"
-    """What is never in both training and validation; random splits rows, which leaks."""
+    """What is kept together when rows are held out; random: nothing; none: no validation."""
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
 
 
@@ -137,7 +137,7 @@ class LandmarkConfig(DataConfig):
     balance: Literal["source", "person", "none"] = "none"
     """Draw each letter of each source, or of each person, equally often."""
     val_split: Literal["source", "person", "random", "none"] = "source"
-    """What is never in both training and validation; fold k is the k-th source or person."""
+    """What is kept together when rows are held out; fold k is the k-th source or person."""
 
 
 @dataclass
@@ -154,7 +154,7 @@ class MotionConfig(DataConfig):
     motion_seed: int = setting(0, ge=0)
     """Seed of the windows."""
     val_split: Literal["source", "person", "random", "none"] = "source"
-    """What is never in both training and validation; fold k is the k-th source by name."""
+    """What is kept together when rows are held out; fold k is the k-th source by name."""
 
 
 @dataclass
@@ -391,7 +391,9 @@ def explain_settings(key: str) -> Iterator[None]:
         problem = " ".join(str(cause).split())
         if found := re.match("Target '(.*?)'.* is not in the Hydra execution whitelist", problem):
             name = found[1].partition(".")[0]
-            way_out = f"to trust it, add trusted_packages=[{name}], or --trust {name} to a command"
+            way_out = (
+                f"if you do, give trusted_packages=[{name}], --trust {name} or trust=['{name}']"
+            )
             problem = f"{found[1]} comes from a package that is not trusted: {way_out}"
         raise ConfigError([f"{key}: {problem}"]) from error
 

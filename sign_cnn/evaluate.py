@@ -114,7 +114,7 @@ def load_predictions(run: Run, split: str) -> Predictions:
         return stored
     rows, index = load_data(run).rows_of(split)
     if not len(index):
-        way_out = "use another --split, --images or --landmarks"
+        way_out = "use --split val" if split == "test" else "use --images or --landmarks"
         raise UserError(f"{run.path} has no {split} rows: {way_out}")
     logits = load_classifier(run).predict_logits(rows.inputs[index])
     return Predictions.from_rows(split, rows, index, logits)
@@ -143,6 +143,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with exit_on_user_error():
         run, *others = [load_run(path, options.trust) for path in options.runs]
         examples = None
+        source = load_config(run.path).data.get("root") if options.images else None
+        if source and options.images.resolve().is_relative_to(Path(source).resolve()):
+            print_line(f"Pictures of {source} may have been trained on: see --split", "yellow")
         if options.landmarks:
             examples = read_table(options.landmarks, load_classifier(run))
         elif options.images:
@@ -150,6 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if others:
             both = [load_predictions(run, options.split) for run in (run, *others)]
             report = {"run_A": str(run.path), "run_B": str(others[0].path), **compare(*both)}
+            report["notes"].append(f"A is {run.path}, and B is {others[0].path}")
         else:
             report = evaluate(run, options.split, examples)
         if options.json:

@@ -58,7 +58,8 @@ def export(run: Run, output: Path, landmarks: Path | None = None) -> dict[str, A
     try:
         data = load_data(run)
         split = "test" if len(data.test_rows.labels) else "train"
-        inputs, source = data.rows_of(split)[0].inputs, f"{split} rows"
+        rows = "test rows" if split == "test" else "rows of training and validation"
+        inputs, source = data.rows_of(split)[0].inputs, rows
     except UserError as error:
         inputs, source = model.inputs.example(240), "random inputs"
         print_line(f"Compared on {source}, not on the run's own data: {error}", "yellow")

@@ -287,6 +287,8 @@ def open_run(
             return
         for folder in (path, path / "checkpoints", path / "figures"):
             remove_temporary(folder)
+        if not (path / "result.json").exists():  # a checkpoint would be of an unknown experiment
+            (path / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
         write_text(path / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
         run.store("running")
         try:
@@ -346,14 +348,11 @@ def finished_result(path: Path, new: Result, settings: dict[str, Any], test: boo
     Raises:
         UserError: If the directory holds another experiment.
     """
-    checkpoint = path / "checkpoints" / "last.ckpt"
     if not (path / "result.json").exists():
-        if global_rank() == 0:
-            checkpoint.unlink(missing_ok=True)  # of an unknown experiment
         return None
     stored = Result.load(path / "result.json")
     is_same, is_done = stored.config_hash == new.config_hash, stored.status == "done"
-    if not is_done and (is_same or not checkpoint.exists()):
+    if not is_done and (is_same or not (path / "checkpoints" / "last.ckpt").exists()):
         return None
     config = load_config(path)
     if is_same:
@@ -366,7 +365,7 @@ def finished_result(path: Path, new: Result, settings: dict[str, Any], test: boo
         return None
     pairs = (f"{key}={now.get(key)} (there: {before.get(key)})" for key in keys)
     differences = ", ".join(pairs) or "the run that init_from names"
-    way_out = f"choose another name; init_from={path} starts from its weights"
+    way_out = f"choose another name; init_from='{path}' starts from its weights"
     raise UserError(f"{path} holds another experiment, which differs in {differences}: {way_out}")
 
 

@@ -78,7 +78,10 @@ class SweepCallback(Callback):
         """
         if config.dry_run:
             return
-        if isinstance(sys.exc_info()[1], KeyboardInterrupt | SystemExit):
+        stop = sys.exc_info()[1]
+        if isinstance(stop, SystemExit) and isinstance(stop.code, str):  # nothing has begun
+            return
+        if isinstance(stop, KeyboardInterrupt | SystemExit):
             command = f"python -m sign_cnn.train {shlex.join(sys.argv[1:])}"
             print(f"Interrupted. To continue: {command}", file=sys.stderr)
             return

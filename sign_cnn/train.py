@@ -61,7 +61,8 @@ def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
     # written; without, a step of a small network takes two thirds of the time, and results are as
     # repeatable.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    datamodule, model, trainer = build(cfg := cfg.copy())
+    cfg = cfg.copy()  # so that what it refers to is looked up for this run alone
+    datamodule, model, trainer = build(cfg)
     datamodule.prepare_data()
     with open_run(cfg, datamodule.identity, overrides) as run, explain_lightning():
         log.info("data: %s", datamodule.identity.description)
@@ -69,7 +70,6 @@ def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
             log.info("already done: %s", run.path)
             return run.result
         datamodule.setup()
-        model.set_preprocessing(datamodule.preprocessing)
         for logger in trainer.loggers if not run.last_checkpoint else ():
             if not isinstance(logger, TensorBoardLogger):  # which needs the scores too
                 logger.log_hyperparams(run.settings)

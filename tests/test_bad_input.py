@@ -117,6 +117,11 @@ def test_bad_setting(overrides, word, refused):
     assert not any(Path("outputs").glob("*/*"))
 
 
+def test_a_sweep_that_is_refused_is_not_called_interrupted(command_line, tiny_overrides, capsys):
+    assert "model" in str(command_line("-m", *tiny_overrides, "model.depth=2,7"))
+    assert "continue" not in capsys.readouterr().err
+
+
 def test_a_setting_that_only_the_data_can_refuse_is_a_failed_run(refused):
     refused(["data.folds=97"], "data.folds")
     result = json.loads((RUN / "result.json").read_text())

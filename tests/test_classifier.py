@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from hydra.utils import execution_whitelist
 from sklearn.metrics import recall_score
+from torch import nn
 from torch.utils.data import DataLoader
 
 from sign_cnn import Classifier, SignMNISTDataModule
@@ -175,6 +176,33 @@ def test_other_schedules_change_every_epoch_and_what_was_set_is_kept():
     model = make(optimizer=node("SGD", lr=0.1, fused=False))
     make_trainer().fit(model, load(random_batch(4)))
     assert model.optimizers().defaults["fused"] is False
+
+
+class ScaledLoss(nn.CrossEntropyLoss):
+    """A loss with a parameter and a buffer of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(weight=torch.ones(24))
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return super().forward(logits * self.scale, labels)
+
+
+def test_a_loss_with_weights_is_trained_and_not_needed_to_load(tmp_path: Path):
+    with execution_whitelist(f"{__name__}.*", reset=True):
+        model = make(loss={"_target_": f"{__name__}.ScaledLoss"}, optimizer=node("SGD", lr=0.1))
+    make_trainer().fit(model, load(random_batch(8)))
+    assert model.loss.scale != 1
+    loaded = Classifier.load(save(model, tmp_path / "a.ckpt"))
+    inputs = random_batch(2).inputs
+    assert torch.equal(loaded(inputs), model.eval()(inputs))
+
+
+def test_a_fit_takes_the_preprocessing_of_its_data(tiny_data):
+    model, data = make(), SignMNISTDataModule(**tiny_data)
+    make_trainer(limit_train_batches=1, limit_val_batches=0).fit(model, data)
+    assert model.hparams["preprocessing"] == data.preprocessing != NORMALIZE
 
 
 def test_a_checkpoint_loads_whatever_loss_it_was_trained_with(tmp_path: Path):

@@ -147,7 +147,7 @@ def test_what_cannot_be_reported_is_refused_with_its_name(run: Run, hand_run: Ru
     config = run.path / "config.yaml"
     config.write_text(config.read_text().replace("val_split: photo", "val_split: none"))
     cases = {
-        (run.path, "--split", "val"): "--split",
+        (run.path, "--split", "val"): "no val rows",
         (run.path, "--images", tmp_path / "no"): "images-no",
         (run.path, "--images", tmp_path / "empty"): "x.png",
         (run.path, "--landmarks", tmp_path / "table.csv"): "table.csv",

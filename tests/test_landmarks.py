@@ -138,7 +138,7 @@ def test_each_source_and_each_known_person_of_the_package_is_left_out_by_its_stu
     ("settings", "error", "named"),
     [
         ({"val_split": "session"}, ConfigError, "session"),
-        ({"letters": "AX"}, DataError, "data.letters"),
+        ({"letters": "AX"}, DataError, "classes"),
         ({"root": "gone.csv"}, DataError, "gone.csv"),
     ],
 )

@@ -226,9 +226,7 @@ class BaseDataModule(pl.LightningDataModule):
         self.train_rows, self.test_rows = self.load()
         if len(np.unique(self.train_rows.labels)) < 2:
             names = ", ".join(self.class_names)
-            raise DataError(
-                f"fewer than two of the classes {names} have training rows: set data.letters"
-            )
+            raise DataError(f"fewer than two of the classes {names} have training rows: add some")
         self.split = self.split_training()
         self.preprocessing = self.make_preprocessing(self.train_rows.inputs[self.split.train])
 

@@ -115,7 +115,7 @@ class ImageFolderDataModule(PictureDataModule):
             share = np.bincount(lookalikes)[lookalikes] / np.bincount(labels)[labels]
             apart = "lookalike" if share.max() < 0.5 else "photo"
             self.val_split = "folder" if in_val.any() else apart
-            log.info("data.val_split=%s", self.val_split)
+            log.info("data.val_split=auto becomes %s for these pictures", self.val_split)
         if self.val_split != "folder":
             return super().split_training()
         if not in_val.any():

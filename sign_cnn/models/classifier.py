@@ -79,6 +79,8 @@ class Classifier(pl.LightningModule):
     inference needs neither data nor configuration.
     """
 
+    trust: Sequence[str] = ()  # packages besides our own and torch whose classes may be built
+
     def __init__(
         self,
         network: dict[str, Any],
@@ -137,9 +139,11 @@ class Classifier(pl.LightningModule):
         try:
             state = torch.load(checkpoint, map_location="cpu", weights_only=True)
             hparams = state["hyper_parameters"] | {"loss": None}
+            weights = {k: v for k, v in state["state_dict"].items() if not k.startswith("loss.")}
             with execution_whitelist(whitelist(trust), reset=True):
                 model = cls(**hparams)
-            model.load_state_dict(state["state_dict"])
+            model.load_state_dict(weights)
+            model.trust = trust
         except FileNotFoundError:
             raise UserError(f"{checkpoint} does not exist: train again, or name another") from None
         except ConfigError as error:
@@ -148,6 +152,12 @@ class Classifier(pl.LightningModule):
             problem = f"cannot be read as a checkpoint ({error_message(error)})"
             raise UserError(f"{checkpoint} {problem}") from error
         return model.eval()
+
+    def setup(self, stage: str) -> None:
+        """Take the preprocessing of the data to be trained on; Lightning calls it."""
+        node = getattr(getattr(self.trainer, "datamodule", None), "preprocessing", None)
+        if stage == "fit" and node:
+            self.set_preprocessing(node)
 
     def set_preprocessing(self, node: dict[str, Any]) -> None:
         """Build the module that turns inputs into what the network takes, from its `_target_`."""
@@ -239,13 +249,15 @@ class Classifier(pl.LightningModule):
             ConfigError: If a node cannot be built.
         """
         node = self.hparams["optimizer"] or {"_target_": "torch.optim.Adam", "_partial_": True}
-        allowed: Any = {"_convert_": "all", "_execution_whitelist_": "torch.optim.*"}
+        targets = ["torch.optim.*", *whitelist(self.trust)]
+        allowed: Any = {"_convert_": "all", "_execution_whitelist_": targets}
         with explain_settings("optimizer"):
             make_optimizer = instantiate(node, **allowed)
             arguments = inspect.signature(make_optimizer).parameters
             is_open = "fused" in arguments and not {"fused", "foreach"} & node.keys()
             more = {"fused": fused} if is_open else {}
-            optimizer: Optimizer = make_optimizer(self.network.parameters(), **more)
+            parameters = [*self.network.parameters(), *self.loss.parameters()]
+            optimizer: Optimizer = make_optimizer(parameters, **more)
         if not (node := self.hparams["scheduler"]):
             return optimizer
         with explain_settings("scheduler"):
@@ -280,8 +292,9 @@ class Classifier(pl.LightningModule):
         if not values[f"{stage}/loss"].isfinite():
             place = f"{stage}/loss is NaN or inf in epoch {self.current_epoch + 1}"
             raise UserError(f"{place}: try a smaller optimizer.lr or trainer.gradient_clip_val=1")
-        # Lightning takes "step" for the x axis of all loggers.
-        self.log_dict({**values, "step": float(self.current_epoch + 1)})
+        if stage != "test":  # Lightning takes "step" for the x axis of all loggers
+            values["step"] = torch.tensor(self.current_epoch + 1.0)
+        self.log_dict(values)
 
     def _example(self, count: int) -> Tensor:
         return torch.from_numpy(self.inputs.example(count)).to(self.device)
@@ -292,12 +305,13 @@ class Classifier(pl.LightningModule):
         Raises:
             ConfigError: If it fails, or returns another shape.
         """
+        name = f"model: {type(self.network).__name__}"
+        data = f"two inputs of shape {self.inputs.shape} and {len(self.class_names)} classes"
         try:
             with torch.no_grad():
-                found = f"returns {tuple(self.eval()(self._example(2)).shape)}"
+                shape = tuple(self.eval()(self._example(2)).shape)
         except Exception as error:  # torch's layers raise nearly anything
-            found = f"fails ({error_message(error)})"
-        if found != f"returns {(2, len(self.class_names))}":
-            data = f"two inputs of shape {self.inputs.shape} and {len(self.class_names)} classes"
-            raise ConfigError([f"model: {type(self.network).__name__} {found} for {data}"])
+            raise ConfigError([f"{name} fails for {data}: {error_message(error)}"]) from error
+        if shape != (2, len(self.class_names)):
+            raise ConfigError([f"{name} returns the shape {shape} for {data}"])
         self.train()

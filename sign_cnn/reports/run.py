@@ -193,7 +193,8 @@ def summarize_run(result: Result) -> pd.DataFrame:
     macs, speed = (result.macs or 0) / 1e6, result.train_images_per_second or 0
     lines["network"] = f"{result.num_params or 0:,} parameters, {macs:.1f} M MACs per input"
     seconds = result.fit_seconds or 0
-    lines["training"] = f"{result.epochs} epochs, {seconds:.1f} s, {speed:,.0f} inputs/s"
+    epochs = f"{result.epochs} epoch{'' if result.epochs == 1 else 's'}"
+    lines["training"] = f"{epochs}, {seconds:.1f} s, {speed:,.0f} inputs/s"
     return pd.DataFrame(lines.items(), columns=["", "value"])
 
 
