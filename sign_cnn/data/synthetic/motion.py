@@ -178,7 +178,8 @@ def _move_hand(plan: _Plan, tilt: float, poses: Floats, times: Floats, rng: Rng)
 
     places = rng.normal(0, 1 if rng.random() < 0.2 else 0.35, (2, 2))  # of the letter, and after it
     away = rng.uniform([-1, 1.5], [1, 4], (2, 2)) * (rng.random((2, 1)) < 0.12)  # where hands rest
-    line, angles = np.zeros((len(times), 2)), np.zeros((len(times), 3))
+    line: Floats = np.zeros((len(times), 2))
+    angles: Floats = np.zeros((len(times), 3))
     if plan.drawn:
         line = _follow(STROKES[plan.drawn](rng), phase, rng)
         by_arm = 1.0 if plan.drawn == "J" or rng.random() < 0.4 else rng.random()
@@ -242,7 +243,7 @@ def _draw_hook(rng: Rng) -> Floats:
     bulge, rise = rng.normal(0, 0.08), wide * rng.uniform(0.6, 1.4)
     x = np.append(bulge * np.sin(np.pi * lead), wide * (1 - np.cos(arc)))
     y = np.append(long * lead, long + rise * np.sin(arc))
-    return size * _slant(x, y, rng)
+    return _slant(size * x, size * y, rng)
 
 
 def _draw_zigzag(rng: Rng) -> Floats:
@@ -278,7 +279,8 @@ def _turn_hook(phase: Floats, rng: Rng) -> Floats:
     palm *= 0.2 if rng.random() < 0.12 else 1
     turned = _ease((phase - late) / (1 - late))
     turns = turned * [rng.normal(0, 15), -palm, rng.uniform(-20, 70)]
-    return turns + dip * np.sin(np.pi * phase ** rng.uniform(0.7, 1.5)) * [1, 0, 0]
+    turns[:, :1] += dip * np.sin(np.pi * phase ** rng.uniform(0.7, 1.5))
+    return turns
 
 
 def _follow(corners: Floats, phase: Floats, rng: Rng) -> Floats:
