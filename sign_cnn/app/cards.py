@@ -12,10 +12,11 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from sign_cnn.errors import DataError
 from sign_cnn.hands.finder import HandFinder
-from sign_cnn.images import convert, open_image
+from sign_cnn.images import MAX_MB, convert, open_image
 from sign_cnn.inputs import Inputs, draw_skeleton
 from sign_cnn.predict import THRESHOLD, OnnxModel, Prediction, predict, spell
 
+MAX_PICTURES = 20  # at once
 PREVIEW_SIZE = 320  # pixels
 SHOWN_SIZE = 256  # CSS pixels
 UNSURE = "unsure"  # key of the session's state
@@ -29,6 +30,28 @@ class Picture(NamedTuple):
     inputs: NDArray[Any]  # what the network takes
     preview: Image.Image | NDArray[np.uint8]  # with the hand, where one was looked for
     key: str = ""  # tells it from all others that were sent
+
+
+def choose_files(label: str, tab: str, turn: str = "") -> Sequence[UploadedFile]:
+    """Show the uploader or, where it is wanted, the camera.
+
+    Args:
+        label: What to send.
+        tab: Name of the tab, by which the session keeps the choice of the camera.
+        turn: Each turn begins without pictures.
+
+    Returns:
+        The files that were sent, or the photo that was taken.
+    """
+    text = "Pictures go to this page's server, are read, and are not kept."
+    if st.toggle("Use the camera", key=f"{tab}-camera", help=text):
+        shot = st.camera_input(label, key=f"{tab}{turn}-shot")
+        return [shot] if shot else []
+    label = f"{label}, up to {MAX_MB} MB each"
+    files = st.file_uploader(label, type="image", accept_multiple_files=True, key=f"{tab}{turn}")
+    if len(files) > MAX_PICTURES:
+        st.error(f"Only {MAX_PICTURES} of {len(files)} pictures are read: remove those done.")
+    return files[:MAX_PICTURES]
 
 
 def read_files(

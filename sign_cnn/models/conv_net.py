@@ -52,25 +52,22 @@ class ConvNet(nn.Module):
         inputs = in_channels
         for outputs in channels:
             for index in range(config.convs_per_block):
-                is_last = index == config.convs_per_block - 1
-                blocks += self._convolution(
-                    inputs, outputs, pool=is_last and config.downsample == "max_pool"
-                )
+                pool = config.downsample == "max_pool" and index == config.convs_per_block - 1
+                blocks += self._convolution(inputs, outputs, pool=pool)
                 inputs = outputs
             if config.downsample == "strided_conv":
                 blocks += self._convolution(outputs, outputs, stride=2)
-            blocks.append(self._dropout())
+            blocks.append(nn.Dropout(config.dropout))
         self.blocks = nn.Sequential(*blocks)
 
-        pooled = config.head == "global_pool"
-        head: list[nn.Module] = [nn.AdaptiveAvgPool2d(1)] if pooled else []
-        features = channels[-1] * (1 if pooled else last_size**2)
-        head.append(nn.Flatten())
+        pool_all = [nn.AdaptiveAvgPool2d(1)] if config.head == "global_pool" else []
+        self.head = nn.Sequential(*pool_all, nn.Flatten())
+        features = channels[-1] * (1 if pool_all else last_size**2)
         for units in config.dense_units:
             activation = ACTIVATIONS[config.activation]()
-            head += [nn.Linear(features, units), activation, self._dropout()]
+            self.head.extend([nn.Linear(features, units), activation, nn.Dropout(config.dropout)])
             features = units
-        self.head = nn.Sequential(*head, nn.Linear(features, num_classes))
+        self.head.append(nn.Linear(features, num_classes))
         if config.init == "keras":
             self.apply(_init_as_keras)
         self.to(memory_format=torch.channels_last)  # a tenth to a third faster a step on two cores
@@ -78,10 +75,6 @@ class ConvNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.head(self.blocks(images))
         return logits
-
-    def _dropout(self) -> nn.Module:
-        """Return dropout, or what takes its place at 0, so that weights keep their names."""
-        return nn.Dropout(self.config.dropout) if self.config.dropout else nn.Identity()
 
     def _convolution(
         self, inputs: int, outputs: int, stride: int = 1, pool: bool = False
@@ -95,7 +88,11 @@ class ConvNet(nn.Module):
         return [*layers, ACTIVATIONS[self.config.activation]()]
 
     def _last_size(self, depth: int) -> int:
-        """Return the pixels per side after the last block; a stride keeps an odd one."""
+        """Return the pixels per side after the last block; a stride keeps an odd one.
+
+        Raises:
+            ValueError: If the blocks do not fit the picture, or the kernel size is even.
+        """
         config = self.config
         if config.kernel_size % 2 == 0:
             raise ValueError(
