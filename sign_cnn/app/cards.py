@@ -93,20 +93,18 @@ def _read(file: UploadedFile, inputs: Inputs, finder: HandFinder | None) -> Pict
     return Picture(file.name, pixels, preview, file.file_id)
 
 
-def show_cards(pictures: Sequence[Picture], model: OnnxModel, word: Any = None) -> None:
+def show_cards(pictures: Sequence[Picture], model: OnnxModel) -> None:
     """Show the word and a card for each picture.
 
     Args:
         pictures: Pictures in the order of the word.
         model: Reads them.
-        word: Container for the word, by default above the cards.
     """
     if not pictures:
         return
     threshold = st.session_state.get(UNSURE, 100 * THRESHOLD) / 100  # the slider stands below
     predictions = predict(model, [picture.inputs for picture in pictures], threshold)
-    with word or st.container():
-        st.subheader(_as_text(spell(predictions)), anchor=False)
+    st.subheader(_as_text(spell(predictions)), anchor=False)
     with st.container(horizontal=True):
         for picture, prediction in zip(pictures, predictions, strict=True):
             with st.container(border=True, width=324):

@@ -250,7 +250,16 @@ def _fill_gaps(times: Floats) -> Floats:
 
 
 def _join(letters: list[Letter], times: Floats, shape: Floats) -> list[Letter]:
-    """Join equal neighbours, unless the hand was gone or took another shape between them."""
+    """Join equal neighbours, unless the hand was gone or took another shape between them.
+
+    Args:
+        letters: The letters, in order.
+        times: Seconds (N,) of the frames with a hand.
+        shape: The hand in each of them, (N, 21, 2), in palms from the wrist.
+
+    Returns:
+        The letters, in order.
+    """
     joined = letters[:1]
     for after in letters[1:]:
         before = joined[-1]
@@ -261,9 +270,8 @@ def _join(letters: list[Letter], times: Floats, shape: Floats) -> list[Letter]:
         if before.letter != after.letter or gone or other.sum() > len(other) / 2:
             joined.append(after)
         else:
-            joined[-1] = max(before, after, key=lambda letter: letter.probability)._replace(
-                start=before.start, end=after.end
-            )
+            likelier = max(before, after, key=lambda letter: letter.probability)
+            joined[-1] = likelier._replace(start=before.start, end=after.end)
     return joined
 
 
@@ -283,7 +291,7 @@ def _split(letter: Letter, times: Floats, place: Floats) -> list[Letter]:
 
 
 def _insert(letters: list[Letter], stroke: Letter) -> list[Letter]:
-    """Insert a stroke; withdraw what lies within it, and its own pose before and after it."""
+    """Return the letters with a stroke, without those within it and its own pose around it."""
     kept = []
     for letter in letters:
         inside = stroke.start <= (letter.start + letter.end) / 2 <= stroke.end

@@ -46,23 +46,29 @@ class ConvNet(nn.Module):
         config = make_config(ConvNetConfig, {**sizes, **settings})
         self.config = config
         channels = config.channels or [config.width * 2**block for block in range(config.depth)]
-        last_size = self._last_size(len(channels))
-
+        if config.kernel_size % 2 == 0:
+            problem = f"kernel_size={config.kernel_size} must be odd"
+            raise ValueError(f"{problem}, so that padding keeps the size")
         blocks: list[nn.Module] = []
-        inputs = in_channels
-        for outputs in channels:
+        inputs, size = in_channels, image_size
+        for block, outputs in enumerate(channels):
+            if size == 1:
+                problem = f"{len(channels)} blocks do not fit a picture of {image_size} pixels"
+                raise ValueError(f"{problem}: at most {block}")
             for index in range(config.convs_per_block):
                 pool = config.downsample == "max_pool" and index == config.convs_per_block - 1
                 blocks += self._convolution(inputs, outputs, pool=pool)
                 inputs = outputs
             if config.downsample == "strided_conv":
                 blocks += self._convolution(outputs, outputs, stride=2)
+                size += 1  # a stride keeps an odd pixel
+            size //= 2
             blocks.append(nn.Dropout(config.dropout))
         self.blocks = nn.Sequential(*blocks)
 
         pool_all = [nn.AdaptiveAvgPool2d(1)] if config.head == "global_pool" else []
         self.head = nn.Sequential(*pool_all, nn.Flatten())
-        features = channels[-1] * (1 if pool_all else last_size**2)
+        features = channels[-1] * (1 if pool_all else size**2)
         for units in config.dense_units:
             activation = ACTIVATIONS[config.activation]()
             self.head.extend([nn.Linear(features, units), activation, nn.Dropout(config.dropout)])
@@ -86,27 +92,6 @@ class ConvNet(nn.Module):
         layers += [nn.MaxPool2d(2)] if pool else []
         layers += [nn.BatchNorm2d(outputs)] if norm else []
         return [*layers, ACTIVATIONS[self.config.activation]()]
-
-    def _last_size(self, depth: int) -> int:
-        """Return the pixels per side after the last block; a stride keeps an odd one.
-
-        Raises:
-            ValueError: If the blocks do not fit the picture, or the kernel size is even.
-        """
-        config = self.config
-        if config.kernel_size % 2 == 0:
-            raise ValueError(
-                f"kernel_size={config.kernel_size} must be odd, so that padding keeps the size"
-            )
-        sizes, kept = [config.image_size], int(config.downsample == "strided_conv")
-        for block in range(depth):
-            if sizes[-1] == 1:
-                shown = " → ".join(map(str, sizes))
-                raise ValueError(
-                    f"{depth} blocks do not fit the picture ({shown} pixels): at most {block}"
-                )
-            sizes.append((sizes[-1] + kept) // 2)
-        return sizes[-1]
 
 
 def _init_as_keras(layer: nn.Module) -> None:
