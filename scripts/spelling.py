@@ -18,6 +18,7 @@ from scipy.spatial.transform import Rotation
 from torchmetrics.functional.text import char_error_rate
 
 from sign_cnn.console import print_table
+from sign_cnn.hands.augment import to_palms
 from sign_cnn.hands.finder import Hand
 from sign_cnn.hands.landmarks import read_landmarks, to_landmarks
 from sign_cnn.hands.spelling import interpolate
@@ -128,11 +129,8 @@ def _normalize(rows: pd.DataFrame) -> Floats:
     """Return hands (N, 21, 3) with the wrist at 0 and the palm as unit; NaN where not found."""
     hands = np.full((len(rows), 21, 3), np.nan)
     found = rows["found"].to_numpy() == 1
-    hands[found] = to_landmarks(rows[found])
-    hands -= hands[:, :1]
-    return np.asarray(
-        hands / np.linalg.norm(hands[:, [5, 9, 13, 17]], axis=2).mean(1)[:, None, None]
-    )
+    hands[found] = to_palms(to_landmarks(rows[found]))
+    return hands
 
 
 if __name__ == "__main__":

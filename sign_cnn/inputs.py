@@ -116,8 +116,7 @@ class LandmarkInputs(Inputs):
         return hand.as_left()
 
     def draw(self, inputs: NDArray[Any]) -> NDArray[np.uint8]:
-        paper = Image.new("RGB", (SKELETON_SIZE, SKELETON_SIZE), "white")
-        return np.stack([np.asarray(draw_skeleton(paper.copy(), hand)) for hand in _fit(inputs)])
+        return np.stack([_draw_moments(hand[None]) for hand in inputs])
 
 
 @dataclass(frozen=True)
@@ -135,44 +134,37 @@ class MotionInputs(Inputs):
         raise UserError("motion is not read from a single picture: use python -m sign_cnn.spell")
 
     def draw(self, inputs: NDArray[Any]) -> NDArray[np.uint8]:
-        places = _fit(inputs.reshape(len(inputs), -1, 3)).reshape(*inputs.shape[:3], 2)
-        papers = []
-        for hands in places:
-            paper = Image.new("RGB", (SKELETON_SIZE, SKELETON_SIZE), "white")
-            for hand in hands[[0, 12, 23]]:
-                draw_skeleton(paper, hand)
-            for tip, colour in ((8, "orange"), (20, "crimson")):
-                ImageDraw.Draw(paper).line(hands[:, tip].ravel().tolist(), fill=colour, width=2)
-            papers.append(np.asarray(paper))
-        return np.stack(papers)
+        return np.stack([_draw_moments(window) for window in inputs])
 
 
 def make_inputs(spec: dict[str, Any]) -> Inputs:
-    """Make inputs from their `spec()`.
-
-    Args:
-        spec: Plain values, out of a checkpoint or the card of an exported file.
+    """Make inputs from their `spec()`, out of a checkpoint or the card of an exported file.
 
     Returns:
-        The inputs.
+        An object equal to the one whose values these are.
 
     Raises:
         UserError: If the kind is unknown, or does not have these values.
     """
-    known = (PictureInputs, LandmarkInputs, MotionInputs)
-    kinds: dict[str, type[Inputs]] = {one.kind: one for one in known}
+    kinds: dict[str, type[Inputs]] = {one.kind: one for one in Inputs.__subclasses__()}
     try:
         return kinds[spec["kind"]](**{key: spec[key] for key in spec if key != "kind"})
     except (KeyError, TypeError):
         raise UserError(f"inputs {spec} are unknown: make the file again, here") from None
 
 
-def _fit(landmarks: NDArray[Any]) -> NDArray[Any]:
-    """Return x and y of landmarks (N, L, 3) in pixels of a drawing, (N, L, 2)."""
-    places = landmarks[..., :2]
-    low, high = places.min(1, keepdims=True), places.max(1, keepdims=True)
-    longest = (high - low).max(2, keepdims=True).clip(1e-6)
-    return np.asarray(SKELETON_SIZE * (0.5 + 0.85 * (places - (low + high) / 2) / longest))
+def _draw_moments(hands: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return a picture of the first, middle and last of hands (T, 21, 3), and two fingertips' ways."""
+    places = hands[..., :2]
+    low, high = places.min((0, 1)), places.max((0, 1))
+    scale = SKELETON_SIZE / max((high - low).max(), 1e-6)
+    places = SKELETON_SIZE / 2 + 0.85 * scale * (places - (low + high) / 2)
+    paper = Image.new("RGB", (SKELETON_SIZE, SKELETON_SIZE), "white")
+    for moment in sorted({0, len(places) // 2, len(places) - 1}):
+        draw_skeleton(paper, places[moment])
+    for tip, colour in ((8, "orange"), (20, "crimson")):
+        ImageDraw.Draw(paper).line(places[:, tip].ravel().tolist(), fill=colour, width=2)
+    return np.asarray(paper)
 
 
 def draw_skeleton(image: Image.Image, places: NDArray[Any]) -> Image.Image:
@@ -183,7 +175,7 @@ def draw_skeleton(image: Image.Image, places: NDArray[Any]) -> Image.Image:
         places: Landmarks (21, 2), in pixels of the picture.
 
     Returns:
-        The picture.
+        The same picture.
     """
     pen = ImageDraw.Draw(image)
     for colour, width in (("black", 6), ("deepskyblue", 3)):

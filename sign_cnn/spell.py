@@ -27,6 +27,7 @@ from sign_cnn.predict import OnnxModel
 APP = Path(__file__).with_name("app")
 HANDS, MOTION = APP / "hands.onnx", APP / "motion.onnx"
 TABLES = (".csv", ".gz")
+SHOWN = ["letter", "start", "end", "probability"]  # of each letter, in JSON
 RECENT = 12  # letters in a frame of the drawn video
 
 
@@ -34,8 +35,8 @@ def load_speller(hands: Path = HANDS, motion: Path = MOTION) -> Speller:
     """Load the networks that read letters and motion.
 
     Args:
-        hands: An exported network of landmarks.
-        motion: An exported network of windows; without the file, J and Z are not read.
+        hands: An exported network of the `hands` experiment.
+        motion: One of the `motion` experiment; without this file, J and Z are not read.
 
     Returns:
         The speller.
@@ -81,7 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 clips = [track(file, finder)] if file in videos else read_clips(file)
                 for clip in clips:
                     letters = speller(clip.seconds, clip.hands)
-                    entries.append(_to_entry(clip.name, to_text(letters, words), letters))
+                    entry = {"clip": clip.name, "text": to_text(letters, words)}
+                    table = pd.DataFrame(letters, columns=Letter._fields)[SHOWN].round(4)
+                    entries.append({**entry, "letters": table.to_dict("records")})
                 if options.draw:
                     draw_video(file, clips[0], partial(_caption, letters), options.draw)
             except DataError as error:
@@ -94,12 +97,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print_line(name + entry["text"])
         if problems:
             raise DataError("\nError: ".join(problems))
-
-
-def _to_entry(clip: str, text: str, letters: list[Letter]) -> dict[str, Any]:
-    names = ("letter", "start", "end", "probability")
-    rows = pd.DataFrame(letters, columns=Letter._fields)[[*names]].round(4).to_dict("records")
-    return {"clip": clip, "text": text, "letters": rows}
 
 
 def _caption(letters: list[Letter], time: float) -> str:

@@ -12,10 +12,11 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from sign_cnn.errors import DataError
 from sign_cnn.hands.finder import HandFinder
-from sign_cnn.images import convert, open_image
+from sign_cnn.images import MAX_MB, convert, open_image
 from sign_cnn.inputs import Inputs, draw_skeleton
 from sign_cnn.predict import THRESHOLD, OnnxModel, Prediction, predict, spell
 
+MAX_PICTURES = 20  # at once
 PREVIEW_SIZE = 320  # pixels
 SHOWN_SIZE = 256  # CSS pixels
 UNSURE = "unsure"  # key of the session's state
@@ -29,6 +30,28 @@ class Picture(NamedTuple):
     inputs: NDArray[Any]  # what the network takes
     preview: Image.Image | NDArray[np.uint8]  # with the hand, where one was looked for
     key: str = ""  # tells it from all others that were sent
+
+
+def choose_files(label: str, tab: str, turn: str = "") -> Sequence[UploadedFile]:
+    """Show the uploader or, where it is wanted, the camera.
+
+    Args:
+        label: What to send.
+        tab: Name of the tab, by which the session keeps the choice of the camera.
+        turn: Each turn begins without pictures.
+
+    Returns:
+        The files that were sent, or the photo that was taken.
+    """
+    text = "Pictures go to this page's server, are read, and are not kept."
+    if st.toggle("Use the camera", key=f"{tab}-camera", help=text):
+        shot = st.camera_input(label, key=f"{tab}{turn}-shot")
+        return [shot] if shot else []
+    label = f"{label}, up to {MAX_MB} MB each"
+    files = st.file_uploader(label, type="image", accept_multiple_files=True, key=f"{tab}{turn}")
+    if len(files) > MAX_PICTURES:
+        st.error(f"Only {MAX_PICTURES} of {len(files)} pictures are read: remove those done.")
+    return files[:MAX_PICTURES]
 
 
 def read_files(
@@ -73,20 +96,18 @@ def _read(file: UploadedFile, inputs: Inputs, finder: HandFinder | None) -> Pict
     return Picture(file.name, pixels, preview, file.file_id)
 
 
-def show_cards(pictures: Sequence[Picture], model: OnnxModel, word: Any = None) -> None:
+def show_cards(pictures: Sequence[Picture], model: OnnxModel) -> None:
     """Show the word and a card for each picture.
 
     Args:
         pictures: Pictures in the order of the word.
         model: Reads them.
-        word: Container for the word, by default above the cards.
     """
     if not pictures:
         return
     threshold = st.session_state.get(UNSURE, 100 * THRESHOLD) / 100  # the slider stands below
     predictions = predict(model, [picture.inputs for picture in pictures], threshold)
-    with word or st.container():
-        st.subheader(_as_text(spell(predictions)), anchor=False)
+    st.subheader(_as_text(spell(predictions)), anchor=False)
     with st.container(horizontal=True):
         for picture, prediction in zip(pictures, predictions, strict=True):
             with st.container(border=True, width=324):

@@ -7,16 +7,15 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
-from numpy.typing import NDArray
 
 ROOT = str(Path(__file__).resolve().parents[2])
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
 from sign_cnn.app import cards, teach_tab, video_tab  # noqa: E402
+from sign_cnn.app.cards import choose_files, read_files  # noqa: E402
 from sign_cnn.errors import UserError  # noqa: E402
 from sign_cnn.hands.finder import HandFinder, find_models  # noqa: E402
-from sign_cnn.images import MAX_MB  # noqa: E402
 from sign_cnn.inputs import LandmarkInputs  # noqa: E402
 from sign_cnn.letters import LETTERS  # noqa: E402
 from sign_cnn.predict import THRESHOLD, OnnxModel  # noqa: E402
@@ -24,7 +23,6 @@ from sign_cnn.predict import THRESHOLD, OnnxModel  # noqa: E402
 MODEL_VARIABLE = "SIGN_CNN_MODEL"
 HERE = Path(__file__).parent
 HANDS, CROPS, SAMPLES = HERE / "hands.onnx", HERE / "model.onnx", HERE / "samples.npy"
-MAX_PICTURES = 20  # at once
 MOTIONS = "J and Z are motions, which no picture shows; the live page reads them."
 ABOUT = """Some letters are confused: M and N, K and V, D and X, R and U.
 Show it your own hand in the tab “Teach it your hand”, and it reads you better."""
@@ -36,130 +34,67 @@ def main() -> None:
     # Streamlit leaves 6 rem for a toolbar that is hidden.
     st.html("<style>[data-testid='stMainBlockContainer'] {padding-top: 2.5rem}</style>")
     st.title("Sign letters")
+    paths = {True: HANDS, False: CROPS}  # by whether the network needs a finder
     try:
-        hands_path, hands, crops = open_models()
+        if given := os.environ.get(MODEL_VARIABLE):
+            paths[open_model(Path(given)).inputs.needs_finder] = Path(given)
+        hands, crops = map(open_model, paths.values())
     except UserError as error:
         st.error(f"There is no model to read with: {error}")
+        st.stop()
+    if hands.class_names != list(LETTERS):
+        st.error(f"{given} reads other classes of hands than the letters {LETTERS}")
         st.stop()
     st.markdown("Reads the American finger alphabet: a letter a picture; several spell a word.")
     st.caption(describe_hands(hands.card))
     taught = st.session_state.get(teach_tab.TAUGHT)
     model = OnnxModel(taught) if taught else hands
     samples = np.load(SAMPLES)
-    names = ["Photos", "Camera", "Samples", "Teach it your hand", "Close crops"]
+    names = ["Photos", "Samples", "Teach it your hand", "Close crops"]
     names += ["Video"] if video_tab.is_installed() else []
-    photos, camera, examples, lessons, close, *videos = st.tabs(names)
+    photos, examples, lessons, close, *videos = st.tabs(names)
     finder = None
     try:
         finder = open_finder()
     except UserError as error:
-        for tab in (photos, camera, lessons, *videos):
+        for tab in (photos, lessons, *videos):
             tab.error(f"Photographs cannot be read here: {error}")
     if finder:
         with photos:
-            pictures = cards.read_files(choose_files("files"), model.inputs, finder)
-            cards.show_cards(pictures, model)
-        with camera:
-            pictures = cards.read_files(take_photo(), model.inputs, finder)
-            cards.show_cards(pictures, model)
+            files = choose_files("Pictures of one hand", "files")
+            cards.show_cards(read_files(files, model.inputs, finder), model)
         with lessons:
-            teach_tab.show_lessons(hands_path.read_bytes(), finder, samples)
+            teach_tab.show_lessons(paths[True].read_bytes(), finder, samples)
         for tab in videos:
             with tab:
                 video_tab.show_video(finder)
     with examples:
-        word = st.container()  # above the many hands, where a phone shows it
-        cards.show_cards(choose_samples(samples), model, word)
+        drawn = LandmarkInputs().draw(samples)
+        word = st.text_input("Type a word; generated hands spell it", max_chars=cards.MAX_PICTURES)
+        chosen = [LETTERS.index(letter) for letter in word.upper() if letter in LETTERS]
+        pictures = [cards.Picture(LETTERS[k], samples[k], drawn[k]) for k in chosen]
+        cards.show_cards(pictures, model)
+        st.image([*drawn], [*LETTERS], width=72)
     with close:
         st.caption(describe_crops(crops.card))
         cut = st.toggle("Cut the hand out", help="For photographs of more than a hand.")
-        files = choose_files("crops")
-        pictures = cards.read_files(files, crops.inputs, finder if cut else None)
+        files = choose_files("Pictures of one hand", "crops")
+        pictures = read_files(files, crops.inputs, finder if cut else None)
         cards.show_cards(pictures, crops)
     with st.expander("How sure, and about the networks"):
         start = round(100 * THRESHOLD)
         st.slider("Unsure below", 0, 100, start, 5, format="%d %%", key=cards.UNSURE, width=200)
         st.markdown(ABOUT)
-        st.json({"photos, camera, samples": hands.card, "close crops": crops.card}, expanded=1)
+        st.json({"photos, samples": hands.card, "close crops": crops.card}, expanded=1)
 
 
 open_model = st.cache_resource(show_spinner=False)(OnnxModel)  # once for all visitors
-
-
-def open_models() -> tuple[Path, OnnxModel, OnnxModel]:
-    """Open the page's networks, one of which `SIGN_CNN_MODEL` may replace.
-
-    Returns:
-        The path of the network of hands, that network, and the network of close crops.
-
-    Raises:
-        UserError: If a file cannot be read, or the network of hands reads other classes.
-    """
-    paths = {True: HANDS, False: CROPS}  # by whether the network needs a finder
-    if given := os.environ.get(MODEL_VARIABLE):
-        paths[open_model(Path(given)).inputs.needs_finder] = Path(given)
-    hands, crops = map(open_model, paths.values())
-    if hands.class_names != list(LETTERS):
-        raise UserError(f"{given} reads other classes of hands than the letters {LETTERS}")
-    return paths[True], hands, crops
 
 
 @st.cache_resource(show_spinner="Fetching the hand finder, once (36 MB) …")
 def open_finder() -> HandFinder:
     """Return the hand finder, for all visitors."""
     return HandFinder(find_models(download=True))
-
-
-def choose_files(key: str) -> list[Any]:
-    """Show the uploader.
-
-    Args:
-        key: Key of the uploader.
-
-    Returns:
-        The files in it, at most `MAX_PICTURES`.
-    """
-    label = f"Pictures of one hand, up to {MAX_MB} MB each"
-    files = st.file_uploader(label, type="image", accept_multiple_files=True, key=key)
-    if len(files) > MAX_PICTURES:
-        st.error(f"Only {MAX_PICTURES} of {len(files)} pictures are read: remove those done.")
-    return files[:MAX_PICTURES]
-
-
-def take_photo() -> list[Any]:
-    """Show the camera, once it is wanted.
-
-    Returns:
-        Its photo, or nothing.
-    """
-    text = "Pictures go to this page's server, are read, and are not kept."
-    wanted = st.toggle("Use the camera", help=text)
-    shot = st.camera_input("One letter per photo", key="shot") if wanted else None
-    return [shot] if shot else []
-
-
-def choose_samples(samples: NDArray[np.float32]) -> list[cards.Picture]:
-    """Show the hand of each letter.
-
-    Args:
-        samples: An example of each letter, float32 (24, 21, 3).
-
-    Returns:
-        The hands that were clicked, in order.
-    """
-    st.caption("Hands generated by this project; each click adds a letter to the word.")
-    chosen: list[int] = st.session_state.setdefault("samples", [])
-    click: dict[str, Any] = {"on_click": chosen.append, "disabled": len(chosen) >= MAX_PICTURES}
-    drawn = LandmarkInputs().draw(samples)
-    with st.container(horizontal=True, gap="small"):
-        for index, letter in enumerate(LETTERS):
-            with st.container(width=72, gap=None):
-                st.image(drawn[index], width=72, alt=f"generated hand, letter {letter}")
-                st.button(letter, f"sample-{letter}", args=(index,), width="stretch", **click)
-    if chosen and st.button("Remove the last sample"):
-        chosen.pop()
-        st.rerun()
-    return [cards.Picture(LETTERS[index], samples[index], drawn[index]) for index in chosen]
 
 
 def describe_hands(card: dict[str, Any]) -> str:

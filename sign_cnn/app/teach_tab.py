@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from sign_cnn.app.cards import read_files
+from sign_cnn.app.cards import choose_files, read_files
 from sign_cnn.hands.finder import HandFinder
 from sign_cnn.inputs import LandmarkInputs
 from sign_cnn.letters import LETTERS
@@ -36,15 +36,10 @@ def show_lessons(content: bytes, finder: HandFinder, samples: NDArray[np.float32
     left, right = st.columns([1, 3], vertical_alignment="center")
     left.image(LandmarkInputs().draw(samples[[place]])[0], f"an example of {letter}", width=128)
     with right:
-        if use_camera := st.toggle("Camera", key="lesson-camera"):
-            shot = st.camera_input(f"Show {letter}", key=f"lesson-{letter}-{len(got)}")
-            files = [shot] if shot else []
-        else:
-            label, key = f"Pictures of {letter}", f"lesson-files-{letter}-{again}"
-            files = st.file_uploader(label, type="image", accept_multiple_files=True, key=key)
+        files = choose_files(f"Pictures of {letter}", "lesson", f"-{letter}-{again}-{len(got)}")
     before = len(got)
     got |= {one.key: one.inputs for one in read_files(files, LandmarkInputs(), finder)}
-    if use_camera and len(got) > before:
+    if state["lesson-camera"] and len(got) > before:
         st.rerun()  # ready for the next picture
     right.progress(min(len(got) / SHOTS, 1.0), f"{letter}: {len(got)} of {SHOTS}")
     names = ", ".join(f"{one} {len(shots)}" for one, shots in lessons.items() if shots)

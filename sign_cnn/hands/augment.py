@@ -39,9 +39,7 @@ def augment_landmarks(
         float32 (N, 21, 3), with the wrist, but for its jitter, at 0, and the palm as unit.
     """
     signed = 2 * random_numbers - 1
-    landmarks = landmarks - landmarks[:, :1]
-    palms = np.linalg.norm(landmarks[:, [5, 9, 13, 17]], axis=2).mean(1).clip(1e-6)
-    x, y, z = np.moveaxis(landmarks / palms[:, None, None], 2, 0)
+    x, y, z = np.moveaxis(to_palms(landmarks), 2, 0)
     x = np.where(random_numbers[:, 6:7] < mirror, -x, x)
     z = np.where(random_numbers[:, 2:3] < flat, 0, z * np.exp(depth * signed[:, 1:2]))
     y, z = _turn(y, z, tilt * signed[:, 3:4])
@@ -51,6 +49,13 @@ def augment_landmarks(
     x = x * np.exp(aspect * signed[:, :1])
     landmarks = np.stack([x, y, z], axis=2)
     return landmarks + math.sqrt(3) * jitter * signed[:, 8:].reshape(landmarks.shape)
+
+
+def to_palms(landmarks: Floats) -> Floats:
+    """Return landmarks (N, 21, 3) with the wrist at 0 and the palm, up to the knuckles, as unit."""
+    landmarks = landmarks - landmarks[:, :1]
+    palms = np.linalg.norm(landmarks[:, [5, 9, 13, 17]], axis=2).mean(1).clip(1e-6)
+    return np.asarray(landmarks / palms[:, None, None])
 
 
 def _turn(a: Floats, b: Floats, degrees: Floats) -> tuple[Floats, Floats]:

@@ -23,14 +23,14 @@ from sign_cnn.errors import UserError, error_message, exit_on_user_error
 from sign_cnn.files import atomic_write, explain_os_errors
 from sign_cnn.images import Crop, convert
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 MODELS_VARIABLE = "HAND_MODELS_DIR"
 ROOT = Path(__file__).resolve().parents[2]  # of a clone; of a wheel, the current directory is taken
 FOLDER = (ROOT if (ROOT / "conf").is_dir() else Path()) / "data" / "hand_models"
 WHEEL = "mediapipe==0.10.21"  # the last one with the weights inside
-PIP = f"install --quiet --no-deps --no-compile --only-binary=:all: {WHEEL}"
-PLATFORM = "--python-version=3.11 --platform=manylinux_2_28_x86_64"  # the weights are in each wheel
+PIP = f"""install --quiet --no-deps --no-compile --only-binary=:all: {WHEEL}
+    --python-version=3.11 --platform=manylinux_2_28_x86_64"""  # the weights are in each wheel
 MEMBERS = {
     "palm_detection_full": "1b14e9422c6ad006cde6581a46c8b90dd573c07ab7f3934b5589e7cea3f89a54",
     "hand_landmark_full": "11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3",
@@ -92,29 +92,27 @@ class HandFinder:
 
     def _find(self, picture: Image.Image, border: float) -> Hand | None:
         side = max(picture.size) * (1 + 2 * border)
-        corner = np.array([(length - side) / 2 for length in picture.size], np.float32)
-        corners = corner + np.array([[0, 0], [side, 0], [side, side], [0, side]])
-        boxes, scores = self._detect_palms(_cut(picture, corners, PALM_SIZE))
+        corner = (np.array(picture.size) - side) / 2
+        square = np.stack([corner, [side, 0], [0, side]])
+        boxes, scores = self._detect_palms(_cut(picture, square, PALM_SIZE))
         scores = 1 / (1 + np.exp(-scores[0, :, 0].clip(-100, 100)))
         found = scores >= MIN_PALM
         if not found.any():
             return None
         # Centre, size and seven points of each palm; all but the size are seen from its anchor.
         palms = boxes[0].reshape(-1, 9, 2) / PALM_SIZE
-        palms[:, [0, *range(2, 9)]] += self._anchors[:, None]
-        palm = _likeliest(palms[found], scores[found])
-        palm = palm * side + corner * np.array([[1]] + [[0]] + [[1]] * 7)
-        centre, size, wrist, middle = palm[0], palm[1], palm[2], palm[4]
-        return self._read(picture, _square(centre, size, middle - wrist, SCALE, SHIFT))
+        palms[:, 0] += self._anchors
+        centre, size, wrist, _, middle = side * _likeliest(palms[found], scores[found])[:5]
+        return self._read(picture, _square(corner + centre, size, middle - wrist, SCALE, SHIFT))
 
-    def _read(self, picture: Image.Image, box: Floats) -> Hand | None:
-        numbers, score, left, _ = self._read_landmarks(_cut(picture, box, HAND_SIZE))
+    def _read(self, picture: Image.Image, square: Floats) -> Hand | None:
+        numbers, score, left, _ = self._read_landmarks(_cut(picture, square, HAND_SIZE))
         if score.item() < MIN_HAND:
             return None
-        across, down = (box[1] - box[0]) / HAND_SIZE, (box[3] - box[0]) / HAND_SIZE
+        corner, across, down = square / [[1], [HAND_SIZE], [HAND_SIZE]]
         x, y, z = numbers.reshape(21, 3).T[..., None]
         z = z * np.linalg.norm(across) / DEPTH
-        landmarks = np.concatenate([box[0] + x * across + y * down, z], axis=1).astype(np.float32)
+        landmarks = np.concatenate([corner + x * across + y * down, z], axis=1).astype(np.float32)
         return Hand(landmarks, "left" if left.item() > 0.5 else "right")
 
 
@@ -160,8 +158,8 @@ def find_models(download: bool = False) -> Path:
         problem = f"{folder} lacks MediaPipe's weights, which find the hand in a photograph"
         raise UserError(f"{problem}: fetch them with python -m sign_cnn.hands.finder")
     with tempfile.TemporaryDirectory() as place, explain_os_errors(folder):
-        options = [*PIP.split(), *PLATFORM.split(), f"--target={place}"]
-        if subprocess.run([sys.executable, "-m", "pip", *options], check=False).returncode:
+        command = [sys.executable, "-m", "pip", *PIP.split(), f"--target={place}"]
+        if subprocess.run(command, check=False).returncode:
             way_out = f"put the .tflite files {' and '.join(MEMBERS)} into {folder}"
             raise UserError(f"{WHEEL} cannot be downloaded (36 MB, for its weights): {way_out}")
         for name, digest in MEMBERS.items():
@@ -174,17 +172,10 @@ def find_models(download: bool = False) -> Path:
 
 
 def _load(folder: Path, name: str) -> Callable[[Floats], list[Any]]:
-    """Load a network.
-
-    Args:
-        folder: Where the weights are.
-        name: Name of the file, without its suffix.
-
-    Returns:
-        A function of a picture float32 (S, S, 3), 0..1, to the outputs in the order of their names.
+    """Return a function of a picture float32 (S, S, 3), 0..1, to the network's outputs.
 
     Raises:
-        UserError: If the weights are missing or damaged, or nothing is installed that runs them.
+        UserError: If the file is damaged, or nothing is installed that runs it.
     """
     path = min(folder.glob(f"{name}.*"), default=folder / name)  # .onnx before .tflite
     try:
@@ -217,9 +208,8 @@ def _load(folder: Path, name: str) -> Callable[[Floats], list[Any]]:
 
 def _grid(cells: int, repeats: int) -> Floats:
     """Return centres (cells² · repeats, 2) of the cells of a square, 0..1, row by row."""
-    y, x = np.mgrid[:cells, :cells]
-    centres = (np.stack([x, y], axis=2).reshape(-1, 2) + 0.5) / cells
-    return centres.repeat(repeats, axis=0).astype(np.float32)
+    x_and_y = np.indices((cells, cells), np.float32)[::-1].reshape(2, -1).T
+    return np.repeat((x_and_y + 0.5) / cells, repeats, axis=0)
 
 
 def _likeliest(palms: Floats, scores: Floats) -> Floats:
@@ -235,7 +225,7 @@ def _likeliest(palms: Floats, scores: Floats) -> Floats:
 
 
 def _square(centre: Floats, size: Floats, up: Floats, scale: float, shift: float) -> Floats:
-    """Return the corners (4, 2), clockwise, of a square around a box in which `up` points up.
+    """Return a square around a box in which `up` points up.
 
     Args:
         centre: Of the box, (2,), in pixels.
@@ -243,11 +233,14 @@ def _square(centre: Floats, size: Floats, up: Floats, scale: float, shift: float
         up: A direction, (2,).
         scale: Side of the square, in longer sides of the box.
         shift: Way of the square upwards, in heights of the box.
+
+    Returns:
+        Its top left corner, and its sides to the right and down, (3, 2), in pixels.
     """
     up = up / max(float(np.linalg.norm(up)), 1e-6)
-    half, right = scale / 2 * max(size), np.array([-up[1], up[0]])
-    corners = np.array([[-1, 1], [1, 1], [1, -1], [-1, -1]]) @ np.array([right, up])
-    return np.asarray(centre + shift * size[1] * up + half * corners, np.float32)
+    side, right = scale * max(size), np.array([-up[1], up[0]])
+    corner = centre + shift * size[1] * up + side / 2 * (up - right)
+    return np.stack([corner, side * right, -side * up])
 
 
 def _next_square(landmarks: Floats) -> Floats:
@@ -260,15 +253,14 @@ def _next_square(landmarks: Floats) -> Floats:
     return _square((low + high) / 2 @ axes, high - low, up, NEXT_SCALE, NEXT_SHIFT)
 
 
-def _cut(picture: Image.Image, corners: NDArray[Any], size: int) -> Floats:
+def _cut(picture: Image.Image, square: Floats, size: int) -> Floats:
     """Return a square of a picture as float32 (size, size, 3), 0..1; black outside of it."""
-    across, down = (corners[1] - corners[0]) / size, (corners[3] - corners[0]) / size
+    corner, across, down = square / [[1], [size], [size]]
     # The transformation looks at four pixels, and would skip most of a large picture.
     shrink = max(1, int(np.linalg.norm(across) / 2))
-    picture = picture.reduce(shrink) if shrink > 1 else picture
-    matrix = (np.stack([across, down, corners[0]], axis=1) / shrink).ravel().tolist()
+    matrix = (np.stack([across, down, corner], axis=1) / shrink).ravel().tolist()
     method, resampling = Image.Transform.AFFINE, Image.Resampling.BILINEAR
-    cut = picture.transform((size, size), method, matrix, resampling)
+    cut = picture.reduce(shrink).transform((size, size), method, matrix, resampling)
     return np.asarray(cut, np.float32) / np.float32(255)
 
 

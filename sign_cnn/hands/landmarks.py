@@ -82,28 +82,23 @@ def read_clips(path: Path) -> list[Clip]:
     Raises:
         DataError: If the file cannot be read, or lacks a column.
     """
-    types = {"clip": str, "hand": str}
+    optional: dict[str, Any] = {"clip": path.name, "hand": "left", "found": 1}
+    optional |= dict.fromkeys(COORDINATES[2::3], 0)
     try:
-        table = pd.read_csv(path, dtype=types)
+        table = pd.read_csv(path, dtype={"clip": str, "hand": str})
+        missing = {name: optional[name] for name in optional.keys() - table.columns}
+        table = table.assign(**missing).fillna(optional)
         seconds = table["seconds"].astype(np.float64)
-        numbers = table[[name for name in COORDINATES if name[0] != "z"]].astype(np.float32)
-        depth = table.reindex(columns=COORDINATES[2::3]).astype(np.float32).fillna(0)
+        landmarks = table[COORDINATES].to_numpy(np.float32).reshape(-1, 21, 3)
     except (KeyError, ValueError, OSError) as error:
         raise DataError(f"{path} is no table of clips: {error_message(error)}") from None
     if not np.isfinite(seconds).all():
         raise DataError(f"{path} has rows without seconds: give the time of each frame")
-    landmarks = numbers.join(depth)[COORDINATES].to_numpy().reshape(-1, 21, 3)
-    optional = table.reindex(columns=["clip", "hand", "found"])
-    found = np.isfinite(landmarks).all(axis=(1, 2)) & (optional["found"] != 0).to_numpy()
-    right = (optional["hand"].astype(str).str.lower() == "right").to_numpy()
-    names = optional["clip"].astype(object).fillna(path.name)
-    clips = []
-    for clip, times in seconds.groupby(names, sort=False):
+    found = np.isfinite(landmarks).all(axis=(1, 2)) & (table["found"] != 0)
+    sides, clips = table["hand"].str.lower(), []
+    for clip, times in seconds.groupby(table["clip"], sort=False):
         times = times.sort_values(kind="stable").drop_duplicates()
-        hands = [
-            Hand(landmarks[row], "right" if right[row] else "left") if found[row] else None
-            for row in times.index
-        ]
+        hands = [Hand(landmarks[row], sides[row]) if found[row] else None for row in times.index]
         clips.append(Clip(str(clip), times.tolist(), hands))
     return clips
 
@@ -118,8 +113,7 @@ def measure_video(path: Path) -> pd.DataFrame:
         DataError: If the video cannot be read.
         UserError: If the finder's weights or PyAV are missing.
     """
-    rows = []
-    clip = track(path)
+    clip, rows = track(path), []
     for seconds, hand in zip(clip.seconds, clip.hands, strict=True):
         rows.append([clip.name, round(seconds, 4), path.stem, "", "", *_to_columns(hand)])
     return pd.DataFrame(rows, columns=["clip", "seconds", *COLUMNS])
@@ -176,12 +170,11 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with exit_on_user_error(), explain_os_errors(options.csv):
         if options.source.is_file():
-            table, notes = measure_video(options.source), list[str]()
+            table, notes, kind = measure_video(options.source), list[str](), "frames"
         else:
-            table, notes = measure_folder(options.source)
+            (table, notes), kind = measure_folder(options.source), "pictures"
         with atomic_write(options.csv) as temporary:
             table.to_csv(temporary, index=False)
-        kind = "frames" if options.source.is_file() else "pictures"
         count = f"{len(table):,} {kind}, a hand in {table['found'].sum():,}"
         print(*notes, f"{options.csv}: {count}", sep="\n")
 

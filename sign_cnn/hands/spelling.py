@@ -15,7 +15,7 @@ knuckles):
 6. A word ends where there is no hand, or one that rests, for `SPACE` seconds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -125,8 +125,8 @@ class Speller:
         edges = np.flatnonzero(np.diff(states, prepend=-1, append=-1))
         for first, last in zip(edges[:-1], edges[1:] - 1, strict=True):
             if states[first] != BLANK:
-                shares = dict(zip(LETTERS, probabilities[first : last + 1].mean(0), strict=True))
-                letters.append(_letter(times[first], times[last], shares))
+                shares = probabilities[first : last + 1].mean(0)
+                letters.append(_letter(times[first], times[last], LETTERS, shares))
         letters = _join(letters, seen, shape)
         letters = [part for letter in letters for part in _split(letter, seen, place)]
         for stroke in strokes:
@@ -152,7 +152,7 @@ class Speller:
             rows = self.read_motion(cut_windows(spans[batch : batch + BATCH], times, landmarks))
             for (start, end), row in zip(spans[batch:], rows[:, :2], strict=False):
                 if row.max() >= MIN_STROKE:
-                    found.append(_letter(start, end, dict(zip(STROKES, row, strict=True))))
+                    found.append(_letter(start, end, "JZ", row))
         strokes: list[Letter] = []
         for one in sorted(found, key=lambda stroke: -stroke.probability):
             if all(one.end <= other.start or one.start >= other.end for other in strokes):
@@ -215,33 +215,27 @@ def viterbi(probabilities: Floats, held: Floats, duration: Floats) -> NDArray[np
     letters = held * ((1 - FLOOR) * probabilities + FLOOR / BLANK)
     scores = np.log(np.concatenate([letters, 1 - held + held * UNSURE], 1))
     scores *= RATE * duration[:, None]
-    entry = np.append(np.full(BLANK, ENTRY), 0)
-    best = scores[0] - entry
-    origins = np.zeros((len(scores), BLANK + 1), np.int64)
-    stay = np.arange(BLANK + 1)
-    for frame in range(1, len(scores)):
-        # The best other state is the best letter, which jumps, or the blank, which does not.
-        letter = int(best[:BLANK].argmax())
-        other = BLANK if best[BLANK] >= best[letter] - JUMP else letter
-        come = max(best[BLANK], best[letter] - JUMP) - entry
-        come[BLANK] = best[letter]
-        stays = best >= come
-        origins[frame] = np.where(stays, stay, np.where(stay == BLANK, letter, other))
-        best = np.where(stays, best, come) + scores[frame]
-    states = np.empty(len(scores), np.int64)
-    states[-1] = best.argmax()
-    for frame in range(len(scores) - 1, 0, -1):
-        states[frame - 1] = origins[frame, states[frame]]
-    return states
+    change = np.full((BLANK + 1, BLANK + 1), -ENTRY - JUMP)  # from a state to that of a column
+    change[BLANK], change[:, BLANK] = -ENTRY, 0
+    np.fill_diagonal(change, 0)
+    best, origins = scores[0] + change[BLANK], []
+    for score in scores[1:]:
+        paths = best[:, None] + change
+        origins.append(paths.argmax(0))
+        best = paths.max(0) + score
+    states = [best.argmax()]
+    for origin in reversed(origins):
+        states.append(origin[states[-1]])
+    return np.array(states[::-1])
 
 
-def _letter(start: float, end: float, shares: Mapping[str, float]) -> Letter:
+def _letter(start: float, end: float, names: str, shares: Floats) -> Letter:
     """Return the likeliest of some letters; what their shares lack of 1 goes to the others."""
-    rest = max(1 - sum(shares.values()), 0.02) / (len(ALPHABET) - len(shares))
-    probabilities = np.array([shares.get(letter, rest) for letter in ALPHABET])
-    letter = max(shares, key=shares.__getitem__)
-    share = float(shares[letter])
-    return Letter(letter, float(start), float(end), share, probabilities / probabilities.sum())
+    rest = max(1 - shares.sum(), 0.02) / (len(ALPHABET) - len(names))
+    probabilities = np.full(len(ALPHABET), rest)
+    probabilities[[ALPHABET.index(name) for name in names]] = shares
+    name, share = names[int(shares.argmax())], float(shares.max())
+    return Letter(name, float(start), float(end), share, probabilities / probabilities.sum())
 
 
 def _fill_gaps(times: Floats) -> Floats:
@@ -259,12 +253,12 @@ def _join(letters: list[Letter], times: Floats, shape: Floats) -> list[Letter]:
     """Join equal neighbours, unless the hand was gone or took another shape between them.
 
     Args:
-        letters: In the order in which they were spelled.
-        times: Seconds of the frames with a hand, (N,).
-        shape: Landmarks in those frames, from the wrist, in palms, (N, 21, 2).
+        letters: The letters, in order.
+        times: Seconds (N,) of the frames with a hand.
+        shape: The hand in each of them, (N, 21, 2), in palms from the wrist.
 
     Returns:
-        The letters that are left.
+        The letters, in order.
     """
     joined = letters[:1]
     for after in letters[1:]:
@@ -276,9 +270,8 @@ def _join(letters: list[Letter], times: Floats, shape: Floats) -> list[Letter]:
         if before.letter != after.letter or gone or other.sum() > len(other) / 2:
             joined.append(after)
         else:
-            joined[-1] = max(before, after, key=lambda letter: letter.probability)._replace(
-                start=before.start, end=after.end
-            )
+            likelier = max(before, after, key=lambda letter: letter.probability)
+            joined[-1] = likelier._replace(start=before.start, end=after.end)
     return joined
 
 
@@ -298,15 +291,7 @@ def _split(letter: Letter, times: Floats, place: Floats) -> list[Letter]:
 
 
 def _insert(letters: list[Letter], stroke: Letter) -> list[Letter]:
-    """Insert a stroke; withdraw what lies within it, and its own pose before and after it.
-
-    Args:
-        letters: In the order in which they were spelled.
-        stroke: A J or a Z.
-
-    Returns:
-        The letters in order.
-    """
+    """Return the letters with a stroke, without those within it and its own pose around it."""
     kept = []
     for letter in letters:
         inside = stroke.start <= (letter.start + letter.end) / 2 <= stroke.end

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import track as progress
 
 from sign_cnn.errors import DataError, UserError
 from sign_cnn.files import atomic_write
@@ -52,15 +52,13 @@ def read_frames(path: Path) -> Iterator[tuple[float, Image.Image]]:
             rate = float(stream.average_rate or 30)
             length = (container.duration or 0) / av.time_base
             quiet = length < LONG or not console.is_terminal
-            with Progress(console=console, transient=True, disable=quiet) as progress:
-                task = progress.add_task(path.name, total=length)
-                for number, frame in enumerate(container.decode(stream)):
-                    time = number / rate if frame.time is None else frame.time
-                    start = time if start is None else start
-                    if last is not None and time < last + 1 / MAX_RATE:
-                        continue
+            options: Any = {"console": console, "transient": True, "disable": quiet}
+            frames = progress(container.decode(stream), path.name, length * rate, **options)
+            for number, frame in enumerate(frames):
+                time = number / rate if frame.time is None else frame.time
+                start = time if start is None else start
+                if last is None or time >= last + 1 / MAX_RATE:
                     last = time
-                    progress.update(task, completed=time - start)
                     yield time - start, _upright(frame)
     except (av.FFmpegError, OSError) as error:
         text = f"{path} cannot be read as a video ({error.strerror})"
@@ -127,7 +125,7 @@ def _upright(frame: Any) -> Image.Image:
     scale = min(1.0, MAX_SIDE / max(frame.width, frame.height))
     size = [max(1, round(scale * length)) for length in (frame.width, frame.height)]
     image: Image.Image = frame.to_image(width=size[0], height=size[1])
-    return image.rotate(frame.rotation, expand=True)  # counter-clockwise
+    return image.rotate(90 * round(frame.rotation / 90), expand=True)
 
 
 def _import_av() -> Any:

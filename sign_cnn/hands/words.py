@@ -36,9 +36,8 @@ class WordList:
         self.words = list(words)
         self.costs = -np.log(np.array(list(words.values())) / max(sum(words.values()), 1e-12))
         self.lengths = np.array([len(word) for word in words], np.int64)
-        self.codes = np.zeros((len(words), LONGEST), np.int64)
-        for row, word in zip(self.codes, self.words, strict=True):
-            row[: len(word)] = [ALPHABET.index(letter) for letter in word]
+        padded = "".join(word.ljust(LONGEST, ALPHABET[0]) for word in words).encode()
+        self.codes = np.frombuffer(padded, np.uint8).reshape(-1, LONGEST) - ord(ALPHABET[0])
         double = np.diff(self.codes, axis=1, prepend=-1) == 0
         self.missed = np.where(double, MISSED_DOUBLE, MISSED)
 
@@ -59,7 +58,7 @@ class WordList:
         if len(letters) < 2 or not len(near):  # a letter alone says too little against itself
             return [read]
         codes, missed = self.codes[near], self.missed[near]
-        row = np.concatenate([np.zeros((len(near), 1)), missed.cumsum(1)], axis=1)
+        all_missed = row = np.pad(missed.cumsum(1), ((0, 0), (1, 0)))
         for number, letter in enumerate(letters):
             look = [
                 any({letter.letter, other} <= {*group} for group in CONFUSED) for other in ALPHABET
@@ -69,9 +68,7 @@ class WordList:
             extra = MISSED_DOUBLE if again else EXTRA + EXTRA_SURE * letter.probability
             new = row + extra
             new[:, 1:] = np.minimum(new[:, 1:], row[:, :-1] + replaced[codes])
-            for place in range(LONGEST):
-                new[:, place + 1] = np.minimum(new[:, place + 1], new[:, place] + missed[:, place])
-            row = new
+            row = np.minimum.accumulate(new - all_missed, axis=1) + all_missed
         costs = row[np.arange(len(near)), self.lengths[near]] + self.costs[near]
         pairs = {read: cost}
         for index in np.argsort(costs, kind="stable")[:count]:

@@ -46,31 +46,34 @@ class ConvNet(nn.Module):
         config = make_config(ConvNetConfig, {**sizes, **settings})
         self.config = config
         channels = config.channels or [config.width * 2**block for block in range(config.depth)]
-        last_size = self._last_size(len(channels))
-
+        if config.kernel_size % 2 == 0:
+            problem = f"kernel_size={config.kernel_size} must be odd"
+            raise ValueError(f"{problem}, so that padding keeps the size")
         blocks: list[nn.Module] = []
-        inputs = in_channels
-        for outputs in channels:
+        inputs, size = in_channels, image_size
+        for block, outputs in enumerate(channels):
+            if size == 1:
+                problem = f"{len(channels)} blocks do not fit a picture of {image_size} pixels"
+                raise ValueError(f"{problem}: at most {block}")
             for index in range(config.convs_per_block):
-                is_last = index == config.convs_per_block - 1
-                blocks += self._convolution(
-                    inputs, outputs, pool=is_last and config.downsample == "max_pool"
-                )
+                pool = config.downsample == "max_pool" and index == config.convs_per_block - 1
+                blocks += self._convolution(inputs, outputs, pool=pool)
                 inputs = outputs
             if config.downsample == "strided_conv":
                 blocks += self._convolution(outputs, outputs, stride=2)
-            blocks.append(self._dropout())
+                size += 1  # a stride keeps an odd pixel
+            size //= 2
+            blocks.append(nn.Dropout(config.dropout))
         self.blocks = nn.Sequential(*blocks)
 
-        pooled = config.head == "global_pool"
-        head: list[nn.Module] = [nn.AdaptiveAvgPool2d(1)] if pooled else []
-        features = channels[-1] * (1 if pooled else last_size**2)
-        head.append(nn.Flatten())
+        pool_all = [nn.AdaptiveAvgPool2d(1)] if config.head == "global_pool" else []
+        self.head = nn.Sequential(*pool_all, nn.Flatten())
+        features = channels[-1] * (1 if pool_all else size**2)
         for units in config.dense_units:
             activation = ACTIVATIONS[config.activation]()
-            head += [nn.Linear(features, units), activation, self._dropout()]
+            self.head.extend([nn.Linear(features, units), activation, nn.Dropout(config.dropout)])
             features = units
-        self.head = nn.Sequential(*head, nn.Linear(features, num_classes))
+        self.head.append(nn.Linear(features, num_classes))
         if config.init == "keras":
             self.apply(_init_as_keras)
         self.to(memory_format=torch.channels_last)  # a tenth to a third faster a step on two cores
@@ -78,10 +81,6 @@ class ConvNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.head(self.blocks(images))
         return logits
-
-    def _dropout(self) -> nn.Module:
-        """Return dropout, or what takes its place at 0, so that weights keep their names."""
-        return nn.Dropout(self.config.dropout) if self.config.dropout else nn.Identity()
 
     def _convolution(
         self, inputs: int, outputs: int, stride: int = 1, pool: bool = False
@@ -93,33 +92,6 @@ class ConvNet(nn.Module):
         layers += [nn.MaxPool2d(2)] if pool else []
         layers += [nn.BatchNorm2d(outputs)] if norm else []
         return [*layers, ACTIVATIONS[self.config.activation]()]
-
-    def _last_size(self, depth: int) -> int:
-        """Compute the size of the picture after the last block; a stride keeps an odd pixel.
-
-        Args:
-            depth: Number of blocks.
-
-        Returns:
-            Height and width, in pixels.
-
-        Raises:
-            ValueError: If nothing is left, or the kernel size is even.
-        """
-        config = self.config
-        if config.kernel_size % 2 == 0:
-            raise ValueError(
-                f"kernel_size={config.kernel_size} must be odd, so that padding keeps the size"
-            )
-        sizes, kept = [config.image_size], int(config.downsample == "strided_conv")
-        for block in range(depth):
-            if sizes[-1] == 1:
-                shown = " → ".join(map(str, sizes))
-                raise ValueError(
-                    f"{depth} blocks do not fit the picture ({shown} pixels): at most {block}"
-                )
-            sizes.append((sizes[-1] + kept) // 2)
-        return sizes[-1]
 
 
 def _init_as_keras(layer: nn.Module) -> None:

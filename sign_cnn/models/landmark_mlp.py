@@ -13,7 +13,7 @@ class LandmarkMLP(nn.Module):
     """Several networks of dense layers that are trained together and averaged.
 
     Shape:
-        - input: float (B, 281), see `hand_features`
+        - input: float (B, 281), see `HandFeatures`
         - output: float (B, num_classes), logits
     """
 
@@ -26,11 +26,11 @@ class LandmarkMLP(nn.Module):
         self.norm = nn.BatchNorm1d(NUM_HAND_FEATURES)
         self.input_dropout = nn.Dropout(config.input_dropout)
         # Grouped convolutions of length one: each member sees its own part.
-        layers: list[nn.Module] = []
+        self.hidden = nn.Sequential()
         for before, after in pairwise([inputs, *[width] * config.depth]):
             convolution = nn.Conv1d(before, after, 1, groups=self.members)
-            layers += [convolution, nn.BatchNorm1d(after), nn.ReLU(), nn.Dropout(config.dropout)]
-        self.hidden = nn.Sequential(*layers)
+            activation = nn.ReLU(), nn.Dropout(config.dropout)
+            self.hidden.extend([convolution, nn.BatchNorm1d(after), *activation])
         self.out = nn.Conv1d(width, num_classes * self.members, 1, groups=self.members)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -44,7 +44,5 @@ class LandmarkMLP(nn.Module):
 
     def read(self, embedding: Tensor) -> Tensor:
         """Return logits (B, classes), the mean of the members', of an embedding."""
-        logits: Tensor = (
-            self.out(embedding.unsqueeze(2)).view(embedding.shape[0], self.members, -1).mean(1)
-        )
-        return logits
+        logits: Tensor = self.out(embedding.unsqueeze(2)).unflatten(1, (self.members, -1))
+        return logits.squeeze(3).mean(1)

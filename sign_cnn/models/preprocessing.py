@@ -55,15 +55,35 @@ class NormalizePixels(nn.Module):
 
 
 class HandFeatures(nn.Module):
-    """`hand_features` as a module.
+    """Features of hands that do not change when a hand is moved or scaled.
+
+    They are the landmarks over the size of the palm, as they lie in the picture (G and Q differ in
+    direction alone) and in axes of the palm, distances, bends and directions.
 
     Shape:
-        - input: float (B, 21, 3), in any unit
+        - input: float (B, 21, 3) in MediaPipe's order, x to the right, y down, in any unit
         - output: float (B, 281)
     """
 
     def forward(self, landmarks: Tensor) -> Tensor:
-        return hand_features(landmarks)
+        hands, upright, bones, up, normal = _measure(landmarks)
+        picture = hands[:, :, :2]
+        across = F.normalize(picture[:, 5] - picture[:, 17], dim=1)
+        index, middle = picture[:, 8] - picture[:, 5], picture[:, 12] - picture[:, 9]
+        parts = [
+            hands[:, 1:],
+            upright[:, 1:],
+            _differences(hands, PAIRS).norm(dim=2),
+            (bones[:, 1:] * bones[:, :-1]).sum(2),  # bends
+            up,
+            normal,
+            bones[:, [3, 7, 11, 15, 19, 4, 8, 12, 16]],
+            upright[:, TIPS[1:]] - upright[:, KNUCKLES],
+            upright[:, [4, 3], None] - upright[:, None, JOINTS],
+            (_differences(picture, ACROSS) * across[:, None]).sum(2),
+            index[:, :1] * middle[:, 1:] - index[:, 1:] * middle[:, :1],
+        ]
+        return torch.cat([part.flatten(1) for part in parts], dim=1)
 
 
 class MotionFeatures(nn.Module):
@@ -75,9 +95,7 @@ class MotionFeatures(nn.Module):
     """
 
     def forward(self, landmarks: Tensor) -> Tensor:
-        hands, up, normal = palm_axes(landmarks.flatten(0, 1))
-        upright = hands @ torch.stack([_cross(up, normal), up, normal], dim=2)
-        bones = F.normalize(hands[:, 1:] - hands[:, PARENTS], dim=2)
+        hands, upright, bones, up, normal = _measure(landmarks.flatten(0, 1))
         shape = [
             upright[:, TIPS],
             hands[:, TIPS].norm(dim=2),
@@ -95,50 +113,23 @@ class MotionFeatures(nn.Module):
         return torch.cat([still, way, speed], dim=2).transpose(1, 2)
 
 
-def palm_axes(landmarks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return hands (B, 21, 3) in palms from the wrist, and the palm's directions up and front.
-
-    Both directions are unit vectors (B, 3); the landmarks are float (B, 21, 3), in any unit.
-    """
-    landmarks = landmarks - landmarks[:, :1]
-    palm = landmarks[:, KNUCKLES].norm(dim=2).mean(1).clamp_min(1e-6)
-    landmarks = landmarks / palm[:, None, None]
-    up = F.normalize(landmarks[:, 9], dim=1)
-    return landmarks, up, F.normalize(_cross(landmarks[:, 5] - landmarks[:, 17], up), dim=1)
-
-
-def hand_features(landmarks: Tensor) -> Tensor:
-    """Return features of hands that do not change when a hand is moved or scaled.
-
-    They are the landmarks over the size of the palm, as they lie in the picture (G and Q differ in
-    direction alone) and in axes of the palm, distances, bends and directions.
+def _measure(landmarks: Tensor) -> tuple[Tensor, ...]:
+    """Measure hands by their palms.
 
     Args:
-        landmarks: float (B, 21, 3) in MediaPipe's order, x to the right, y down.
+        landmarks: float (B, 21, 3), in any unit.
 
     Returns:
-        float (B, 281).
+        The landmarks in palms from the wrist, and the same in axes of the palm, (B, 21, 3);
+        directions of the bones, (B, 20, 3); the palm's directions up and front, (B, 3).
     """
-    landmarks, up, normal = palm_axes(landmarks)
-    upright = landmarks @ torch.stack([_cross(up, normal), up, normal], dim=2)
-    bones = F.normalize(landmarks[:, 1:] - landmarks[:, PARENTS], dim=2)
-    picture = landmarks[:, :, :2]
-    across = F.normalize(picture[:, 5] - picture[:, 17], dim=1)
-    index, middle = picture[:, 8] - picture[:, 5], picture[:, 12] - picture[:, 9]
-    parts = [
-        landmarks[:, 1:],
-        upright[:, 1:],
-        _differences(landmarks, PAIRS).norm(dim=2),
-        (bones[:, 1:] * bones[:, :-1]).sum(2),  # bends
-        up,
-        normal,
-        bones[:, [3, 7, 11, 15, 19, 4, 8, 12, 16]],
-        upright[:, TIPS[1:]] - upright[:, KNUCKLES],
-        upright[:, [4, 3], None] - upright[:, None, JOINTS],
-        (_differences(picture, ACROSS) * across[:, None]).sum(2),
-        index[:, :1] * middle[:, 1:] - index[:, 1:] * middle[:, :1],
-    ]
-    return torch.cat([part.flatten(1) for part in parts], dim=1)
+    hands = landmarks - landmarks[:, :1]
+    palm = hands[:, KNUCKLES].norm(dim=2).mean(1).clamp_min(1e-6)
+    hands = hands / palm[:, None, None]
+    up = F.normalize(hands[:, 9], dim=1)
+    normal = F.normalize(_cross(hands[:, 5] - hands[:, 17], up), dim=1)
+    upright = hands @ torch.stack([_cross(up, normal), up, normal], dim=2)
+    return hands, upright, F.normalize(hands[:, 1:] - hands[:, PARENTS], dim=2), up, normal
 
 
 def _differences(landmarks: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
