@@ -154,7 +154,7 @@ def make_inputs(spec: dict[str, Any]) -> Inputs:
 
 
 def _draw_moments(hands: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return a picture of the first, middle and last of hands (T, 21, 3), and of their tips' ways."""
+    """Return a picture of the first, middle and last of hands (T, 21, 3), and fingertips' ways."""
     places = hands[..., :2]
     low, high = places.min((0, 1)), places.max((0, 1))
     scale = SKELETON_SIZE / max((high - low).max(), 1e-6)
