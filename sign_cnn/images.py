@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from sign_cnn.errors import DataError, error_message
 
@@ -48,12 +48,13 @@ def open_image(file: Path | BinaryIO, name: str = "", may_reduce: bool = False) 
         with warnings.catch_warnings(action="ignore"), Image.open(file, formats=FORMATS) as image:
             pixels = image.width * image.height
             if pixels > MAX_PIXELS or size > 1e6 * MAX_MB:
-                raise ValueError(f"{image.width}×{image.height} pixels, {size / 1e6:.1f} MB")
+                facts = f"{image.width}×{image.height} pixels and {size / 1e6:.1f} MB"
+                raise DataError(f"{name} has {facts}: {WAY_OUT}")
             if may_reduce and pixels > REDUCED_PIXELS:
                 image.draft(image.mode, (image.width // 2, image.height // 2))
             return ImageOps.exif_transpose(image)
-    except UnidentifiedImageError:
-        raise DataError(f"{name} is not a picture that can be read: {WAY_OUT}") from None
+    except DataError:
+        raise
     except Exception as error:  # decoders of broken files raise nearly anything
         raise DataError(f"{name} cannot be read ({error_message(error)}): {WAY_OUT}") from None
 
@@ -81,7 +82,14 @@ def prepare(image: Image.Image, *, size: int, channels: int = 1) -> NDArray[np.u
 
 
 def crop(image: Image.Image, box: Crop) -> Image.Image:
-    """Cut a box, rounded outwards, out of a picture; it may reach beyond the picture.
+    """Cut a box, rounded outwards, out of a picture.
+
+    Args:
+        image: The picture.
+        box: What to keep; it may reach beyond the picture.
+
+    Returns:
+        The part of the picture within the box.
 
     Raises:
         DataError: If nothing is left.
@@ -94,9 +102,14 @@ def crop(image: Image.Image, box: Crop) -> Image.Image:
 
 
 def convert(image: Image.Image, mode: str) -> Image.Image:
-    """Convert a picture to mode "L" (grey) or "RGB".
+    """Convert the mode of a picture.
 
-    Transparent pixels become mid-grey, and greys of 16 bits are scaled to 0..255.
+    Args:
+        image: A picture of any mode.
+        mode: "L" (grey) or "RGB".
+
+    Returns:
+        The picture, in which transparent pixels are mid-grey and greys of 16 bits 0..255.
     """
     if image.mode.startswith("I"):
         greys = (np.asarray(image) / 257).round().clip(0, 255)

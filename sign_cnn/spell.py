@@ -52,7 +52,12 @@ def load_speller(hands: Path = HANDS, motion: Path = MOTION) -> Speller:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line."""
+    """Run the command line.
+
+    Raises:
+        UserError: If an option cannot work; it ends the process with its message.
+        DataError: If a file cannot be read, after the others were; it ends the process likewise.
+    """
     parser = argparse.ArgumentParser("python -m sign_cnn.spell", description="Read fingerspelling.")
     add = parser.add_argument
     text = "videos, or tables of landmarks (.csv, .csv.gz) with the columns clip and seconds"

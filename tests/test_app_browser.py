@@ -68,7 +68,7 @@ def test_pictures_spell_a_word_and_a_broken_one_is_named(address: str, open_tab,
     pictures.append(as_file("broken.png", b"text"))
     panel.locator("input[type=file]").set_input_files(pictures)
     tab.get_by_role("heading", name="CAB", exact=True).wait_for()
-    tab.get_by_text("broken.png is").wait_for()
+    tab.get_by_text("broken.png cannot be read").wait_for()
     tab.get_by_role("tab", name="Samples").click()
     tab.get_by_label("Type a word").fill("h")
     tab.keyboard.press("Enter")

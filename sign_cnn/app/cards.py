@@ -81,6 +81,9 @@ def read_files(
 def _read(file: UploadedFile, inputs: Inputs, finder: HandFinder | None) -> Picture:
     """Read one of the files of `read_files`, once.
 
+    Returns:
+        The picture, with what the network takes.
+
     Raises:
         DataError: If the picture cannot be read, or shows no hand.
     """
@@ -122,5 +125,5 @@ def _show_card(picture: Picture, prediction: Prediction) -> None:
 
 
 def _as_text(text: str) -> str:
-    """Escape what Markdown would give a meaning to, such as the underscores of a file's name."""
+    """Return a text for Markdown, in which the underscores of a file's name are just that."""
     return re.sub(r"([\\`*_{}\[\]<>()#+.!|~$:-])", r"\\\1", text)

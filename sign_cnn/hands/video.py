@@ -74,6 +74,9 @@ def track(path: Path, finder: HandFinder | None = None) -> Clip:
         path: The video.
         finder: Finds the hand; made by default.
 
+    Returns:
+        The hand in each frame.
+
     Raises:
         DataError: If the video cannot be read.
         UserError: If PyAV or the finder's weights are missing.

@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def _find(pose: Pose, count: int, turn: float, rng: Rng) -> Floats:
-    """Sample landmarks as a finder gives them: y down, z away from the viewer and too small."""
+    """Return landmarks as a finder gives them: y down, z away from the viewer and too small."""
     landmarks = sample_joints(pose, count, rng, turn) * [1, -1, -1]
     landmarks[:, :, 2] *= np.exp(rng.uniform(-0.6, 0.1, (count, 1)))
     return landmarks

@@ -176,7 +176,7 @@ def _heights(capsules: Floats, x: Picture, y: Picture) -> Picture:
 
 
 def _shade(flesh: Picture, sleeve: Picture, step: float, session: Rng) -> Picture:
-    """Light the surfaces before a wall, with creases and rims dark so that fingers stay apart."""
+    """Return the lit surfaces before a wall, with dark creases and rims between the fingers."""
     light = session.normal([0, 0.45, 0.9], [0.28, 0.2, 0])
     x, y, z = (light / np.linalg.norm(light)).tolist()
     skin, cloth = session.uniform([0.5, 0.1], [0.9, 0.8])  # leaves room for brighter variants
