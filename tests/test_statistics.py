@@ -1,11 +1,9 @@
-import runpy
-from pathlib import Path
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.stats import beta, t
 
+from scripts.interval_coverage import MIXTURES, accuracy_coverage, simulate_sizes
 from sign_cnn.statistics import (
     accuracy_bounds,
     contrast,
@@ -15,7 +13,6 @@ from sign_cnn.statistics import (
     photo_interval,
 )
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "interval_coverage.py"
 PHOTOS = np.arange(348).repeat(20)
 
 
@@ -139,11 +136,6 @@ def test_the_scatter_between_seeds_widens_the_interval():
     assert contrast([a, b], SIZES, [1, -1]) == pytest.approx(expected)
 
 
-@pytest.fixture(scope="module")
-def coverage() -> dict:
-    return runpy.run_path(str(SCRIPT))
-
-
 # 93 to 97 % are wanted, and from .99 on at least 93 %. That 600 simulations blur by 0.9 points (one
 # standard deviation); twice that is allowed.
 @pytest.mark.parametrize(
@@ -151,17 +143,17 @@ def coverage() -> dict:
 )
 @pytest.mark.parametrize("variants", [(20, 20), (3, 60)])
 def test_intervals_by_photo_hold_the_truth_as_often_as_they_say(
-    coverage: dict, accuracy: float, most: float, variants: tuple
+    accuracy: float, most: float, variants: tuple[int, int]
 ):
     rng = np.random.default_rng(0)
-    for name, rates in coverage["MIXTURES"].items():
-        rows = coverage["simulate_sizes"](rng, variants, 600)
-        held, _ = coverage["accuracy_coverage"](rng, rates, rows, accuracy)
+    for name, rates in MIXTURES.items():
+        rows = simulate_sizes(rng, variants, 600)
+        held, _ = accuracy_coverage(rng, rates, rows, accuracy)
         assert 0.912 <= held <= most, name
 
 
-def test_intervals_by_row_do_not(coverage: dict):
-    rng, rates = np.random.default_rng(0), coverage["MIXTURES"]["all or nothing"]
-    rows = coverage["simulate_sizes"](rng, (20, 20), 300)
-    by_photo, by_row = coverage["accuracy_coverage"](rng, rates, rows, 0.98)
+def test_intervals_by_row_do_not():
+    rng = np.random.default_rng(0)
+    rows = simulate_sizes(rng, (20, 20), 300)
+    by_photo, by_row = accuracy_coverage(rng, MIXTURES["all or nothing"], rows, 0.98)
     assert by_row < 0.6 < 0.9 < by_photo
