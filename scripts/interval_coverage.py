@@ -1,4 +1,4 @@
-"""Measure how often intervals of 95 % hold the truth, on simulated test sets of 354 photos.
+"""Measure how often intervals of 95 % hold the truth, on simulated test sets of 348 photos.
 
     python -m scripts.interval_coverage [--simulations 4000] [--seed 0]
 
@@ -13,6 +13,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
@@ -23,7 +24,7 @@ Counts = NDArray[np.int64]
 Rates = Callable[[np.random.Generator, float, tuple[int, ...]], Floats]
 Coverage = Callable[[np.random.Generator, Rates, Counts, Any], tuple[float, ...]]
 
-PHOTOS = 354
+PHOTOS = 348  # of the test set
 VARIANTS = {"20": (20, 20), "3 to 60": (3, 60)}  # fewest and most rows of a photo
 ACCURACIES = (0.90, 0.95, 0.98, 0.99, 0.995)
 DIFFERENCES = ((0.05, 0.05), (0.03, 0.01), (0.02, 0.0), (0.01, 0.01), (0.01, 0.0))
@@ -62,7 +63,7 @@ MIXTURES: dict[str, Rates] = {
 
 
 def simulate_sizes(rng: np.random.Generator, variants: tuple[int, int], simulations: int) -> Counts:
-    """Return the number of rows of each photo, int64 (simulations, 354)."""
+    """Return the number of rows of each photo, int64 (simulations, 348)."""
     return rng.integers(*variants, (simulations, PHOTOS), endpoint=True)
 
 
@@ -104,15 +105,13 @@ def main() -> None:
         difference_coverage: DIFFERENCES,
     }
     for coverage, truths in tables.items():
-        print(f"\n| error rates | variants | {' | '.join(map(str, truths))} |")
-        print(f"|{'---|' * (len(truths) + 2)}")
-        for mixture_name, size in product(MIXTURES, VARIANTS):
-            cells = []
-            for truth in truths:
-                rows = simulate_sizes(rng, VARIANTS[size], options.simulations)
-                shares = coverage(rng, MIXTURES[mixture_name], rows, truth)
-                cells.append(" / ".join(f"{100 * share:.1f}" for share in shares))
-            print(f"| {mixture_name} | {size} | {' | '.join(cells)} |", flush=True)
+        cells: dict[str, dict[str, str]] = {str(truth): {} for truth in truths}
+        for truth, (name, rates), size in product(truths, MIXTURES.items(), VARIANTS):
+            rows = simulate_sizes(rng, VARIANTS[size], options.simulations)
+            shares = coverage(rng, rates, rows, truth)
+            shown = " / ".join(f"{100 * share:.1f}" for share in shares)
+            cells[str(truth)][f"{name}, {size} variants"] = shown
+        print(pd.DataFrame(cells).to_markdown(disable_numparse=True), end="\n\n")
 
 
 if __name__ == "__main__":

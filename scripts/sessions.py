@@ -13,21 +13,19 @@ Every letter of the official set has 70 photos, and two steps group them:
    other letters (linear discriminant analysis that never sees the letter it is asked about), and
    bursts are assigned anew until nothing moves.
 
-`--write` stores what was found in the package. A contact sheet goes to `outputs/sessions`.
+`--write` stores what was found in the package.
 """
 
 import argparse
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.ndimage import gaussian_filter
 from scipy.optimize import linear_sum_assignment
-from scipy.special import log_softmax
 from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import adjusted_rand_score
 
 from sign_cnn.data.sign_mnist import SESSIONS, SignMNISTDataModule
@@ -45,17 +43,19 @@ def median_photos(data: SignMNISTDataModule) -> tuple[Floats, pd.DataFrame]:
     Returns:
         Pictures float64 (P, S, S), and a table with split, photo, label and true session of each.
     """
-    pictures, facts = [], []
+    pictures, tables = [], []
     for split, rows in (("train", data.train_rows), ("test", data.test_rows)):
-        for photo in range(rows.photos.max() + 1):
-            index = rows.photos == photo
-            pixels = rows.inputs[index, 0].astype(float)
+        facts = {"photo": rows.photos, "label": rows.labels, "truth": rows.groups["session"]}
+        tables.append(
+            pd.DataFrame(facts).drop_duplicates().sort_values("photo").assign(split=split)
+        )
+        for photo in tables[-1]["photo"]:
+            pixels = rows.inputs[rows.photos == photo, 0].astype(float)
             mean = pixels.mean((1, 2), keepdims=True)
             deviation = pixels.std((1, 2), keepdims=True) + 1e-6
             middle = np.median((pixels - mean) / deviation, axis=0)
             pictures.append(middle * np.median(deviation) + np.median(mean))
-            facts.append((split, photo, rows.labels[index][0], rows.groups["session"][index][0]))
-    return np.stack(pictures), pd.DataFrame(facts, columns=["split", "photo", "label", "truth"])
+    return np.stack(pictures), pd.concat(tables, ignore_index=True)
 
 
 def photo_distances(pictures: Floats) -> Floats:
@@ -146,14 +146,9 @@ def find_sessions(
         scores = np.empty((len(looks), len(centres)))
         for letter in letters:
             here = labels == letter
-            means = np.stack([looks[~here & (sessions == k)].mean(0) for k in range(len(centres))])
-            rest = looks[~here] - means[sessions[~here]]
-            covariance = rest.T @ rest / len(rest)
-            round_part = np.eye(len(covariance)) * np.trace(covariance) / len(covariance)
-            inverse = np.linalg.inv((1 - shrinkage) * covariance + shrinkage * round_part)
-            away = looks[here][:, None] - means
-            squares = np.einsum("nkd,de,nke->nk", away, inverse, away)
-            scores[here] = log_softmax(-0.5 * squares, axis=1).clip(-20)
+            others = LinearDiscriminantAnalysis("lsqr", shrinkage)
+            others.fit(looks[~here], sessions[~here])
+            scores[here] = others.predict_log_proba(looks[here]).clip(-20)
         before, sessions = sessions, _assign(scores, labels, per_letter)
         if shrinkage == SHRINKAGE and (sessions == before).all():
             break
@@ -170,17 +165,8 @@ def _assign(scores: Floats, labels: Ints, per_letter: int) -> Ints:
     return sessions
 
 
-def save_sheet(pictures: Floats, photos: pd.DataFrame, path: Path) -> None:
-    """Draw a row for each session, and in it a photo of each of its bursts, letter by letter."""
-    first = photos.drop_duplicates("burst").sort_values(["session", "label", "burst"])
-    tiles = pictures[first.index].clip(0, 255).astype(np.uint8)
-    rows = np.split(np.pad(tiles, ((0, 0), (1, 1), (1, 1))), first["session"].nunique())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.vstack([np.hstack(list(row)) for row in rows])).save(path)
-
-
 def main() -> None:
-    """Find bursts and sessions, print how certain they are, and draw or store them."""
+    """Find bursts and sessions, print how certain they are, and store them if asked to."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("source", choices=("csv", "synthetic"), nargs="?", default="csv")
     parser.add_argument("--seed", type=int, default=0, help="of the synthetic set")
@@ -216,7 +202,6 @@ def main() -> None:
         bursts = adjusted_rand_score(photos["truth"] + 1000 * labels, photos["burst"])
         truth = adjusted_rand_score(photos["truth"], photos["session"])
         print(f"adjusted Rand index against the truth: bursts {bursts:.3f}, sessions {truth:.3f}")
-    save_sheet(pictures, photos, Path(f"outputs/sessions/{options.source}_{options.seed}.png"))
     if options.write and not synthetic:
         columns = ["split", "photo", "burst", "session"]
         photos[columns].to_csv(SESSIONS, index=False, lineterminator="\n")

@@ -20,7 +20,7 @@ from sign_cnn.runs import git_commit, machine
 
 PARTS = {
     "step": "a training step by Lightning and by a plain loop that ends with the same bits",
-    "profile": "where the time of an epoch goes, and the functions from a CSV to the first logits",
+    "profile": "where the time of an epoch goes",
     "startup": "from the shell to the first training step, and to answers that need none",
     "pipeline": "images per second of sampler and augmentation alone",
     "sweep": "what a job of a sweep takes besides its fit",
