@@ -24,7 +24,7 @@ Counts = NDArray[np.int64]
 Rates = Callable[[np.random.Generator, float, tuple[int, ...]], Floats]
 Coverage = Callable[[np.random.Generator, Rates, Counts, Any], tuple[float, ...]]
 
-PHOTOS = 348  # of the test set
+PHOTOS = 348
 VARIANTS = {"20": (20, 20), "3 to 60": (3, 60)}  # fewest and most rows of a photo
 ACCURACIES = (0.90, 0.95, 0.98, 0.99, 0.995)
 DIFFERENCES = ((0.05, 0.05), (0.03, 0.01), (0.02, 0.0), (0.01, 0.01), (0.01, 0.0))
@@ -60,11 +60,6 @@ MIXTURES: dict[str, Rates] = {
     "some slightly wrong": mixture(0.15, 0.4),
     "only slightly wrong": mixture(0.15, 1.0),
 }
-
-
-def simulate_sizes(rng: np.random.Generator, variants: tuple[int, int], simulations: int) -> Counts:
-    """Return the number of rows of each photo, int64 (simulations, 348)."""
-    return rng.integers(*variants, (simulations, PHOTOS), endpoint=True)
 
 
 def accuracy_coverage(
@@ -107,7 +102,8 @@ def main() -> None:
     for coverage, truths in tables.items():
         cells: dict[str, dict[str, str]] = {str(truth): {} for truth in truths}
         for truth, (name, rates), size in product(truths, MIXTURES.items(), VARIANTS):
-            rows = simulate_sizes(rng, VARIANTS[size], options.simulations)
+            shape = options.simulations, PHOTOS
+            rows = rng.integers(*VARIANTS[size], shape, endpoint=True)
             shares = coverage(rng, rates, rows, truth)
             shown = " / ".join(f"{100 * share:.1f}" for share in shares)
             cells[str(truth)][f"{name}, {size} variants"] = shown

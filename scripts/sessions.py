@@ -46,10 +46,9 @@ def median_photos(data: SignMNISTDataModule) -> tuple[Floats, pd.DataFrame]:
     pictures, tables = [], []
     for split, rows in (("train", data.train_rows), ("test", data.test_rows)):
         facts = {"photo": rows.photos, "label": rows.labels, "truth": rows.groups["session"]}
-        tables.append(
-            pd.DataFrame(facts).drop_duplicates().sort_values("photo").assign(split=split)
-        )
-        for photo in tables[-1]["photo"]:
+        table = pd.DataFrame(facts).drop_duplicates().sort_values("photo").assign(split=split)
+        tables.append(table)
+        for photo in table["photo"]:
             pixels = rows.inputs[rows.photos == photo, 0].astype(float)
             mean = pixels.mean((1, 2), keepdims=True)
             deviation = pixels.std((1, 2), keepdims=True) + 1e-6
@@ -166,7 +165,7 @@ def _assign(scores: Floats, labels: Ints, per_letter: int) -> Ints:
 
 
 def main() -> None:
-    """Find bursts and sessions, print how certain they are, and store them if asked to."""
+    """Find bursts and sessions, print how certain they are, and store them if that is asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("source", choices=("csv", "synthetic"), nargs="?", default="csv")
     parser.add_argument("--seed", type=int, default=0, help="of the synthetic set")

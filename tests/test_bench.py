@@ -1,4 +1,3 @@
-import json
 import logging
 import sys
 from pathlib import Path
@@ -31,16 +30,3 @@ def test_lightning_and_the_plain_loop_end_with_the_same_bits(
     monkeypatch.setattr(logging.getLogger("sign_cnn"), "setLevel", lambda _: None)
     bench.main()
     assert "Lightning / plain loop" in capfd.readouterr().out
-
-
-def test_fit_reads_the_fit_time_of_each_checkout(tmp_path: Path):
-    from scripts.bench.fit import fit
-
-    (tmp_path / "sign_cnn").mkdir()
-    result = json.dumps({"fit_seconds": 8.0})
-    (tmp_path / "sign_cnn" / "__init__.py").touch()
-    code = "import pathlib\np = pathlib.Path('outputs/runs/bench')\np.mkdir(parents=True)\n"
-    code += f"(p / 'result.json').write_text('{result}')"
-    (tmp_path / "sign_cnn" / "train.py").write_text(code)
-    for _ in range(2):
-        assert fit(tmp_path, tmp_path, []) == {"fit_seconds": 8.0}

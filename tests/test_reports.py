@@ -184,7 +184,7 @@ def test_figures_of_a_report_name_counts_and_classes(small: Predictions):
     assert sorted(text.get_text() for text in confusion.axes[0].texts) == ["1", "2", "3", "4"]
     sheet = figures.plot_sheet(report["hardest"], pictures[:2], "t", [*pictures[:2, ..., 0]])
     titles = [axes.get_title() for axes in sheet.axes]
-    assert [x.partition("\np = ")[0] for x in titles] == ["airplane →\nbird", "cat → bird"]
+    assert [title.partition("\np = ")[0] for title in titles] == ["airplane →\nbird", "cat → bird"]
 
 
 @pytest.mark.parametrize(("number", "shown"), [(40, 40), (41, 0)])

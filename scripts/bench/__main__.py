@@ -20,11 +20,9 @@ from sign_cnn.runs import git_commit, machine
 
 PARTS = {
     "step": "a training step by Lightning and by a plain loop that ends with the same bits",
-    "profile": "where the time of an epoch goes",
     "startup": "from the shell to the first training step, and to answers that need none",
     "pipeline": "images per second of sampler and augmentation alone",
     "sweep": "what a job of a sweep takes besides its fit",
-    "folder": "50,000 pictures of data=image_folder, read and from the cache",
     "live": "the live page in headless Chromium: frames/s, loading, stages of the finder",
     "fit": "fit time of this checkout and of the one that --against names",
 }
@@ -36,9 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         "scripts.bench", description=listed, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument(
-        "part", nargs="?", choices=PARTS, help="all but folder, live and fit by default"
-    )
+    parser.add_argument("part", nargs="?", choices=PARTS, help="all but live and fit by default")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings of the recipe")
     parser.add_argument("--recipes", nargs="+", metavar="RECIPE", help="of conf/experiment")
     parser.add_argument("--rounds", type=int, metavar="N")
@@ -52,7 +48,7 @@ def main() -> None:
         codes = [
             subprocess.run([sys.executable, *command[1:3], part, *command[3:]]).returncode
             for part in PARTS
-            if part not in ("folder", "live", "fit")
+            if part not in ("live", "fit")
         ]
         sys.exit(max(codes))
 
