@@ -75,12 +75,10 @@ def test_a_module_does_not_ask_for_the_kind_of_inputs(module: str):
 
 
 NO_TORCH = "torch pytorch_lightning hydra"
-APP = "sign_cnn.app.streamlit_app sign_cnn.app.teach_tab sign_cnn.predict sign_cnn.hands.fit"
 SPELL = "sign_cnn.spell sign_cnn.hands.spelling"
 COMMANDS = "sign_cnn.train sign_cnn.summarize sign_cnn.evaluate"
 LIGHT = {
     "sign_cnn sign_cnn.letters sign_cnn.images": NO_TORCH,
-    APP: NO_TORCH,
     SPELL: NO_TORCH,
     COMMANDS: "torch pytorch_lightning matplotlib scipy.stats",
 }

@@ -98,8 +98,6 @@ def test_bad_data_folder(files, word, refused, tmp_path):
 SETTINGS = {
     "model.detph=2": "detph",
     "model=resnet": "resnet18",
-    "optimizer.lr=-1": "optimizer",
-    "+logger.x._target_=foo.Bar": "logger.x",
     "init_from=nothing": "nothing/result.json",
     "epochs=2": "Did you mean trainer.max_epochs?",
     "experiment=bset": "Did you mean experiment=best?",

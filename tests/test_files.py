@@ -1,7 +1,9 @@
 import errno
+from unittest.mock import Mock
 
 import pytest
 
+from sign_cnn.callbacks import AtomicCheckpointIO
 from sign_cnn.errors import UserError
 from sign_cnn.files import atomic_write, explain_os_errors, remove_temporary, write_text
 
@@ -13,6 +15,16 @@ def test_failure_keeps_the_old_file_and_leaves_nothing_beside_it(error, tmp_path
         temporary.write_text("half")
         raise error
     assert [path.read_text() for path in (tmp_path / "deep").iterdir()] == ["old"]
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    io, path = AtomicCheckpointIO(), tmp_path / "last.ckpt"
+    io.save_checkpoint({"epoch": 1}, path)
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="full"):
+        patched.setattr("os.fsync", Mock(side_effect=OSError("full")))
+        io.save_checkpoint({"epoch": 2}, path)
+    assert io.load_checkpoint(path) == {"epoch": 1}
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):

@@ -119,11 +119,3 @@ def test_without_onnxruntime_the_package_is_named(models: Path, monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(UserError, match="onnxruntime"):
         predict.load_model(models / "model.onnx")
-
-
-def test_trust_reaches_the_checkpoint(models: Path, hands: Path, monkeypatch: pytest.MonkeyPatch):
-    load = Mock(return_value=stub_classifier())
-    monkeypatch.setattr(Classifier, "load", load)
-    names = [str(models / "run" / "checkpoints" / "best.ckpt"), str(hands)]
-    predict.main([*names, "--trust", "mynets", "--trust", "timm"])
-    assert load.call_args.kwargs["trust"] == ["mynets", "timm"]

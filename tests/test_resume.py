@@ -79,7 +79,10 @@ def test_a_run_stopped_in_every_epoch_goes_on_to_the_same_bits(choice: str, make
 def test_a_run_stopped_at_any_of_its_writes_goes_on_to_the_same_bits(
     make_config, tmp_path, monkeypatch
 ):
+    """Also after the epoch with which it stopped early."""
     original, left = os.fsync, 100
+    stop_early = ("trainer.max_epochs=3", "callbacks.early_stopping.patience=1")
+    overrides = [*ALL.split(), *stop_early, "+callbacks.early_stopping.min_delta=9"]
 
     def fsync(number: int) -> None:
         nonlocal left
@@ -88,14 +91,14 @@ def test_a_run_stopped_at_any_of_its_writes_goes_on_to_the_same_bits(
             raise Stop
         original(number)
 
-    train(make_config(*ALL.split(), f"run_dir={tmp_path / 'first'}"))  # also caches the data
+    train(make_config(*overrides, f"run_dir={tmp_path / 'first'}"))  # also caches the data
     monkeypatch.setattr("os.fsync", fsync)
-    train(make_config(*ALL.split(), f"run_dir={tmp_path / 'whole'}"))
+    assert train(make_config(*overrides, f"run_dir={tmp_path / 'whole'}")).epochs == 2
     writes = 100 - left
     # Config, result; metrics and one or two checkpoints of each epoch; predictions, result.
     assert writes > 8
     for write in range(writes):
-        parts = make_config(*ALL.split(), f"run_dir={tmp_path / f'parts{write}'}")
+        parts = make_config(*overrides, f"run_dir={tmp_path / f'parts{write}'}")
         left = write
         with pytest.raises(Stop):
             train(parts)
