@@ -37,7 +37,7 @@ $(BIN)/uv:
 	  --constraint requirements.lock --editable '.[$(subst $() ,$(comma),$(if $(filter lean,$*),$(LEAN),$*))]'
 	@touch $@
 
-train: $(READY) ## train the recipe to start from; ARGS="key=value …" changes settings
+train: $(READY) ## train the default recipe; ARGS="key=value …" changes settings
 	$(BIN)/python -m sign_cnn.train data=auto $(ARGS)
 	@echo "Next: make tensorboard (its curves), make app (a page that reads your hand), make sweep (compares 24 configurations, three seeds each)"
 
@@ -60,7 +60,7 @@ tensorboard: $(READY) ## show the curves of all runs
 app: .venv/.ready-app ## open the web page, served on this machine only
 	$(BIN)/streamlit run sign_cnn/app/streamlit_app.py $(ARGS)
 
-live: site ## serve the live page, which reads the camera in the browser alone; PORT=8600 (needs npm)
+live: site ## serve the live page, which reads the camera entirely in the browser; PORT=8600 (needs npm)
 	@$(PYTHON) -c 'import socket; socket.create_server(("127.0.0.1", $(PORT)))' 2>/dev/null || \
 	  { echo "Port $(PORT) is taken, or is none: make live PORT=8601"; exit 1; }
 	@echo "Open http://localhost:$(PORT)"
