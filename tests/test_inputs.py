@@ -42,6 +42,8 @@ def test_the_hand_of_a_photograph_is_read_and_one_without_a_hand_is_named(inputs
     assert np.array_equal(read, expected)
     with pytest.raises(DataError, match=r"^x: "):
         inputs.read(Image.new("L", (30, 30)), "x", FakeFinder())
+    with pytest.raises(UserError):
+        MotionInputs().read(Image.new("L", (30, 30)), "x")
 
 
 def test_every_landmark_has_a_bone_and_a_way_to_the_wrist():

@@ -17,8 +17,7 @@ from sign_cnn.config import CONFIG_DIR
 from sign_cnn.data import landmarks
 from sign_cnn.data.landmarks import HandPhotosDataModule, LandmarkDataModule
 from sign_cnn.errors import ConfigError, DataError
-from sign_cnn.hands.landmarks import COORDINATES, LANDMARKS, read_landmarks, to_landmarks
-from sign_cnn.letters import LETTERS
+from sign_cnn.hands.landmarks import COORDINATES, read_landmarks, to_landmarks
 
 SOURCES, CLASSES = ("x", "y", "z"), "ABC"
 
@@ -145,13 +144,6 @@ def test_each_source_and_each_known_person_of_the_package_is_left_out_by_its_stu
 def test_settings_that_do_not_fit_the_table_are_refused(make_module, settings, error, named):
     with pytest.raises(error, match=named):
         make_module(**settings)
-
-
-def test_the_package_has_a_table_of_every_letter():
-    table = read_landmarks(LANDMARKS)
-    sources = {"aslhg", "black", "boris", "digits", "set2", "synthetic", "t32"}
-    assert set(table["source"]) == sources
-    assert set(table["letter"]) == {*LETTERS}
 
 
 def test_a_right_hand_is_mirrored_onto_a_left_one(table: Path):

@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from sign_cnn import export
 from sign_cnn.data.motion import MotionDataModule
 from sign_cnn.data.synthetic.landmarks import make_table
 from sign_cnn.data.synthetic.motion import CLASSES, make_windows
-from sign_cnn.errors import DataError, UserError
+from sign_cnn.errors import DataError
 from sign_cnn.inputs import MotionInputs
 from sign_cnn.models.motion_conv import MotionConv
 from sign_cnn.models.preprocessing import MotionFeatures
@@ -108,11 +107,6 @@ def test_windows_are_made_once_and_a_person_is_on_one_side_of_a_split(make_modul
     assert np.array_equal(again.train_rows.inputs, module.train_rows.inputs)
     assert len(list((tmp_path / "cache").glob("*.npz"))) == 1
     assert make_module(motion_seed=1, val_split="none").identity != module.identity
-
-
-def test_motion_is_not_read_from_a_picture():
-    with pytest.raises(UserError):
-        MotionInputs().read(Image.new("L", (9, 9)), "x")
 
 
 def test_a_run_is_trained_scored_and_exported(command_line, capsys):

@@ -48,15 +48,10 @@ ALL = (
     "callbacks.ema.decay=.9"
 )
 SCHEDULER = "+scheduler._partial_=true +scheduler._target_=torch.optim.lr_scheduler"
-STOPPED = (
-    "callbacks=[default,early_stopping] callbacks.early_stopping.patience=1 optimizer.lr=0 "
-    "optimizer=sgd augment=full"
-)
 SGD = "optimizer=sgd model.batch_norm=true callbacks=[default,ema] monitor=val/acc"
 STEPS = "trainer.accumulate_grad_batches=4 data.val_split=random"
 CHOICES = [
     ALL,
-    STOPPED,
     "optimizer=adamw data.val_split=none monitor=null scheduler=cosine data.epoch_rows=200",
     f"{SGD} trainer.precision=bf16-mixed",
     f"{SCHEDULER}.StepLR +scheduler.step_size=1 +{STEPS}",

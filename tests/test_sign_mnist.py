@@ -195,18 +195,15 @@ def test_a_file_that_does_not_name_every_session_is_refused(data, old: str, new:
 
 
 @pytest.mark.real_data
-def test_the_real_set_is_the_official_one(real_root, tiny_cache):
-    official = read({"root": str(real_root), "cache_dir": str(tiny_cache)})
-    assert official.identity.fingerprint == OFFICIAL_FINGERPRINT
-    assert [len(r.inputs) for r in (official.train_rows, official.test_rows)] == [27_455, 7_172]
-    assert "".join(LETTERS[label] for label in official.train_rows.labels[:5]) == "DGCCN"
-
-
-@pytest.mark.real_data
-def test_the_official_set_has_seven_sessions_of_two_bursts_of_each_letter(real_root, tiny_cache):
+def test_the_real_set_is_the_official_one_of_seven_sessions_of_two_bursts_of_each_letter(
+    real_root, tiny_cache
+):
     module = SignMNISTDataModule(root=str(real_root), cache_dir=str(tiny_cache))
-    tables = []
-    for split, rows in zip(("train", "test"), module.load(), strict=True):
+    assert module.identity.fingerprint == OFFICIAL_FINGERPRINT
+    tables, (train, test) = [], module.load()
+    assert (len(train.inputs), len(test.inputs)) == (27_455, 7_172)
+    assert "".join(LETTERS[label] for label in train.labels[:5]) == "DGCCN"
+    for split, rows in (("train", train), ("test", test)):
         columns = {"photo": rows.photos, "label": rows.labels, "session": rows.groups["session"]}
         tables.append(pd.DataFrame(columns).assign(split=split))
     photos = pd.concat(tables).drop_duplicates()

@@ -78,9 +78,7 @@ def test_held_letters_are_read_at_any_frame_rate_in_any_unit_by_either_hand(rate
 def test_letters_have_times_and_probabilities_in_order():
     letters = Speller(read_letters)(*film(hold("BLG")))
     assert [letter.letter for letter in letters] == list("BLG")
-    assert all(
-        abs(one.start - start) < 0.15 for one, start in zip(letters, (0, 0.6, 1.2), strict=True)
-    )
+    assert [letter.start for letter in letters] == pytest.approx([0, 0.6, 1.2], abs=0.15)
     assert all(0.2 < letter.end - letter.start < 0.6 for letter in letters)
     assert all(0.8 < letter.probability <= 1 for letter in letters)
     assert all(letter.probabilities.sum() == pytest.approx(1) for letter in letters)
@@ -89,10 +87,8 @@ def test_letters_have_times_and_probabilities_in_order():
 def test_letters_survive_frames_in_which_no_hand_was_found():
     times, hands = film(hold("BLG"))
     lost = np.random.default_rng(1).random(len(times)) < 0.15
-    assert (
-        read(times, [None if gone else hand for gone, hand in zip(lost, hands, strict=True)])
-        == "BLG"
-    )
+    seen = [None if gone else hand for gone, hand in zip(lost, hands, strict=True)]
+    assert read(times, seen) == "BLG"
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["frames without a hand", "no frames"])
@@ -117,12 +113,8 @@ def test_a_hand_that_drifts_or_trembles_reads_no_letter_twice():
 
 
 def test_a_stroke_replaces_the_pose_that_it_starts_from():
-    poses = [
-        *hold("BI"),
-        (0.5, "I", (0, 0)),
-        (0.6, "I", (0, 1.2)),
-        *((s, x, (0, 1.2)) for s, x, _ in hold("Y")),
-    ]
+    way = (0.5, "I", (0, 0)), (0.6, "I", (0, 1.2))
+    poses = [*hold("BI"), *way, *((seconds, x, (0, 1.2)) for seconds, x, _ in hold("Y"))]
     assert read(*film(poses)) == "BIY"
     letters = Speller(read_letters, read_motion)(*film(poses))
     assert to_text(letters) == "BJY"
@@ -161,17 +153,14 @@ def test_viterbi_finds_the_best_of_all_paths():
         assert viterbi(shares, held, duration).tolist() == list(best)
 
 
-def spelled(text: str, **others: float) -> list[Letter]:
-    """Return letters that are sure, but for those that name another one and its probability."""
+def spelled(text: str, other: str = "") -> list[Letter]:
+    """Return letters that are sure, but where the other text has another one at 30 %."""
     letters = []
-    for number, letter in enumerate(text):
-        shares = np.full(26, 0.001)
-        shares[ord(letter) - 65] = 0.97
-        for other, share in others.items():
-            if other[1:] == str(number):
-                shares[ord(letter) - 65], shares[ord(other[0]) - 65] = 0.97 - share, share
-        probability = float(shares[ord(letter) - 65])
-        letters.append(Letter(letter, number, number + 0.3, probability, shares))
+    for number, pair in enumerate(zip(text, other or text, strict=True)):
+        shares, (first, second) = np.full(26, 0.001), (ord(letter) - 65 for letter in pair)
+        shares[second] = 0.3
+        shares[first] = 0.97 if first == second else 0.67
+        letters.append(Letter(pair[0], number, number + 0.3, float(shares[first]), shares))
     return letters
 
 
@@ -182,7 +171,7 @@ WORDS = WordList({"house": 1e-4, "hose": 1e-5, "happy": 1e-4, "mary": 1e-5, "the
     ("letters", "text"),
     [
         (spelled("HOUSE"), "HOUSE"),
-        (spelled("HOUTE", S3=0.3), "HOUSE"),  # one letter unsure
+        (spelled("HOUTE", "HOUSE"), "HOUSE"),  # one letter unsure
         (spelled("HAPY"), "HAPPY"),  # a double not seen
         (spelled("HAAPPY"), "HAPPY"),
         (spelled("MARA"), "MARA"),  # a name, sure

@@ -10,7 +10,6 @@ from fake_runs import write_run
 from fake_sweeps import PHOTOS, rank, write_first_wrong, write_job, write_plan
 from filelock import FileLock
 
-from sign_cnn import summarize as command
 from sign_cnn.errors import UserError
 from sign_cnn.runs import Result
 from sign_cnn.summarize import summarize
@@ -177,12 +176,3 @@ def test_the_page_shows_table_notes_and_figures_but_not_the_test_set(folder: Pat
     assert best[4:] == ["0.0", "1,000", "3,000,000", "2.5", "–", "best", "done"]
     assert "![main_effects.png](figures/main_effects.png)" in page
     assert "12.35" not in page + (folder / "results.csv").read_text()
-
-
-def test_the_console_shows_twenty_configurations(tmp_path: Path, capsys):
-    for width in range(23):
-        write_first_wrong(tmp_path / f"width={width}", width)
-    command.main([str(tmp_path)])
-    output = capsys.readouterr().out
-    assert len(re.findall(r"^│ +\d+ │", output, re.MULTILINE)) == 20
-    assert output.endswith(f"{tmp_path / 'results.md'}\n")

@@ -18,6 +18,7 @@ from torchmetrics.classification import MulticlassF1Score
 
 from scripts.kill_and_resume import differences
 from sign_cnn import SignMNISTDataModule, evaluate, export, predict
+from sign_cnn.build import build
 from sign_cnn.config import CONFIG_DIR
 from sign_cnn.data.photos import LOOKALIKE_THRESHOLD
 from sign_cnn.errors import ConfigError, UserError
@@ -59,11 +60,8 @@ def test_a_run_leaves_what_the_contract_names_and_a_flat_and_complete_result(fin
     assert all((finished / name).is_file() for name in names.split())
     assert not list(finished.rglob("*.tmp"))
     stored = json.loads((finished / "result.json").read_text())
-    assert (stored["status"], stored["overrides"], stored["epochs"]) == (
-        "done",
-        ["augment=full"],
-        4,
-    )
+    expected = {"status": "done", "overrides": ["augment=full"], "epochs": 4}
+    assert expected.items() <= stored.items()
     assert not any(isinstance(value, dict) for value in stored.values())
     unknown = {key for key, value in stored.items() if value is None}
     assert unknown <= {"error", "experiment", "git_commit", "left_out"}
@@ -159,21 +157,23 @@ def test_training_from_python_changes_no_setting_and_returns_a_stored_result(mak
 
 STEP = ["trainer.max_epochs=1", "trainer.limit_train_batches=1", "data.batch_size=8"]
 LEFT_OUT = {"augment": "landmarks", "logger": "wandb mlflow", "trainer": "gpu mps"}
-OTHERS = """
-    callbacks=[default,ema] callbacks=[default,early_stopping] data.val_split=session
-    data.val_split=lookalike data.val_split=random data.normalize=unit data.epoch_rows=16
-    monitor=val/acc monitor=null trainer.precision=bf16-mixed
-"""
-RUNNABLE = OTHERS.split() + [
-    f"{group}={name}"
+GROUPS = {
+    group: choices(group, *LEFT_OUT.get(group, "").split())
     for group in ("augment", "logger", "trainer", "loss", "optimizer", "scheduler")
-    for name in choices(group, *LEFT_OUT.get(group, "").split())
+}
+OTHERS = [
+    "data.val_split=session data.normalize=unit callbacks=[default,early_stopping]",
+    "data.val_split=lookalike data.epoch_rows=16 monitor=val/acc callbacks=[default,ema]",
+    "data.val_split=random trainer.precision=bf16-mixed monitor=null",
 ]
 
 
-@pytest.mark.parametrize("choice", RUNNABLE)
-def test_every_choice_runs_a_step(choice: str, make_config):
-    assert train(make_config(choice, *STEP)).status == "done"
+@pytest.mark.parametrize("number", range(max(map(len, GROUPS.values()))))
+def test_every_choice_runs_a_step(number: int, make_config):
+    """The n-th of each group, together."""
+    choice = [f"{group}={names[number % len(names)]}" for group, names in GROUPS.items()]
+    others = OTHERS[number % len(OTHERS)].split()
+    assert train(make_config(*choice, *others, *STEP)).status == "done"
 
 
 @pytest.mark.parametrize(
@@ -195,30 +195,19 @@ def test_every_experiment_and_other_network_runs_a_step(choice: str, tiny_overri
 
 
 @pytest.mark.parametrize("study", choices("sweep", "search", *OF_LANDMARKS))
-def test_the_first_job_of_every_study_runs_a_step(study: str, tiny_overrides: list[str], tmp_path):
-    fixed = [
-        x for x in tiny_overrides if not x.startswith(("model", "data.folds", "name", "trainer"))
-    ]
-    settings = [f"sweep={study}", f"run_dir={tmp_path}", *fixed, *STEP]
+def test_the_first_job_of_every_study_is_built(study: str, tiny_overrides: list[str], tmp_path):
+    swept = ("model", "data.folds", "name", "trainer")
+    fixed = [item for item in tiny_overrides if not item.startswith(swept)]
+    settings = [f"sweep={study}", f"run_dir={tmp_path}", *fixed]
     with initialize_config_dir(CONFIG_DIR, job_name="test"):
         params = compose("train", settings, return_hydra_config=True).hydra.sweeper.params
         lines = [f"{key}={value}" for key, value in params.items()]
         swept = OverridesParser.create().parse_overrides(lines)
         grid = [item for item in swept if item.is_sweep_override()]
         first = [f"{item.key_or_group}={next(item.sweep_string_iterator())}" for item in grid]
-        assert train(compose("train", [*settings, *first])).status == "done"
-
-
-def test_any_flag_and_class_comes_from_the_command_line(tiny_overrides, command_line):
-    """An epoch has six batches."""
-    given = """
-        +trainer.accumulate_grad_batches=2 optimizer._target_=torch.optim.RAdam logger=csv
-        +callbacks.lr._target_=pytorch_lightning.callbacks.LearningRateMonitor
-    """
-    assert command_line(*tiny_overrides, *given.split()) == 0
-    run = Path("outputs/runs/tiny")
-    assert pd.read_csv(run / "metrics.csv")["step"].tolist() == [3, 6]
-    assert "lr-RAdam" in (run / "csv" / "metrics.csv").read_text()
+        data, model, _ = build(compose("train", [*settings, *first]))
+    data.setup()
+    assert model.class_names == data.class_names
 
 
 class NanFromTenthStep(torch.nn.CrossEntropyLoss):
@@ -310,10 +299,8 @@ def test_two_processes_train_one_network_and_score_every_row_once(
     subprocess.run([*command, "trainer.devices=2", "+trainer.strategy=ddp"], check=True, **place)
     run = tmp_path / "outputs" / "runs" / "tiny"
     assert [path.parent for path in (tmp_path / "outputs").rglob("result.json")] == [run]
-    result, predictions = (
-        Result.load(run / "result.json"),
-        Predictions.load(run / "predictions.npz"),
-    )
+    result = Result.load(run / "result.json")
+    predictions = Predictions.load(run / "predictions.npz")
     assert (result.status, result.epochs) == ("done", 2)
     data = SignMNISTDataModule(**tiny_data)
     data.setup()
