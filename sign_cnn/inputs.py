@@ -163,7 +163,7 @@ def make_inputs(spec: dict[str, Any]) -> Inputs:
 
 
 def _draw_moments(hands: NDArray[Any]) -> NDArray[np.uint8]:
-    """Draw the first, middle and last of hands (T, 21, 3), and the ways of two fingertips."""
+    """Return a drawing of the first, middle and last hand of (T, 21, 3), and ways of two tips."""
     places = hands[..., :2]
     low, high = places.min((0, 1)), places.max((0, 1))
     scale = SKELETON_SIZE / max((high - low).max(), 1e-6)
