@@ -51,7 +51,7 @@ def main() -> None:
     model = OnnxModel(taught) if taught else hands
     samples = np.load(SAMPLES)
     names = ["Photos", "Samples", "Teach it your hand", "Close crops"]
-    names += ["Video"] if video_tab.is_installed() else []
+    names += ["Video"] if video_tab.IS_INSTALLED else []
     photos, examples, lessons, close, *videos = st.tabs(names)
     finder = None
     try:

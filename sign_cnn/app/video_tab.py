@@ -11,12 +11,7 @@ from sign_cnn.app.cards import HASHES
 from sign_cnn.errors import DataError
 from sign_cnn.hands.finder import HandFinder
 
-NEEDED = ("av", "rich")  # the extra `video`; a list of words needs wordfreq, too
-
-
-def is_installed() -> bool:
-    """Return whether videos can be read here."""
-    return all(map(find_spec, NEEDED))
+IS_INSTALLED = all(map(find_spec, ("av", "rich")))  # a list of words needs wordfreq, too
 
 
 def show_video(finder: HandFinder) -> None:

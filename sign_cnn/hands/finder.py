@@ -185,9 +185,8 @@ def _load(folder: Path, name: str) -> Callable[[Floats], list[Any]]:
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads, options.log_severity_level = 1, 3
             session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
-            names = sorted(output.name for output in session.get_outputs())
             source = session.get_inputs()[0].name
-            return lambda picture: session.run(names, {source: picture[None]})
+            return lambda picture: session.run(None, {source: picture[None]})
         from ai_edge_litert.interpreter import Interpreter
 
         network = Interpreter(str(path), num_threads=1)

@@ -192,9 +192,7 @@ def speed(times: Floats, positions: Floats) -> Floats:
 
 def interpolate(moments: Floats, times: Floats, values: Floats) -> Floats:
     """Return values (M, …) at moments (M,) between times (N,); the first and last are kept."""
-    after = np.searchsorted(times, moments).clip(1, max(len(times) - 1, 1))
-    if len(times) == 1:
-        return np.repeat(values, len(moments), axis=0)
+    after = np.searchsorted(times, moments).clip(1, len(times) - 1)  # 0 if there is one time
     share = ((moments - times[after - 1]) / (times[after] - times[after - 1]).clip(1e-9)).clip(0, 1)
     share = share.reshape(-1, *[1] * (values.ndim - 1))
     return np.asarray((1 - share) * values[after - 1] + share * values[after])
