@@ -277,25 +277,25 @@ class TrainConfig:
     name: str = "${now:%Y-%m-%d_%H-%M-%S-%f}"
     """Directory below outputs/runs, or of a sweep below outputs/sweeps."""
     run_dir: str = "${run_dir:${name}}"
-    """Directory of the run; the same again resumes it."""
+    """Directory of the run; use it again to resume."""
     experiment: str | None = None
     """Name of the recipe, for the record."""
     seed: int = setting(0, ge=0, lt=2**32)
     """Weights, order of rows, augmentation, dropout."""
     monitor: str | None = None
-    """Logged metric that makes an epoch the best one, such as val/loss; null: the last epoch."""
+    """Logged metric that chooses the best epoch, such as val/loss; null: the last epoch."""
     monitor_mode: Literal["min", "max"] | None = setting("${metric_mode:${monitor}}")
     """Whether a lower or a higher value is better; by default as torchmetrics says."""
     test: bool = setting("${single_run:}")
-    """Score the test split once, at the end; not in a sweep."""
+    """Score the test split once, at the end; by default in a run, and not in a sweep."""
     figures: bool = setting("${single_run:}")
-    """Draw curves and a confusion matrix; not in a sweep."""
+    """Draw curves and a confusion matrix; by default in a run, and not in a sweep."""
     init_from: str | None = None
     """Directory of a finished run whose best weights are the start."""
     trusted_packages: list[str] = setting([])
     """Packages whose networks may be trained and loaded again."""
     threads: int | None = setting(None, ge=1)
-    """CPU threads of torch; null: its own choice."""
+    """CPU threads of torch; null: as many as torch chooses."""
     compile: bool = False
     """Whether torch.compile is used on the network."""
     dry_run: bool = False

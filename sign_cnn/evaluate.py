@@ -54,7 +54,7 @@ def evaluate(run: Run, split: str = "test", examples: Examples | None = None) ->
         report |= {key: total[key] for key in ("found", "right", "sure", "accuracy_if_sure")}
         report["sources"] = score_sources(scored, table)
         hardest["photo"] = table["name"].iloc[hardest["photo"]].to_numpy()
-        notes.append("The intervals take rows to be independent; those of one person are not")
+        notes.append("The intervals assume independent rows, which pictures of one person are not")
 
     title = f"{run.path.resolve().name}, {name}: {report['acc']:.2%} right"
     confusion = figures.plot_confusion_matrix(report["confusion"], class_names, title)

@@ -58,7 +58,9 @@ class Inputs(ABC):
         """
         hand = finder(image) if finder else None
         if finder and not hand:
-            raise DataError(f"{name}: no hand found: show all of it, in more light")
+            raise DataError(
+                f"{name}: no hand found: keep the whole hand in the picture, in better light"
+            )
         return self._take(image, hand)
 
     @abstractmethod

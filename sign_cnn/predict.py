@@ -177,6 +177,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         model = load_model(options.model, options.trust)
         finder = HandFinder() if model.inputs.needs_finder or options.find_hand else None
         for path in [path for name in options.images for path in find_images(name)]:
+            if not path.exists():
+                problems.append(f"there is no file {path}")
+                continue
             try:
                 inputs.append(model.inputs.read(open_image(path), path.name, finder))
                 files.append(str(path))

@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add = parser.add_argument
     text = "videos, or tables of landmarks (.csv, .csv.gz) with the columns clip and seconds"
     add("files", nargs="+", type=Path, metavar="VIDEO_OR_TABLE", help=text)
-    text = '"english", "none", or a text file with a word a line (default: %(default)s)'
+    text = '"english", "none", or a text file with one word per line (default: %(default)s)'
     add("--words", default="english", metavar="LIST", help=text)
     add("--json", action="store_true", help="print JSON: clips, their texts and letters")
     add("--draw", type=Path, metavar="MP4", help="write the video with hand and letters")

@@ -142,7 +142,8 @@ def _run_single(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
         raise
     if global_rank() == 0:
         directory = Path(cfg.run_dir)
-        recipe = f" ({result.experiment})" if result.experiment else ""
+        is_named = result.experiment in (None, result.name)
+        recipe = "" if is_named else f" ({result.experiment})"
         title = f"{result.name}{recipe}, seed {result.seed}, {result.data_kind} data"
         print_table(summarize_run(result), title)
         curves = f"Curves: make tensorboard, or tensorboard --logdir {directory}"
@@ -167,6 +168,8 @@ def _run_job(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
         return None
     for handler in logging.getLogger().handlers:  # train.log still gets everything
         handler.setLevel(logging.WARNING if isinstance(handler, ConsoleHandler) else logging.NOTSET)
+    stored = Path(cfg.run_dir, "result.json")
+    begun = stored.stat().st_mtime_ns if stored.exists() else 0
     try:
         result = train(cfg, overrides)
     except RunInUseError:
@@ -176,7 +179,9 @@ def _run_job(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
         print_line(f"{job}  failed: {error_message(error)}", "red")
         raise
     accuracy = "not validated" if result.val_acc is None else f"val/acc {result.val_acc:.2%}"
-    print_line(f"{job}  {accuracy}, {result.fit_seconds:.1f} s  {progress()}".rstrip())
+    was_done = stored.stat().st_mtime_ns == begun
+    time = "done before" if was_done else f"{result.fit_seconds:.1f} s"
+    print_line(f"{job}  {accuracy}, {time}  {progress()}".rstrip())
     return result.val_acc
 
 

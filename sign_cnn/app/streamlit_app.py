@@ -45,7 +45,7 @@ def main() -> None:
     if hands.class_names != list(LETTERS):
         st.error(f"{given} reads other classes of hands than the letters {LETTERS}")
         st.stop()
-    st.markdown("Reads the American finger alphabet: a letter a picture; several spell a word.")
+    st.markdown("Reads the American manual alphabet, one letter per picture; several spell a word.")
     st.caption(describe_hands(hands.card))
     taught = st.session_state.get(teach_tab.TAUGHT)
     model = OnnxModel(taught) if taught else hands

@@ -77,7 +77,7 @@ class ImageFolderDataModule(PictureDataModule):
         """
         splits, names, paths = zip(*self._files, strict=True)
         folder, labels = np.array(splits), np.array([self.class_names.index(n) for n in names])
-        log.info("reading %d pictures, which are then cached", len(paths))
+        log.info("reading and caching %d pictures", len(paths))
         inputs, size = np.empty((len(paths), *self.inputs.shape), np.uint8), self.image_size
 
         def read(row: int) -> None:

@@ -6,6 +6,7 @@ turned square of 224×224 (sizes and thresholds are in the graphs of its modules
 hand_landmark). Needs numpy, Pillow, and onnxruntime or ai-edge-litert.
 """
 
+import argparse
 import hashlib
 import os
 import subprocess
@@ -264,5 +265,7 @@ def _cut(picture: Image.Image, square: Floats, size: int) -> Floats:
 
 
 if __name__ == "__main__":
+    about = "Download MediaPipe's hand models, once: 36 MB, of which 8 MB are kept."
+    argparse.ArgumentParser("python -m sign_cnn.hands.finder", description=about).parse_args()
     with exit_on_user_error():
         print(f"MediaPipe's hand models are in {find_models(download=True)}")

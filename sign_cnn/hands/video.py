@@ -60,6 +60,8 @@ def read_frames(path: Path) -> Iterator[tuple[float, Image.Image]]:
                 if last is None or time >= last + 1 / MAX_RATE:
                     last = time
                     yield time - start, _upright(frame)
+    except FileNotFoundError:
+        raise DataError(f"there is no file {path}") from None
     except (av.FFmpegError, OSError) as error:
         text = f"{path} cannot be read as a video ({error.strerror})"
         raise DataError(f"{text}: record it again, or convert it to MP4") from None

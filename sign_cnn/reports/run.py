@@ -93,6 +93,7 @@ def make_report(predictions: Predictions, class_names: list[str]) -> dict[str, A
     classes = pd.DataFrame({"support": counts.sum(axis=1)}, names)
     classes["precision"] = np.diag(counts) / pd.Series(counts.sum(axis=0), names)
     classes["recall"] = np.diag(counts) / classes["support"]
+    classes = classes[(counts.sum(axis=0) > 0) | (counts.sum(axis=1) > 0)]  # those that occur
     pair, errors = ["class", "predicted"], rows[rows["wrong"]]
     confused = errors.groupby(pair).agg(rows=("row", "size"), photos=("photo", "nunique"))
     confused["share"] = confused["rows"].div(classes["support"].rename_axis("class"), level="class")
@@ -125,13 +126,15 @@ def compare(a: Predictions, b: Predictions) -> dict[str, Any]:
     keys = ("row", "photo", "label")
     if not all(np.array_equal(getattr(a, key), getattr(b, key)) for key in keys):
         way_out = "use --split test, or runs that were validated on the same rows"
-        raise UserError(f"the runs scored different rows ({len(a.row)}, {len(b.row)}): {way_out}")
+        raise UserError(f"the runs were scored on different rows and cannot be compared: {way_out}")
     right_a, right_b, rows = statistics.count_right(a.photo, a.correct, b.correct)
     difference = statistics.contrast([right_a[None], right_b[None]], rows, [1, -1])
     points, low, high = (100 * share for share in difference)
     wrong_a, wrong_b = 2 * right_a < rows, 2 * right_b < rows
     wrong = {"A": wrong_a, "B": wrong_b, "only_A": wrong_a & ~wrong_b, "only_B": wrong_b & ~wrong_a}
-    outcome = "A is better" if low > 0 else "B is better" if high < 0 else "No difference is shown"
+    outcome = (
+        "A is better" if low > 0 else "B is better" if high < 0 else "No significant difference"
+    )
     return {
         "rows": len(a.row),
         "photos": len(rows),
@@ -141,7 +144,7 @@ def compare(a: Predictions, b: Predictions) -> dict[str, Any]:
         "difference_pp_ci95": [low, high],
         "mcnemar_p": statistics.mcnemar_exact(wrong_a, wrong_b),
         **{f"photos_wrong_{key}": int(mask.sum()) for key, mask in wrong.items()},
-        "notes": [f"{outcome}; this holds for these two networks, not for other seeds"],
+        "notes": [f"{outcome}; this applies to these two networks, not to other seeds"],
     }
 
 
@@ -201,7 +204,9 @@ def summarize_run(result: Result) -> pd.DataFrame:
 def explain_scores(result: Result) -> str:
     """Return a sentence or two on what the accuracies of a run are worth."""
     if result.val_acc is None and result.test_acc is None:
-        return "No data were held out: sign_cnn.evaluate RUN --images DIR scores your pictures."
+        return (
+            "All rows were trained on: python -m sign_cnn.evaluate RUN --images DIR scores others."
+        )
     sentences = []
     if result.val_split == "random":
         sentences += ["The random split leaks: a photo may be in both training and validation."]
