@@ -77,10 +77,8 @@ def main() -> None:
         st.image([*drawn], [*LETTERS], width=72)
     with close:
         st.caption(describe_crops(crops.card))
-        cut = st.toggle("Cut the hand out", help="For photographs of more than a hand.")
-        files = choose_files("Pictures of one hand", "crops")
-        pictures = read_files(files, crops.inputs, finder if cut else None)
-        cards.show_cards(pictures, crops)
+        files = choose_files("Pictures of a hand and no more", "crops")
+        cards.show_cards(read_files(files, crops.inputs, None), crops)
     with st.expander("How sure, and about the networks"):
         start = round(100 * THRESHOLD)
         st.slider("Unsure below", 0, 100, start, 5, format="%d %%", key=cards.UNSURE, width=200)

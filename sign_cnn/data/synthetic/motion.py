@@ -67,8 +67,9 @@ def make_windows(table: pd.DataFrame, count: int, rng: Rng) -> tuple[Floats, Int
         times = (2 * np.floor(frames / 2) if repeated else frames) / rate
         hands = _move_hand(plan, tilt, poses, times[:, None], rng)
         moved = np.linalg.norm(hands - hands[0], axis=2).mean(1)[times <= plan.duration].max()
-        label = "held" if moved < STILL else "moving" if moved > BETWEEN else ""
-        if label := plan.action if plan.action in BEGIN else label:  # none where it is in doubt
+        is_stroke = plan.action in BEGIN
+        if is_stroke or not STILL <= moved <= BETWEEN:  # otherwise, the label is in doubt
+            label = plan.action if is_stroke else "held" if moved < STILL else "moving"
             inputs = _film(hands, frames, plan.duration * rate, rng)
             windows.append((inputs, CLASSES.index(label), stills.rows[still]))
     inputs, labels, rows = map(np.array, zip(*windows, strict=True))
@@ -125,6 +126,7 @@ class _Plan(NamedTuple):
 
 
 def _make_plan(rng: Rng) -> _Plan:
+    """Return a random plan, in which each action comes as often as `SHARES` says."""
     action = str(rng.choice(ACTIONS, p=SHARES))
     kind = action if action in BEGIN else str(rng.choice([*BEGIN]))
     drawn = {"scribble": action, "held": "", "moves": ""}.get(action, kind)
