@@ -163,8 +163,3 @@ def test_a_path_that_is_none_of_a_command_or_cannot_be_written(refused):
     assert not list(Path().iterdir())
     Path("outputs").touch()
     refused([], str(RUN))
-
-
-def test_a_picture_that_is_none(finished, refused):
-    other = str(finished / "config.yaml")
-    refused([str(finished), "gone.png", other], "gone.png", "config.yaml", program=predict)

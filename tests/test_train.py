@@ -27,8 +27,6 @@ from sign_cnn.models.classifier import Classifier
 from sign_cnn.runs import Predictions, Result, load_config
 from sign_cnn.train import train
 
-OF_LANDMARKS = ("leave_one_person_out", "leave_one_source_out")
-
 
 def choices(group: str, *but: str) -> list[str]:
     return sorted({path.stem for path in Path(CONFIG_DIR, group).glob("*.yaml")} - {*but})
@@ -142,16 +140,13 @@ def test_init_from_starts_with_the_best_weights_of_a_run(finished, make_config, 
         train(make_config("model.width=5", start, f"run_dir={tmp_path / 'other'}"))
 
 
-def test_training_from_python_changes_no_setting_and_returns_a_stored_result(make_config, caplog):
-    caplog.set_level("INFO", "sign_cnn")
+def test_training_from_python_changes_no_setting_and_returns_a_stored_result(make_config):
     cfg = make_config("optimizer.lr=0.01")
     before = cfg.copy()
     result = train(cfg)
     written = Path(cfg.run_dir, "result.json").stat().st_mtime_ns
     assert train(cfg) == result
     assert cfg == before
-    said = " ".join(message[:8] for message in caplog.messages)
-    assert said == "data: cu epoch 1/ epoch 2/ data: cu already "
     assert Path(cfg.run_dir, "result.json").stat().st_mtime_ns == written
 
 
@@ -194,7 +189,9 @@ def test_every_experiment_and_other_network_runs_a_step(choice: str, tiny_overri
     assert experiment in (choice.split()[0].partition("=")[2], None)
 
 
-@pytest.mark.parametrize("study", choices("sweep", "search", *OF_LANDMARKS))
+@pytest.mark.parametrize(
+    "study", choices("sweep", "search", "leave_one_person_out", "leave_one_source_out")
+)
 def test_the_first_job_of_every_study_is_built(study: str, tiny_overrides: list[str], tmp_path):
     swept = ("model", "data.folds", "name", "trainer")
     fixed = [item for item in tiny_overrides if not item.startswith(swept)]
