@@ -9,7 +9,6 @@ import pytest
 from fake_finder import SAMPLES
 
 from sign_cnn import spell
-from sign_cnn.hands.finder import HandFinder
 from sign_cnn.hands.landmarks import COORDINATES
 from sign_cnn.letters import LETTERS
 
@@ -104,9 +103,7 @@ def test_options_that_cannot_work_are_refused(arguments: str, table: Path, monke
 
 def test_a_video_is_read_and_drawn(tmp_path: Path, monkeypatch, capsys):
     video = pytest.importorskip("test_video")
-    monkeypatch.setattr(HandFinder, "__init__", video.GreyFinder.__init__)
-    monkeypatch.setattr(HandFinder, "_find", video.GreyFinder._find)
-    monkeypatch.setattr(HandFinder, "_read", video.GreyFinder._read)
+    monkeypatch.setattr("sign_cnn.hands.video.HandFinder", video.GreyFinder)
     numbers = [LETTERS.index(letter) + 1 for letter in "BLACK"]
     frames = video.greys(*np.repeat(numbers, 12))
     path = video.write_video(tmp_path / "a.mp4", frames)
