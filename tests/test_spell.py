@@ -103,7 +103,7 @@ def test_options_that_cannot_work_are_refused(arguments: str, table: Path, monke
 
 def test_a_video_is_read_and_drawn(tmp_path: Path, monkeypatch, capsys):
     video = pytest.importorskip("test_video")
-    monkeypatch.setattr("sign_cnn.hands.video.HandFinder", video.GreyFinder)
+    monkeypatch.setattr(spell, "HandFinder", video.GreyFinder)
     numbers = [LETTERS.index(letter) + 1 for letter in "BLACK"]
     frames = video.greys(*np.repeat(numbers, 12))
     path = video.write_video(tmp_path / "a.mp4", frames)
