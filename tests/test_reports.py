@@ -117,13 +117,6 @@ def test_without_errors_no_pairs_are_confused():
     assert "Confused" not in format_report(perfect)
 
 
-def test_scores_are_the_fields_of_a_result(small: Predictions):
-    result = Result("done", **score(small, "test"), **score(small, "val"))
-    assert (result.test_photos_wrong, result.test_photos_with_error) == (1, 2)
-    assert (result.val_acc, result.val_photos) == (None, None)
-    assert result.test_acc_ci95 == make_report(small, NAMES)["acc_ci95"]
-
-
 def test_the_caveat_of_the_data_stands_beside_a_test_score():
     both = Result("done", val_split="session", val_acc=0.8, test_acc=0.97, data_caveat="Beware.")
     assert "Beware." in explain_scores(both)
