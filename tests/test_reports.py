@@ -112,7 +112,9 @@ def test_numbers_are_those_of_torchmetrics():
     assert len(report["hardest"]) == NUM_HARDEST
 
 
-def test_without_errors_no_pairs_are_confused():
+def test_what_is_undefined_is_a_dash_and_without_errors_no_pairs_are_confused(small: Predictions):
+    classes = format_report(make_report(small, NAMES))["Classes"].set_index("class")
+    assert classes.loc["bird", "recall"] == "–"
     perfect = make_report(make_predictions([0, 1], [0, 1], [0, 1], num_classes=3), NAMES)
     assert "Confused" not in format_report(perfect)
 
