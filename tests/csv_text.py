@@ -8,7 +8,7 @@ import pandas as pd
 
 from sign_cnn.config import SyntheticConfig
 from sign_cnn.data.synthetic.pictures import make_pictures
-from sign_cnn.letters import FILES, LETTERS, PHOTOS_FILE
+from sign_cnn.letters import FILES, PHOTOS_FILE
 
 
 def csv_text(labels: Sequence[int] = (0, 1) * 4, size: int = 8, seed: int = 0) -> str:
@@ -33,9 +33,9 @@ def write_pair(
     return root
 
 
-def write_synthetic(root: Path, size: SyntheticConfig, letters: str = LETTERS) -> Path:
+def write_synthetic(root: Path, size: SyntheticConfig) -> Path:
     """Write synthetic hands as a set of CSVs, and their photos and sessions beside them."""
-    pixels, table = make_pictures(size, letters)
+    pixels, table = make_pictures(size)
     parts = [table[table["split"] == split] for split in ("train", "test")]
     for name, rows in zip(FILES, parts, strict=True):
         content = np.column_stack([rows["label"], pixels[rows.index].reshape(len(rows), -1)])

@@ -74,13 +74,11 @@ def test_a_module_does_not_ask_for_the_kind_of_inputs(module: str):
     assert not SWITCH.findall(ast.unparse(ast.parse(MODULES[module].read_text())))
 
 
-NO_TORCH = "torch pytorch_lightning hydra"
-SPELL = "sign_cnn.spell sign_cnn.hands.spelling"
-COMMANDS = "sign_cnn.train sign_cnn.summarize sign_cnn.evaluate"
+NO_TORCH, NO_CHARTS = "torch pytorch_lightning hydra", "matplotlib scipy.stats"
 LIGHT = {
     "sign_cnn sign_cnn.letters sign_cnn.images": NO_TORCH,
-    SPELL: NO_TORCH,
-    COMMANDS: "torch pytorch_lightning matplotlib scipy.stats",
+    "sign_cnn.spell sign_cnn.hands.spelling": NO_TORCH,
+    "sign_cnn.train sign_cnn.summarize sign_cnn.evaluate": f"{NO_CHARTS} torch pytorch_lightning",
 }
 
 

@@ -136,12 +136,12 @@ def test_the_directory_of_another_run_is_left_as_it_is(finished, refused):
     assert {path: path.read_bytes() for path in files} == before
 
 
-@pytest.mark.parametrize("file", ["result.json", "checkpoints/last.ckpt"])
-def test_a_damaged_file_of_a_run_to_resume(file, finished, refused):
+def test_a_damaged_checkpoint_of_a_run_to_resume(finished, refused):
     result = json.loads((finished / "result.json").read_text()) | {"status": "interrupted"}
     (finished / "result.json").write_text(json.dumps(result))
-    (finished / file).write_bytes((finished / file).read_bytes()[:500])
-    refused([], str(finished / file))
+    checkpoint = finished / "checkpoints" / "last.ckpt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:500])
+    refused([], str(checkpoint))
 
 
 @pytest.mark.parametrize("written", [0, 2, 4], ids=["settings", "metrics", "checkpoint"])
@@ -168,8 +168,3 @@ def test_a_path_that_is_none_of_a_command_or_cannot_be_written(refused):
     assert not list(Path().iterdir())
     Path("outputs").touch()
     refused([], str(RUN))
-
-
-def test_a_picture_that_is_none(finished, refused):
-    other = str(finished / "config.yaml")
-    refused([str(finished), "gone.png", other], "gone.png", "config.yaml", program=predict)

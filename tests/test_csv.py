@@ -9,7 +9,7 @@ from csv_text import TEXT, write_pair, zipped
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sign_cnn.data.sign_mnist import find_csvs, index_classes, read_csv
+from sign_cnn.data.sign_mnist import find_csvs, read_csv
 from sign_cnn.errors import DataError
 from sign_cnn.letters import FILES
 
@@ -64,10 +64,6 @@ HARMLESS = {
 @pytest.mark.parametrize("content", HARMLESS.values(), ids=HARMLESS)
 def test_harmless_variant_gives_the_same_values(tmp_path: Path, content: str):
     assert_is_text(*read(tmp_path, content))
-
-
-def test_labels_become_positions_among_the_letters_and_others_minus_one() -> None:
-    assert index_classes(np.array([0, 10, 24, 2], np.uint8), "KAY").tolist() == [1, 0, 2, -1]
 
 
 SIGNS = b'"" , \n \r " \0 -1 256 1e2 nan \xe9 ; 999999999999999999999999999999'.split(b" ")

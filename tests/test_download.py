@@ -5,9 +5,8 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from csv_text import write_synthetic
+from csv_text import csv_text, write_pair
 
-from sign_cnn.config import SyntheticConfig
 from sign_cnn.data import download, sign_mnist
 from sign_cnn.data.sign_mnist import SignMNISTDataModule
 from sign_cnn.letters import FILES
@@ -17,9 +16,9 @@ TINY = {"train_photos": 1, "test_photos": 1, "variants": 2}
 
 @pytest.fixture
 def kaggle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mock:
-    """Stand in for kagglehub's download, and return the path of a synthetic set."""
-    (tmp_path / "kaggle" / "nested").mkdir(parents=True)
-    folder = write_synthetic(tmp_path / "kaggle" / "nested", SyntheticConfig(**TINY), "AB").parent
+    """Stand in for kagglehub's download, and return the path of a set."""
+    text = csv_text(size=28)
+    folder = write_pair(tmp_path / "kaggle" / "nested", text, text).parent
     kagglehub = Mock(**{"dataset_download.return_value": folder})
     monkeypatch.setitem(sys.modules, "kagglehub", kagglehub)
     return kagglehub.dataset_download

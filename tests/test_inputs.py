@@ -4,15 +4,7 @@ from fake_finder import SAMPLES, FakeFinder
 from PIL import Image
 
 from sign_cnn.errors import DataError, UserError
-from sign_cnn.inputs import (
-    BONES,
-    PARENTS,
-    Inputs,
-    LandmarkInputs,
-    MotionInputs,
-    PictureInputs,
-    make_inputs,
-)
+from sign_cnn.inputs import Inputs, LandmarkInputs, MotionInputs, PictureInputs, make_inputs
 
 KINDS = [PictureInputs(1, 28), PictureInputs(3, 20), LandmarkInputs()]
 
@@ -44,9 +36,3 @@ def test_the_hand_of_a_photograph_is_read_and_one_without_a_hand_is_named(inputs
         inputs.read(Image.new("L", (30, 30)), "x", FakeFinder())
     with pytest.raises(UserError):
         MotionInputs().read(Image.new("L", (30, 30)), "x")
-
-
-def test_every_landmark_has_a_bone_and_a_way_to_the_wrist():
-    assert {landmark for bone in BONES for landmark in bone} == set(range(21))
-    assert all(parent < landmark for landmark, parent in enumerate(PARENTS, 1))
-    assert PARENTS[9 - 1] == 0

@@ -112,16 +112,11 @@ def test_numbers_are_those_of_torchmetrics():
     assert len(report["hardest"]) == NUM_HARDEST
 
 
-def test_without_errors_no_pairs_are_confused():
+def test_what_is_undefined_is_a_dash_and_without_errors_no_pairs_are_confused(small: Predictions):
+    classes = format_report(make_report(small, NAMES))["Classes"].set_index("class")
+    assert classes.loc["bird", "recall"] == "–"
     perfect = make_report(make_predictions([0, 1], [0, 1], [0, 1], num_classes=3), NAMES)
     assert "Confused" not in format_report(perfect)
-
-
-def test_scores_are_the_fields_of_a_result(small: Predictions):
-    result = Result("done", **score(small, "test"), **score(small, "val"))
-    assert (result.test_photos_wrong, result.test_photos_with_error) == (1, 2)
-    assert (result.val_acc, result.val_photos) == (None, None)
-    assert result.test_acc_ci95 == make_report(small, NAMES)["acc_ci95"]
 
 
 def test_the_caveat_of_the_data_stands_beside_a_test_score():

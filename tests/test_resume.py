@@ -12,7 +12,6 @@ import pytest
 from omegaconf import DictConfig
 
 from scripts.kill_and_resume import differences
-from sign_cnn.errors import UserError
 from sign_cnn.models.classifier import Classifier
 from sign_cnn.runs import Result, load_config
 from sign_cnn.train import train
@@ -114,10 +113,6 @@ def test_more_epochs_continue_a_done_run_to_the_bits_of_a_run_of_that_length(
     assert train(cfg).epochs == 3
     train(make_config(*options.split(), "trainer.max_epochs=3", f"run_dir={tmp_path / 'whole'}"))
     assert differences(tmp_path / "whole", tmp_path / "run") == []
-    scheduled = ["scheduler=one_cycle", f"run_dir={tmp_path / 'scheduled'}"]
-    train(make_config(*scheduled, "trainer.max_epochs=1"))
-    with pytest.raises(UserError, match=r"trainer\.max_epochs"):
-        train(make_config(*scheduled, "trainer.max_epochs=2"))
 
 
 def test_a_moved_run_goes_on_to_the_same_bits(make_config, tmp_path):

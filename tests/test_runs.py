@@ -123,26 +123,18 @@ def test_a_finished_run_is_returned_or_continued_or_another_experiment_refused(
             open_run(make_config(**now), IDENTITY).__enter__()
 
 
-def test_another_run_at_the_place_to_start_from_is_another_experiment(
+def test_other_data_or_another_run_to_start_from_are_another_experiment(
     make_config: MakeConfig, tmp_path: Path
 ):
-    start = tmp_path / "start"
-    for config_hash in ("a", "b"):
-        write_run(start, None, config_hash=config_hash)
-        opened = open_run(make_config(init_from=str(start)), IDENTITY)
-        if config_hash == "a":
-            with opened as run:
-                run.store("done")
-        else:
-            with pytest.raises(UserError, match="init_from"):
-                opened.__enter__()
-
-
-def test_other_data_are_another_experiment(make_config: MakeConfig):
-    with open_run(make_config(), IDENTITY) as run:
+    start = write_run(tmp_path / "start", None, config_hash="a")
+    cfg = make_config(init_from=str(start))
+    with open_run(cfg, IDENTITY) as run:
         run.store("done")
-    with pytest.raises(UserError, match=r"data="):
-        open_run(make_config(), IDENTITY._replace(fingerprint="fedcba987654")).__enter__()
+    with pytest.raises(UserError, match="data="):
+        open_run(cfg, IDENTITY._replace(fingerprint="fedcba987654")).__enter__()
+    write_run(start, None, config_hash="b")
+    with pytest.raises(UserError, match="init_from"):
+        open_run(cfg, IDENTITY).__enter__()
 
 
 def test_a_directory_in_use_is_refused_until_it_is_free(make_config: MakeConfig, tmp_path: Path):

@@ -40,14 +40,8 @@ def statuses(folder: Path = FOLDER) -> dict[str, str]:
 
 NAMES = {
     "augment=full,depth=3": ("seed=0 augment=full model.depth=3", "augment model.depth"),
-    "depth=null,lr=0.123457,b=1e-05": (
-        "model.depth=null lr=0.123456789 b=1e-05",
-        "model.depth lr b",
-    ),
-    "augment=none,launcher=x": (
-        "augment=full augment=none hydra/launcher=x",
-        "augment hydra/launcher",
-    ),
+    "depth=null,lr=0.123457,b=1e-05": ("depth=null lr=0.123456789 b=1e-05", "depth lr b"),
+    "loss=b,launcher=x": ("loss=a loss=b hydra/launcher=x", "loss hydra/launcher"),
     "a=24-48-96,b=true,c=none,d=x_y_z": ("a=[24,48,96] b=True c=[] d='x/y=z'", "a b c d"),
     "data.name=a,logger.name=b": ("data.name=a logger.name=b", "data.name logger.name"),
     "default": ("seed=1", ""),
