@@ -27,12 +27,11 @@ pytestmark = [
 ]
 FIND = """async ([names, isVideo]) => {
   const { HandFinder } = await import("./finder.js");
-  const finder = await HandFinder.load(".", { accelerator: "wasm" });
+  const finder = await HandFinder.load(async (name) => (await fetch(name)).arrayBuffer());
   const hands = [];
   for (const name of names) {
     const picture = await createImageBitmap(await (await fetch(name)).blob());
-    if (!isVideo) await finder.reset();
-    const hand = await finder.find(picture);
+    const hand = await finder.find(picture, isVideo);
     hands.push(hand && [Array.from(hand.landmarks), hand.hand]);
   }
   globalThis.finder = finder; // so that its worker lives on
@@ -150,10 +149,11 @@ def test_a_moving_hand_is_followed_without_looking_for_palms(open_tab, site: Pat
     assert lost[3], "found again, at the latest in the frame without a border"
 
 
-def test_a_finder_that_is_not_there_is_an_error(open_tab):
-    load = "import('./finder.js').then(({ HandFinder }) => HandFinder.load('nowhere/'))"
+def test_a_finder_that_is_not_there_is_an_error(open_tab, site: Path):
+    tab = open_tab("empty.html")
+    tab.route("**/finder-worker.js", lambda route: route.fulfill(status=404))
     with pytest.raises(playwright.Error):
-        open_tab("empty.html").evaluate(load)
+        find_hands(tab, site, [])
 
 
 @pytest.mark.parametrize("width", [1280, 390])
