@@ -1,9 +1,10 @@
 /** @import { Hand } from "./finder.js" */
 import { landmarksAt } from "./geometry.js";
 
-const [HOLD, MOVE, DRAW, PAUSE] = [1, 0.35, 0.8, 1.2]; // seconds: held, on the way, drawn, lowered
+const [HOLD, DRAW, MOVE] = [0.3, 0.8, 0.35]; // seconds: held before, drawn or held, on the way
 const LONGEST_FRAME = 0.12; // seconds by which it moves on, so that slow machines miss nothing
-const [PALM, RIGHT, DOWN] = [1.15, 320, 300]; // pixels: a hundredth of a palm, and the wrist's place
+const PALM = 1.15; // pixels: a hundredth of a palm
+const [LEFT, RIGHT, DOWN] = [275, 365, 300]; // pixels: the wrist, in turn, so that doubles slide
 
 /** A drawn hand that spells a text again and again, in place of a camera and a hand finder. */
 export class DrawnHand {
@@ -18,16 +19,13 @@ export class DrawnHand {
   constructor(text, { letters, strokes }) {
     let time = 0;
     for (const [place, letter] of [...text, " "].entries()) {
-      const stroke = strokes[letter];
-      const hands = stroke ?? letters[letter]?.slice(0, 1) ?? [null];
-      const pause = stroke ? HOLD / 3 : hands[0] ? HOLD / 2 : PAUSE / 2;
-      for (const hand of [hands[0], ...hands, hands.at(-1)]) {
-        const aside = place % 2 ? 45 : -45; // so that doubled letters slide
-        const to = [RIGHT + aside, DOWN, 0];
-        this.#frames.push({ time, landmarks: hand?.map((x, i) => PALM * x + to[i % 3]) });
-        time += stroke && hand !== hands[0] ? DRAW / hands.length : pause;
+      const hands = strokes[letter] ?? letters[letter]?.slice(0, 1) ?? [null];
+      const steps = [HOLD, ...hands.map(() => DRAW / hands.length), MOVE];
+      const to = [place % 2 ? RIGHT : LEFT, DOWN, 0];
+      for (const [i, hand] of [hands[0], ...hands, hands.at(-1)].entries()) {
+        this.#frames.push({ time, landmarks: hand?.map((x, j) => PALM * x + to[j % 3]) });
+        time += steps[i];
       }
-      time += MOVE - pause;
     }
   }
 

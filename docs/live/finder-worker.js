@@ -4,6 +4,7 @@
  * the worker of finder.js: a message holds a picture, the answer its hand.
  */
 import { getWebGpuDevice, loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
+import { extent, toPoints } from "./geometry.js";
 
 const PALM_SIZE = 192; // pixels
 const HAND_SIZE = 224; // pixels
@@ -29,11 +30,10 @@ const pen = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
 /** Returns the pixels of a picture, as many times smaller as `shrink` says. */
 function readPixels(picture, shrink) {
   const [width, height] = [picture.width / shrink, picture.height / shrink];
-  const size = { width: Math.ceil(width), height: Math.ceil(height) };
-  if (canvas.width !== size.width || canvas.height !== size.height) Object.assign(canvas, size);
+  [canvas.width, canvas.height] = [Math.ceil(width), Math.ceil(height)];
   pen.imageSmoothingQuality = "high";
   pen.drawImage(picture, 0, 0, width, height);
-  return pen.getImageData(0, 0, size.width, size.height);
+  return pen.getImageData(0, 0, canvas.width, canvas.height);
 }
 
 const mix = (a, b, share) => a + share * (b - a);
@@ -137,14 +137,13 @@ function overlap(box, other) {
  * @returns {Square | null}
  */
 function handOfPalm([boxes, logits], whole) {
-  const palms = [];
-  for (const [anchor, logit] of logits.entries()) {
-    const score = 1 / (1 + Math.exp(-logit));
-    if (score < MIN_SCORE) continue;
-    const box = Array.from(boxes.subarray(18 * anchor, 18 * anchor + 18));
-    const origin = (i) => (i === 2 || i === 3 ? 0 : ANCHORS[anchor][i % 2]);
-    palms.push({ score, box: box.map((number, i) => number + origin(i)) });
-  }
+  const palms = ANCHORS.flatMap((anchor, i) => {
+    const score = 1 / (1 + Math.exp(-logits[i]));
+    if (score < MIN_SCORE) return [];
+    const numbers = Array.from(boxes.subarray(18 * i, 18 * i + 18));
+    const origin = (place) => (place === 2 || place === 3 ? 0 : anchor[place % 2]);
+    return { score, box: numbers.map((number, place) => number + origin(place)) };
+  });
   const [best] = palms.sort((a, b) => b.score - a.score);
   if (!best) return null;
   const same = palms.filter(({ box }) => overlap(box, best.box) > OVERLAP);
@@ -159,24 +158,15 @@ function handOfPalm([boxes, logits], whole) {
 
 /**
  * Returns the square in which the hand of the next frame is read.
- * @param {Float32Array} landmarks 21 × (x, y, z), pixels
+ * @param {DOMPoint[]} points landmarks
  * @returns {Square}
  */
-function nextSquare(landmarks) {
-  const [dx, dy] = [0, 1].map((axis) => {
-    const [wrist, index, middle, ring] = [0, 5, 9, 13].map((point) => landmarks[3 * point + axis]);
-    return (index + ring) / 4 + middle / 2 - wrist;
-  });
-  const turn = turnTo(dx, dy);
-  const back = turn.inverse();
-  const points = STEADY.map((i) =>
-    back.transformPoint({ x: landmarks[3 * i], y: landmarks[3 * i + 1] }),
-  );
-  const [x, y] = ["x", "y"].map((axis) => {
-    const places = points.map((point) => point[axis]);
-    const [low, high] = [Math.min(...places), Math.max(...places)];
-    return { middle: (low + high) / 2, length: high - low };
-  });
+function nextSquare(points) {
+  const [wrist, index, middle, ring] = [0, 5, 9, 13].map((i) => points[i]);
+  const up = (axis) => (index[axis] + ring[axis]) / 4 + middle[axis] / 2 - wrist[axis];
+  const turn = turnTo(up("x"), up("y"));
+  const steady = STEADY.map((i) => turn.inverse().transformPoint(points[i]));
+  const [x, y] = ["x", "y"].map((axis) => extent(steady.map((point) => point[axis])));
   return handAround(turn.translate(x.middle, y.middle), x.length, y.length, NEXT);
 }
 
@@ -184,16 +174,15 @@ let readPalms, readHand; // the networks
 let next = null; // the square of the hand, as the frame before says
 let border = BORDER; // around the picture in which palms were last looked for
 
-/** Returns the hand in a square of a picture, or null. */
+/** Returns the hand in a square of a picture, or null, and keeps where it will be next. */
 async function readSquare(picture, square) {
   const [numbers, [score], [left]] = await readHand(picture, square);
+  next = null;
   if (score < MIN_SCORE) return null;
-  const landmarks = new Float32Array(63);
-  for (let i = 0; i < 63; i += 3) {
-    const point = new DOMPoint(numbers[i], numbers[i + 1], numbers[i + 2] / DEPTH);
-    const { x, y, z } = square.transformPoint(point);
-    landmarks.set([x, y, z], i);
-  }
+  const toPicture = ([x, y, z]) => square.transformPoint({ x, y, z: z / DEPTH });
+  const points = toPoints(numbers).map(toPicture);
+  next = nextSquare(points);
+  const landmarks = Float32Array.from(points.flatMap(({ x, y, z }) => [x, y, z]));
   return { landmarks, hand: left > 0.5 ? "left" : "right" };
 }
 
@@ -222,7 +211,6 @@ async function find({ picture, isVideo }) {
     const square = handOfPalm(await readPalms(picture, whole), whole);
     hand = square && (await readSquare(picture, square));
   }
-  next = hand && nextSquare(hand.landmarks);
   picture.close();
   return hand;
 }

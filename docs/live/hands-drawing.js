@@ -55,13 +55,13 @@ export function showHand(canvas, frames, tip) {
   const zoom = canvas.width / (Math.max(x.length, y.length) + 44);
   const trace = hands.map((points) => points[tip]);
   const still = !tip || matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const view = new DOMMatrix().translate(canvas.width / 2, canvas.width / 2).scale(zoom);
+  view.translateSelf(-x.middle, -y.middle);
   const draw = () => {
     if (canvas.frames !== frames) return;
     const moment = still ? 0 : Math.floor(performance.now() / 60) % (frames.length + 8);
     pen.reset();
-    pen.translate(canvas.width / 2, canvas.width / 2);
-    pen.scale(zoom, zoom);
-    pen.translate(-x.middle, -y.middle);
+    pen.setTransform(view);
     drawHand(pen, frames[Math.min(moment, frames.length - 1)]);
     if (tip) stroke(pen, trace, "--accent", 9);
     if (!still) requestAnimationFrame(draw);

@@ -68,7 +68,7 @@ function showPractice() {
 }
 
 function ask() {
-  practice.ask(ui.whole.checked, seconds());
+  practice.ask(seconds(), ui.whole.checked ? signs.words : Object.keys(signs.letters));
   showPractice();
 }
 
@@ -87,8 +87,7 @@ function count(letter) {
   const verdict = practice.take(letter, seconds());
   if (verdict === "right") say(`${letter} is right!`, verdict, 1);
   if (verdict === "wrong") say(`That was read as ${letter}.`, verdict, 1);
-  if (practice.letter) showPractice();
-  else ask();
+  showPractice();
   ui.said.textContent = `${ui.advice.textContent} Now ${practice.letter}.`;
 }
 

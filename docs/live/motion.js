@@ -54,8 +54,9 @@ export class StrokeReader {
     for (const [row, length] of lengths.entries()) {
       for (const [column, letter] of ["J", "Z"].entries()) {
         const probability = rows[row * this.network.classNames.length + column];
-        if (probability < Math.max(MIN_STROKE, this.#best?.probability ?? 0)) continue;
-        this.#best = { letter, start: time - length, end: time, probability };
+        const likeliest = this.#best?.probability ?? MIN_STROKE;
+        if (probability >= likeliest)
+          this.#best = { letter, start: time - length, end: time, probability };
       }
     }
   }

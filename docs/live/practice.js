@@ -23,11 +23,11 @@ export class Practice {
 
   /**
    * Asks for another letter or word; letters that were missed come more often.
-   * @param {boolean} words
    * @param {number} time seconds
+   * @param {string[]} choices letters or words, until others are given
    */
-  ask(words, time) {
-    const choices = words ? signs.words : Object.keys(signs.letters);
+  ask(time, choices = this.choices) {
+    this.choices = choices;
     const need = ({ right, missed }) => (missed + 1) / (right + 1);
     const drawn = choices.map((choice) => {
       const most = Math.max(...[...choice].map((letter) => need(this.of(letter))));
@@ -56,6 +56,7 @@ export class Practice {
       record.streak = 0;
     }
     this.fumbled = !isRight;
+    if (!this.letter) this.ask(time);
     localStorage.setItem(STORE, JSON.stringify(record));
     return isRight ? "right" : "wrong";
   }
