@@ -1,16 +1,9 @@
 /** @import { Landmarks } from "./geometry.js" */
 import { distance, extent, mean, toPoints } from "./geometry.js";
 
-const PALM = [0, 1, 5, 9, 13, 17, 0];
-/** The palm, and three bones of each finger; widths are in palms. */
-const PARTS = [{ joints: PALM, finger: 5, width: 0.3 }];
-for (const finger of [0, 1, 2, 3, 4])
-  for (const bone of [1, 2, 3])
-    PARTS.push({
-      joints: [4 * finger + bone, 4 * finger + bone + 1],
-      finger,
-      width: (finger === 4 ? 0.285 : 0.325) - 0.025 * bone,
-    });
+const PALM = [17, 0, 1, 5, 9, 13, 17];
+const BONES = Array.from({ length: 20 }, (_, joint) => [joint, joint + 1]);
+const PARTS = [PALM, ...BONES.filter(([joint]) => joint % 4)];
 
 function stroke(pen, points, colour, width) {
   const path = new Path2D();
@@ -31,13 +24,14 @@ function stroke(pen, points, colour, width) {
 export function drawHand(pen, landmarks, { thickness = 1, wrong = [] } = {}) {
   const at = toPoints(landmarks);
   const palm = distance(at[9], at[0]);
-  const depth = ({ joints }) => mean(joints.map((joint) => at[joint][2]));
-  for (const part of PARTS.toSorted((one, other) => depth(other) - depth(one))) {
-    const points = part.joints.map((joint) => at[joint]);
-    const width = part.width * thickness * palm;
-    const colour = part.finger ? "--hand" : "--thumb";
+  const depth = (joints) => mean(joints.map((joint) => at[joint][2]));
+  for (const joints of PARTS.toSorted((one, other) => depth(other) - depth(one))) {
+    const finger = joints === PALM ? null : joints[0] >> 2;
+    const colour = wrong.includes(finger) ? "--warn" : finger === 0 ? "--thumb" : "--hand";
+    const width = (0.32 - 0.025 * (joints[0] % 4)) * thickness * palm;
+    const points = joints.map((joint) => at[joint]);
     stroke(pen, points, "--edge", width + 0.07 * palm);
-    const path = stroke(pen, points, wrong.includes(part.finger) ? "--warn" : colour, width);
+    const path = stroke(pen, points, colour, width);
     if (thickness === 1) pen.fill(path);
   }
 }

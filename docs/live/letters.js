@@ -5,8 +5,8 @@ import * as ort from "onnxruntime-web/wasm";
  * @param {ArrayBuffer} wasm content of ort-wasm-simd-threaded.wasm
  */
 export function prepare(wasm) {
-  ort.env.wasm.wasmBinary = wasm;
-  ort.env.wasm.numThreads = 1; // more need headers that a plain static host does not send
+  // More threads need headers that a plain static host does not send.
+  Object.assign(ort.env.wasm, { wasmBinary: wasm, numThreads: 1 });
 }
 
 /**

@@ -124,7 +124,7 @@ async function takeFrame(hand) {
     const top = probabilities.indexOf(Math.max(...probabilities));
     read = `${network.classNames[top]} ${(100 * probabilities[top]).toFixed(0)} %`;
     if (isPractice) help(landmarks, network.classNames[top]);
-    drawHand(pen, hand.landmarks, page.state === "demo" ? {} : { thickness: 0.2, wrong });
+    drawHand(pen, hand.landmarks, page.state === "demo" ? {} : { thickness: 0.15, wrong });
   }
   write({ letter, status: `${read} · ${(frames.length / 2).toFixed(0)} frames/s` });
   ui.badge.style.setProperty("--share", share);
@@ -163,7 +163,7 @@ async function download(name) {
   if (!answer.ok) throw new Error(`${name} is missing beside this page: make live puts it there.`);
   const transform = (part, stream) => {
     ui.loading.value += part.length / 1e6;
-    ui.loaded.textContent = `${ui.loading.value.toFixed(1)} of ${ui.loading.max} MB …`;
+    ui.loaded.textContent = `Loading ${ui.loading.value.toFixed(1)} of ${ui.loading.max} MB …`;
     stream.enqueue(part);
   };
   return new Response(answer.body.pipeThrough(new TransformStream({ transform }))).arrayBuffer();

@@ -11,12 +11,10 @@ const [EXTRA, MISSING, DOUBLED, LATER] = [6, 5, 0.5, 0.3]; // costs in nats, of 
 export function suggest(words, spelled) {
   if (!spelled.length) return [];
   const written = spelled.map(({ letter }) => letter).join("");
-  const costs = words.map((word, rank) => {
-    const cost = word === written ? Infinity : misspelling(spelled, word) + Math.log(rank + 10);
-    return { word, cost };
-  });
-  costs.sort((one, other) => one.cost - other.cost);
-  return costs.slice(0, 3).map(({ word }) => word);
+  const costs = words.map((word, rank) => [word, misspelling(spelled, word) + Math.log(rank + 10)]);
+  costs.sort(([, one], [, other]) => one - other);
+  const likeliest = costs.slice(0, 4).map(([word]) => word);
+  return likeliest.filter((word) => word !== written).slice(0, 3);
 }
 
 /** Returns what it costs that a word was meant: letters misread, left out, or still to come. */
