@@ -178,14 +178,15 @@ async function useNetwork(content) {
 async function load() {
   const names = ["ort-wasm-simd-threaded.wasm", "hands.onnx", "motion.onnx", "words.txt"];
   const [wasm, hands, motion, list] = await Promise.all(names.map(download));
+  const demo = new URLSearchParams(location.search).get("demo")?.toUpperCase();
+  const loading = !demo && HandFinder.load(download); // while the other networks are opened
   words = new TextDecoder().decode(list).trim().split("\n");
   prepare(wasm);
   strokes = new StrokeReader(await openNetwork(motion, 4));
   await useNetwork(hands);
   ui.demo.disabled = false;
-  const demo = new URLSearchParams(location.search).get("demo");
-  if (demo) await startDemo(demo.toUpperCase());
-  finder = await HandFinder.load(download);
+  if (demo) await startDemo(demo);
+  finder = await (loading || HandFinder.load(download));
   ui.camera.disabled = false;
   ui.loaded.textContent = "";
 }
