@@ -93,6 +93,14 @@ def test_held_and_drawn_letters_spell_a_word_that_a_lowered_hand_ends(open_page,
 
 
 @in_browser
+def test_a_letter_that_may_begin_a_stroke_is_pending_until_the_next_one(open_page):
+    page = open_page("IA")
+    playwright.expect(page.locator("#last.pending")).to_have_text("I")
+    expect_text(page, "IA")
+    playwright.expect(page.locator("#last.pending")).to_have_count(0)
+
+
+@in_browser
 def test_suggestions_complete_the_word_and_keys_edit_the_text(open_page):
     page = open_page("HEL")
     expect_text(page, "HEL")

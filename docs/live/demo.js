@@ -1,10 +1,14 @@
-const [HOLD, MOVE, DRAW, PAUSE] = [1, 0.35, 0.8, 1.2]; // seconds: held, on the way, drawn, lowered
+/** @import { Hand } from "./finder.js" */
+import { landmarksAt } from "./geometry.js";
+
+const [HOLD, DRAW, MOVE] = [0.3, 0.8, 0.35]; // seconds: held before, drawn or held, on the way
 const LONGEST_FRAME = 0.12; // seconds by which it moves on, so that slow machines miss nothing
-const [PALM, RIGHT, DOWN] = [1.15, 320, 300]; // pixels: a hundredth of a palm, and the wrist's place
+const PALM = 1.15; // pixels: a hundredth of a palm
+const [LEFT, RIGHT, DOWN] = [275, 365, 300]; // pixels: the wrist, in turn, so that doubles slide
 
 /** A drawn hand that spells a text again and again, in place of a camera and a hand finder. */
 export class DrawnHand {
-  #keys = []; // seconds, and the landmarks then, or null for no hand
+  #frames = []; // without landmarks where there is no hand
   #time = 0; // seconds
   #asked = performance.now();
 
@@ -15,29 +19,25 @@ export class DrawnHand {
   constructor(text, { letters, strokes }) {
     let time = 0;
     for (const [place, letter] of [...text, " "].entries()) {
-      const stroke = strokes[letter];
-      const frames = stroke ?? letters[letter]?.slice(0, 1) ?? [null];
-      const pause = stroke ? HOLD / 3 : frames[0] ? HOLD / 2 : PAUSE / 2;
-      for (const frame of [frames[0], ...frames, frames.at(-1)]) {
-        const aside = place % 2 ? 45 : -45; // so that doubled letters slide
-        const to = [RIGHT + aside, DOWN, 0];
-        this.#keys.push({ time, landmarks: frame?.map((x, i) => PALM * x + to[i % 3]) });
-        time += stroke && frame !== frames[0] ? DRAW / frames.length : pause;
+      const hands = strokes[letter] ?? letters[letter]?.slice(0, 1) ?? [null];
+      const steps = [HOLD, ...hands.map(() => DRAW / hands.length), MOVE];
+      const to = [place % 2 ? RIGHT : LEFT, DOWN, 0];
+      for (const [i, hand] of [hands[0], ...hands, hands.at(-1)].entries()) {
+        this.#frames.push({ time, landmarks: hand?.map((x, j) => PALM * x + to[j % 3]) });
+        time += steps[i];
       }
-      time += MOVE - pause;
     }
   }
 
-  /** Returns the hand of this moment, as `HandFinder.find`. */
+  /**
+   * Returns the hand of this moment.
+   * @returns {Promise<Hand | null>}
+   */
   async find() {
-    const [now, end] = [performance.now(), this.#keys.at(-1).time];
-    const time = (this.#time + Math.min((now - this.#asked) / 1000, LONGEST_FRAME)) % end;
-    [this.#time, this.#asked] = [time, now];
-    const after = this.#keys.findIndex((key) => key.time > time);
-    const [one, other] = [this.#keys[after - 1], this.#keys[after]];
-    if (!one.landmarks || !other.landmarks) return null;
-    const share = (time - one.time) / (other.time - one.time);
-    const landmarks = one.landmarks.map((x, i) => x + share * (other.landmarks[i] - x));
-    return { landmarks: Float32Array.from(landmarks), hand: "left", score: 1 };
+    const now = performance.now();
+    this.#time += Math.min((now - this.#asked) / 1000, LONGEST_FRAME);
+    this.#asked = now;
+    const landmarks = landmarksAt(this.#frames, this.#time % this.#frames.at(-1).time);
+    return landmarks && { landmarks: Float32Array.from(landmarks), hand: "left" };
   }
 }

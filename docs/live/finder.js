@@ -1,3 +1,5 @@
+import { supportsFeature } from "@litertjs/core";
+
 /**
  * A hand in a picture.
  * @typedef {object} Hand
@@ -5,72 +7,44 @@
  *   unit, negative towards the camera
  * @property {"left" | "right"} hand in MediaPipe's sense: "left" is the signer's right hand, in a
  *   picture that is not mirrored
- * @property {number} score probability that it is a hand, 0..1
  */
 
 /** Finds a hand in pictures, in a worker, so that the page stays quick. */
 export class HandFinder {
   /**
-   * Loads the networks.
-   * @param {string | URL} baseUrl folder of finder-worker.js, the weights and LiteRT
-   * @param {{accelerator?: "wasm" | "webgpu"}} options by default the graphics card, where there
-   *   is one that works
+   * Loads the networks, and LiteRT, which runs them.
+   * @param {(name: string) => Promise<ArrayBuffer>} download of a file beside the page
    * @returns {Promise<HandFinder>}
    */
-  static async load(baseUrl = document.baseURI, { accelerator } = {}) {
-    const folder = new URL(".", new URL(baseUrl, document.baseURI)).href;
-    const card = accelerator ? null : await navigator.gpu?.requestAdapter().catch(() => null);
-    const choice = accelerator ?? (card && !card.info?.isFallbackAdapter ? "webgpu" : "wasm");
-    const finder = new HandFinder(new Worker(`${folder}finder-worker.js`), choice);
-    try {
-      await finder.#ask({ command: "load", baseUrl: folder, accelerator: choice });
-      return finder;
-    } catch (error) {
-      finder.#worker.terminate();
-      if (accelerator || choice === "wasm") throw error;
-      return HandFinder.load(baseUrl, { accelerator: "wasm" });
-    }
+  static async load(download) {
+    const finder = new HandFinder();
+    const runtime = (await supportsFeature("relaxedSimd")) ? "litert_wasm" : "litert_wasm_compat";
+    const networks = ["palm_detection_full.tflite", "hand_landmark_full.tflite"];
+    const files = await Promise.all([`${runtime}_internal.wasm`, ...networks].map(download));
+    const [wasmBinary, palms, hands] = files;
+    await finder.#ask({ wasmBinary, palms, hands }, files);
+    return finder;
   }
 
-  #worker;
-  #waiting = new Map();
-  #asked = 0;
+  #worker = new Worker("finder-worker.js");
 
-  /** @param {Worker} worker @param {"wasm" | "webgpu"} accelerator */
-  constructor(worker, accelerator) {
-    [this.#worker, this.accelerator] = [worker, accelerator];
-    worker.onmessage = ({ data: { id, result, error } }) => {
-      const { resolve, reject } = this.#waiting.get(id);
-      this.#waiting.delete(id);
-      if (error) reject(new Error(error));
-      else resolve(result);
-    };
-    worker.onerror = ({ message }) => {
-      for (const { reject } of this.#waiting.values())
-        reject(new Error(message ?? "finder-worker.js cannot be loaded"));
-    };
-  }
-
-  #ask(message, transfer = []) {
+  #ask(message, transfer) {
+    const { port1, port2 } = new MessageChannel();
+    this.#worker.postMessage(message, [port2, ...transfer]);
     return new Promise((resolve, reject) => {
-      this.#waiting.set(++this.#asked, { resolve, reject });
-      this.#worker.postMessage({ id: this.#asked, ...message }, transfer);
+      port1.onmessage = ({ data }) => (data.error ? reject(data.error) : resolve(data.result));
+      this.#worker.onerror = () => reject(new Error("finder-worker.js cannot be loaded."));
     });
   }
 
   /**
-   * Finds the hand of a picture. Frames of a video come in order, each after the answer to the one
-   * before; before a picture that has nothing to do with them, call `reset`.
+   * Finds the hand of a picture.
    * @param {HTMLVideoElement | HTMLCanvasElement | ImageBitmap} source
+   * @param {boolean} isVideo whether this is the next frame of a video, whose hand is followed
    * @returns {Promise<Hand | null>}
    */
-  async find(source) {
+  async find(source, isVideo = true) {
     const picture = await createImageBitmap(source);
-    return this.#ask({ command: "find", picture }, [picture]);
-  }
-
-  /** Forgets the hand that is followed. */
-  reset() {
-    return this.#ask({ command: "reset" });
+    return this.#ask({ picture, isVideo }, [picture]);
   }
 }

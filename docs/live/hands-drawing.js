@@ -1,10 +1,9 @@
-/** @import { Landmarks } from "./letters.js" */
+/** @import { Landmarks } from "./geometry.js" */
+import { distance, extent, mean, toPoints } from "./geometry.js";
 
-const FINGERS = [1, 5, 9, 13, 17].map((root) => [root, root + 1, root + 2, root + 3]);
-const PALM = [0, 1, 5, 9, 13, 17, 0];
-
-const toPoints = (landmarks) =>
-  Array.from({ length: 21 }, (_, i) => landmarks.slice(3 * i, 3 * i + 3));
+const PALM = [17, 0, 1, 5, 9, 13, 17];
+const BONES = Array.from({ length: 20 }, (_, joint) => [joint, joint + 1]);
+const PARTS = [PALM, ...BONES.filter(([joint]) => joint % 4)];
 
 function stroke(pen, points, colour, width) {
   const path = new Path2D();
@@ -12,44 +11,28 @@ function stroke(pen, points, colour, width) {
   [pen.lineCap, pen.lineJoin, pen.lineWidth] = ["round", "round", width];
   pen.strokeStyle = pen.fillStyle = getComputedStyle(pen.canvas).getPropertyValue(colour);
   pen.stroke(path);
-  if (points.length === PALM.length) pen.fill(path);
+  return path;
 }
 
 /**
- * Draws a solid hand, the far parts first, in the colours --hand, --thumb and --edge.
- * @param {CanvasRenderingContext2D} pen
- * @param {Landmarks | number[]} landmarks in pixels of the canvas
- */
-export function drawHand(pen, landmarks) {
-  const at = toPoints(landmarks);
-  const palm = Math.hypot(...at[9].map((x, axis) => x - at[0][axis]));
-  const parts = FINGERS.flatMap((finger, number) =>
-    [0, 1, 2].map((i) => ({
-      points: [at[finger[i]], at[finger[i + 1]]],
-      width: (number === 4 ? 0.26 : 0.3) - 0.025 * i,
-      colour: number ? "--hand" : "--thumb",
-    })),
-  );
-  parts.push({ points: PALM.map((i) => at[i]), width: 0.3, colour: "--hand" });
-  const depth = ({ points }) => points.reduce((sum, [, , z]) => sum + z, 0) / points.length;
-  for (const { points, width, colour } of parts.sort((one, other) => depth(other) - depth(one))) {
-    stroke(pen, points, "--edge", (width + 0.07) * palm);
-    stroke(pen, points, colour, width * palm);
-  }
-}
-
-/**
- * Draws lines along the bones, those of some fingers in the colour of a warning.
+ * Draws a hand, the far parts first, in the colours --hand, --thumb, --edge, and --warn.
  * @param {CanvasRenderingContext2D} pen
  * @param {Landmarks} landmarks in pixels of the canvas
- * @param {number[]} wrong fingers, 0 (thumb) to 4
+ * @param {{thickness?: number, wrong?: number[]}} options thickness: 1 for a solid hand, less for
+ *   its bones; wrong: fingers, 0 (thumb) to 4
  */
-export function drawBones(pen, landmarks, wrong) {
+export function drawHand(pen, landmarks, { thickness = 1, wrong = [] } = {}) {
   const at = toPoints(landmarks);
-  for (const [number, finger] of [...FINGERS, [0, 1], [0, 5, 9, 13, 17, 0]].entries()) {
-    const points = finger.map((i) => at[i]);
-    stroke(pen, points, "--edge", 9);
-    stroke(pen, points, wrong.includes(number) ? "--warn" : "--hand", 5);
+  const palm = distance(at[9], at[0]);
+  const depth = (joints) => mean(joints.map((joint) => at[joint][2]));
+  for (const joints of PARTS.toSorted((one, other) => depth(other) - depth(one))) {
+    const finger = joints === PALM ? null : joints[0] >> 2;
+    const colour = wrong.includes(finger) ? "--warn" : finger === 0 ? "--thumb" : "--hand";
+    const width = (0.32 - 0.025 * (joints[0] % 4)) * thickness * palm;
+    const points = joints.map((joint) => at[joint]);
+    stroke(pen, points, "--edge", width + 0.07 * palm);
+    const path = stroke(pen, points, colour, width);
+    if (thickness === 1) pen.fill(path);
   }
 }
 
@@ -61,22 +44,20 @@ export function drawBones(pen, landmarks, wrong) {
  */
 export function showHand(canvas, frames, tip) {
   const pen = canvas.getContext("2d");
-  const [x, y] = [0, 1].map((axis) => {
-    const all = frames.flatMap((frame) => frame.filter((_, i) => i % 3 === axis));
-    const [low, high] = [Math.min(...all) - 22, Math.max(...all) + 22];
-    return { middle: (low + high) / 2, length: high - low };
-  });
-  const zoom = canvas.width / Math.max(x.length, y.length);
-  const origin = [canvas.width / 2 - zoom * x.middle, canvas.width / 2 - zoom * y.middle, 0];
-  const placed = frames.map((frame) => frame.map((number, i) => zoom * number + origin[i % 3]));
-  const trace = placed.map((frame) => frame.slice(3 * tip));
+  const hands = frames.map(toPoints);
+  const [x, y] = [0, 1].map((axis) => extent(hands.flat().map((point) => point[axis])));
+  const zoom = canvas.width / (Math.max(x.length, y.length) + 44);
+  const trace = hands.map((points) => points[tip]);
   const still = !tip || matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const view = new DOMMatrix().translate(canvas.width / 2, canvas.width / 2).scale(zoom);
+  view.translateSelf(-x.middle, -y.middle);
   const draw = () => {
     if (canvas.frames !== frames) return;
     const moment = still ? 0 : Math.floor(performance.now() / 60) % (frames.length + 8);
-    pen.clearRect(0, 0, canvas.width, canvas.width);
-    drawHand(pen, placed[Math.min(moment, frames.length - 1)]);
-    if (tip) stroke(pen, trace, "--accent", 9 * zoom);
+    pen.reset();
+    pen.setTransform(view);
+    drawHand(pen, frames[Math.min(moment, frames.length - 1)]);
+    if (tip) stroke(pen, trace, "--accent", 9);
     if (!still) requestAnimationFrame(draw);
   };
   canvas.frames = frames;

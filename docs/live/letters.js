@@ -1,43 +1,37 @@
 import * as ort from "onnxruntime-web/wasm";
 
-/** @typedef {Float32Array} Landmarks 21 × (x, y, z) in any unit, right hands mirrored */
+/**
+ * Prepares the runtime, once.
+ * @param {ArrayBuffer} wasm content of ort-wasm-simd-threaded.wasm
+ */
+export function prepare(wasm) {
+  // More threads need headers that a plain static host does not send.
+  Object.assign(ort.env.wasm, { wasmBinary: wasm, numThreads: 1 });
+}
 
-/** A network that `python -m sign_cnn.export` wrote, with the names of its classes. */
-export class Network {
-  /**
-   * Prepares the runtime, once.
-   * @param {ArrayBuffer} wasm content of ort-wasm-simd-threaded.wasm
-   */
-  static prepare(wasm) {
-    ort.env.wasm.wasmBinary = wasm;
-    ort.env.wasm.numThreads = 1; // more need headers that a plain static host does not send
-  }
+/**
+ * A network of landmarks that `python -m sign_cnn.export` wrote.
+ * @typedef {object} Network
+ * @property {string[]} classNames
+ * @property {(numbers: Float32Array, shape: number[]) => Promise<Float32Array>} read returns the
+ *   probabilities of each class, for right hands mirrored, one or more, one after the other
+ */
 
-  /**
-   * Opens a network of landmarks.
-   * @param {ArrayBuffer} content of the ONNX file
-   * @param {number} classes how many it has to know
-   */
-  static async open(content, classes) {
-    const network = new Network();
-    network.session = await ort.InferenceSession.create(content, { executionProviders: ["wasm"] });
-    // The runtime does not hand out the metadata.
-    const names = /"class_names": (\[[^\]]*\])/.exec(new TextDecoder("latin1").decode(content));
-    network.classNames = names ? JSON.parse(names[1]) : [];
-    if (network.classNames.length !== classes)
-      throw new Error(`it does not know ${classes} classes`);
-    return network;
-  }
-
-  /**
-   * Returns the probabilities of each class.
-   * @param {Float32Array} numbers landmarks, one or more, one after the other
-   * @param {number[]} shape of the inputs
-   * @returns {Promise<Float32Array>}
-   */
-  async read(numbers, shape) {
+/**
+ * Opens a network.
+ * @param {ArrayBuffer} content of the ONNX file
+ * @param {number} classes how many it has to know
+ * @returns {Promise<Network>}
+ */
+export async function openNetwork(content, classes) {
+  const session = await ort.InferenceSession.create(content, { executionProviders: ["wasm"] });
+  // The runtime does not hand out the metadata.
+  const names = /"class_names": (\[[^\]]*\])/.exec(new TextDecoder("latin1").decode(content));
+  const classNames = names ? JSON.parse(names[1]) : [];
+  if (classNames.length !== classes) throw new Error(`it does not know ${classes} classes`);
+  const read = async (numbers, shape) => {
     const inputs = new ort.Tensor("float32", numbers, shape);
-    const { probabilities } = await this.session.run({ inputs }, ["probabilities"]);
-    return probabilities.data;
-  }
+    return (await session.run({ inputs }, ["probabilities"])).probabilities.data;
+  };
+  return { classNames, read };
 }

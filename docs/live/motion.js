@@ -1,4 +1,6 @@
-/** @import { Landmarks, Network } from "./letters.js" */
+/** @import { Landmarks } from "./geometry.js" */
+/** @import { Network } from "./letters.js" */
+import { landmarksAt } from "./geometry.js";
 
 const WINDOWS = [0.45, 0.7, 1, 1.4]; // seconds
 const LONGEST = 1.6; // seconds of frames that are kept
@@ -32,10 +34,7 @@ export class StrokeReader {
     this.#frames = this.#frames.filter((frame) => frame.time > time - LONGEST);
     if (landmarks) this.#frames.push({ time, landmarks });
     const lengths = WINDOWS.filter((length) => time - length >= this.#frames[0]?.time);
-    if (landmarks && lengths.length && time - this.#looked >= STEP) {
-      this.#looked = time;
-      await this.#look(time, lengths);
-    }
+    if (landmarks && lengths.length && time - this.#looked >= STEP) await this.#look(time, lengths);
     const stroke = this.#best;
     if (!stroke || time - stroke.end < PATIENCE) return null;
     this.#best = null;
@@ -44,27 +43,21 @@ export class StrokeReader {
   }
 
   async #look(time, lengths) {
-    const windows = lengths.flatMap((length) => this.#window(time - length, time));
+    this.#looked = time;
+    const windows = lengths.flatMap((length) =>
+      Array.from({ length: MOMENTS }, (_, moment) =>
+        landmarksAt(this.#frames, time - length * (1 - moment / (MOMENTS - 1))),
+      ),
+    );
     const shape = [lengths.length, MOMENTS, 21, 3];
-    const rows = await this.network.read(Float32Array.from(windows), shape);
+    const rows = await this.network.read(Float32Array.from(windows.flat()), shape);
     for (const [row, length] of lengths.entries()) {
       for (const [column, letter] of ["J", "Z"].entries()) {
         const probability = rows[row * this.network.classNames.length + column];
-        if (probability < Math.max(MIN_STROKE, this.#best?.probability ?? 0)) continue;
-        this.#best = { letter, start: time - length, end: time, probability };
+        const likeliest = this.#best?.probability ?? MIN_STROKE;
+        if (probability >= likeliest)
+          this.#best = { letter, start: time - length, end: time, probability };
       }
     }
-  }
-
-  /** Returns landmarks at equally spaced moments, between those of the frames. */
-  #window(start, end) {
-    let after = 1;
-    return Array.from({ length: MOMENTS }, (_, moment) => {
-      const time = start + ((end - start) * moment) / (MOMENTS - 1);
-      while (after < this.#frames.length - 1 && this.#frames[after].time < time) after++;
-      const [one, other] = [this.#frames[after - 1], this.#frames[after]];
-      const share = (time - one.time) / (other.time - one.time);
-      return Array.from(one.landmarks, (x, i) => x + share * (other.landmarks[i] - x));
-    }).flat();
   }
 }

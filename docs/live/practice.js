@@ -1,15 +1,15 @@
-/** @import { Landmarks } from "./letters.js" */
+/** @import { Landmarks } from "./geometry.js" */
+import { distance, minus, toPoints } from "./geometry.js";
 import signs from "./signs.json" with { type: "json" };
+import { STROKES } from "./spelling.js";
 
 const STORE = "sign-letters";
-const EMPTY = { letters: {}, streak: 0, longest: 0 };
-export const POSES = { J: "I", Z: "D" }; // still hands that letters which are drawn begin with
 const FINGERS = ["thumb", "index finger", "middle finger", "ring finger", "little finger"];
 const [BEND, SPREAD, THUMB, TURN] = [0.22, 0.22, 0.4, 0.6]; // differences that are worth a word
 
 /** What is practised, and what was read; kept in this browser. */
 export class Practice {
-  record = JSON.parse(localStorage.getItem(STORE)) ?? structuredClone(EMPTY);
+  record = JSON.parse(localStorage.getItem(STORE)) ?? { letters: {}, streak: 0, longest: 0 };
 
   /** The letter that is asked for. */
   get letter() {
@@ -23,11 +23,11 @@ export class Practice {
 
   /**
    * Asks for another letter or word; letters that were missed come more often.
-   * @param {boolean} words
    * @param {number} time seconds
+   * @param {string[]} choices letters or words, until others are given
    */
-  ask(words, time) {
-    const choices = words ? signs.words : Object.keys(signs.letters);
+  ask(time, choices = this.choices) {
+    this.choices = choices;
     const need = ({ right, missed }) => (missed + 1) / (right + 1);
     const drawn = choices.map((choice) => {
       const most = Math.max(...[...choice].map((letter) => need(this.of(letter))));
@@ -38,29 +38,33 @@ export class Practice {
   }
 
   /**
-   * Takes a letter that was read, or null where one is given up.
-   * @returns {boolean} whether it is the one that was asked for
+   * Takes a letter that was read, or null where one is given up. A space, and the first
+   * pose of a letter that is drawn, are neither right nor wrong.
+   * @returns {"right" | "wrong" | ""}
    */
   take(letter, time) {
     const [wanted, { record }] = [this.letter, this];
-    const { right, missed, best } = this.of(wanted);
-    if (letter === wanted) {
+    if (letter === " " || STROKES[wanted]?.includes(letter)) return "";
+    const [isRight, { right, missed, best }] = [letter === wanted, this.of(wanted)];
+    if (isRight) {
       const seconds = Math.min(best ?? Infinity, time - this.since);
       record.letters[wanted] = { right: right + 1, missed, best: seconds };
       record.longest = Math.max(record.longest, ++record.streak);
-      [this.index, this.since, this.fumbled] = [this.index + 1, time, false];
-    } else if (letter !== POSES[wanted] && !this.fumbled) {
+      [this.index, this.since] = [this.index + 1, time];
+    } else if (!this.fumbled) {
       record.letters[wanted] = { right, missed: missed + 1, best };
-      [record.streak, this.fumbled] = [0, true];
+      record.streak = 0;
     }
+    this.fumbled = !isRight;
+    if (!this.letter) this.ask(time);
     localStorage.setItem(STORE, JSON.stringify(record));
-    return letter === wanted;
+    return isRight ? "right" : "wrong";
   }
 
   /** Forgets all that was read. */
   forget() {
-    this.record = structuredClone(EMPTY);
     localStorage.removeItem(STORE);
+    this.record = new Practice().record;
   }
 }
 
@@ -95,32 +99,27 @@ function compare(mine, wanted, [, thumb, turn]) {
     const size = Math.min(...bent) > 0.75 ? Math.abs(more) / SPREAD : 0; // of straight fingers
     note(size, `${verb} ${both}.`, finger, finger + 1);
   }
-  note(Math.hypot(...minus(wanted.thumb, mine.thumb)) / THUMB, thumb, 0);
-  const away = Math.min(dot(wanted.up, mine.up), dot(wanted.front, mine.front));
+  note(distance(wanted.thumb, mine.thumb) / THUMB, thumb, 0);
+  const away = Math.min(dot(wanted.up, mine.up), dot(wanted.side, mine.side));
   note((1 - away) / TURN, turn, 0, 1, 2, 3, 4);
   return notes;
 }
 
-const minus = (one, other) => one.map((x, i) => x - other[i]);
 const dot = (one, other) => one.reduce((sum, x, i) => sum + x * other[i], 0);
 const unit = (one) => one.map((x) => x / Math.hypot(...one));
 
-/** Measures a hand along its own axes: up to the knuckles, across them, and out of the palm. */
+/** Measures a hand along its own axes: up to the knuckles, and across them. */
 function measure(landmarks) {
-  const at = (i) => [...landmarks.slice(3 * i, 3 * i + 3)];
-  const long = (i, j) => Math.hypot(...minus(at(i), at(j)));
-  const up = unit(minus(at(9), at(0)));
-  const across = minus(at(17), at(5));
+  const at = toPoints(landmarks);
+  const long = (i, j) => distance(at[i], at[j]);
+  const up = unit(minus(at[9], at[0]));
+  const across = minus(at[17], at[5]);
   const side = unit(across.map((x, i) => x - dot(across, up) * up[i]));
-  const front = [0, 1, 2].map((i) => {
-    const [j, k] = [(i + 1) % 3, (i + 2) % 3];
-    return up[j] * side[k] - up[k] * side[j];
-  });
   const roots = [1, 5, 9, 13, 17];
   const bones = (i) => long(i, i + 1) + long(i + 1, i + 2) + long(i + 2, i + 3);
   const reach = roots.map((i) => long(i, i + 3) / bones(i)); // 1: a straight finger
   const palms = (vector, axis) => dot(vector, axis) / long(9, 0);
-  const gap = roots.map((i) => palms(minus(at(Math.min(i + 7, 20)), at(i + 3)), side));
-  const thumb = [side, up].map((axis) => palms(minus(at(4), at(5)), axis));
-  return { reach, gap, thumb, up, front };
+  const gap = roots.map((i) => palms(minus(at[Math.min(i + 7, 20)], at[i + 3]), side));
+  const thumb = [side, up].map((axis) => palms(minus(at[4], at[5]), axis));
+  return { reach, gap, thumb, up, side };
 }

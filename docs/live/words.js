@@ -2,30 +2,19 @@
 
 const [EXTRA, MISSING, DOUBLED, LATER] = [6, 5, 0.5, 0.3]; // costs in nats, of a letter
 
-/** A list of words, and which of them a spelled beginning may be meant for. */
-export class WordList {
-  /** @param {string} text a word a line, the most frequent first */
-  constructor(text) {
-    this.words = text.trim().split("\n");
-  }
-
-  /**
-   * Returns the likeliest words.
-   * @param {Spelled[]} spelled letters of one word
-   * @returns {string[]} up to three
-   */
-  suggest(spelled) {
-    if (!spelled.length) return [];
-    const written = spelled.map(({ letter }) => letter).join("");
-    const costs = this.words.map((word, rank) => {
-      const cost = word === written ? Infinity : misspelling(spelled, word) + Math.log(rank + 10);
-      return { word, cost };
-    });
-    return costs
-      .sort((one, other) => one.cost - other.cost)
-      .slice(0, 3)
-      .map(({ word }) => word);
-  }
+/**
+ * Returns the likeliest words of which a spelled beginning may be meant for.
+ * @param {string[]} words the most frequent first
+ * @param {Spelled[]} spelled letters of one word
+ * @returns {string[]} up to three
+ */
+export function suggest(words, spelled) {
+  if (!spelled.length) return [];
+  const written = spelled.map(({ letter }) => letter).join("");
+  const costs = words.map((word, rank) => [word, misspelling(spelled, word) + Math.log(rank + 10)]);
+  costs.sort(([, one], [, other]) => one - other);
+  const likeliest = costs.slice(0, 4).map(([word]) => word);
+  return likeliest.filter((word) => word !== written).slice(0, 3);
 }
 
 /** Returns what it costs that a word was meant: letters misread, left out, or still to come. */
