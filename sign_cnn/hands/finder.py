@@ -12,7 +12,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -172,6 +173,23 @@ def find_models(download: bool = False) -> Path:
     return folder
 
 
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Drop what native code reports of itself on stderr.
+
+    Yields:
+        Nothing.
+    """
+    stderr = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as null:
+            os.dup2(null.fileno(), 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
 def _load(folder: Path, name: str) -> Callable[[Floats], list[Any]]:
     """Return a function of a picture float32 (S, S, 3), 0..1, to the network's outputs.
 
@@ -190,8 +208,9 @@ def _load(folder: Path, name: str) -> Callable[[Floats], list[Any]]:
             return lambda picture: session.run(None, {source: picture[None]})
         from ai_edge_litert.interpreter import Interpreter
 
-        network = Interpreter(str(path), num_threads=1)
-        network.allocate_tensors()
+        with _without_stderr():
+            network = Interpreter(str(path), num_threads=1)
+            network.allocate_tensors()
     except ImportError as error:
         raise UserError(f'{path.name} needs {error.name}: pip install -e ".[hands]"') from None
     except Exception as error:  # those of both runtimes have no common base
