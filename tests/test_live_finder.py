@@ -157,7 +157,7 @@ def test_a_moving_hand_is_followed_to_the_landmarks_of_python(open_tab, site: Pa
 def test_a_finder_that_is_not_there_is_an_error(open_tab, site: Path):
     tab = open_tab("empty.html")
     tab.route("**/finder-worker.js", lambda route: route.fulfill(status=404))
-    with pytest.raises(playwright.Error):
+    with pytest.raises(playwright.Error, match=r"finder-worker\.js"):
         find_hands(tab, site, [])
 
 

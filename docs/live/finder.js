@@ -17,11 +17,11 @@ export class HandFinder {
    * @returns {Promise<HandFinder>}
    */
   static async load(download) {
-    const finder = new HandFinder();
     const runtime = (await supportsFeature("relaxedSimd")) ? "litert_wasm" : "litert_wasm_compat";
     const networks = ["palm_detection_full.tflite", "hand_landmark_full.tflite"];
     const files = await Promise.all([`${runtime}_internal.wasm`, ...networks].map(download));
     const [wasmBinary, palms, hands] = files;
+    const finder = new HandFinder();
     await finder.#ask({ wasmBinary, palms, hands }, files);
     return finder;
   }
