@@ -24,8 +24,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.optimize import linear_sum_assignment
-from scipy.special import log_softmax
 from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import adjusted_rand_score
 
 from sign_cnn.data.sign_mnist import SESSIONS, SignMNISTDataModule
@@ -43,17 +43,18 @@ def median_photos(data: SignMNISTDataModule) -> tuple[Floats, pd.DataFrame]:
     Returns:
         Pictures float64 (P, S, S), and a table with split, photo, label and true session of each.
     """
-    pictures, facts = [], []
+    pictures, tables = [], []
     for split, rows in (("train", data.train_rows), ("test", data.test_rows)):
-        for photo in range(rows.photos.max() + 1):
-            index = rows.photos == photo
-            pixels = rows.inputs[index, 0].astype(float)
+        facts = {"photo": rows.photos, "label": rows.labels, "truth": rows.groups["session"]}
+        table = pd.DataFrame(facts).drop_duplicates().sort_values("photo").assign(split=split)
+        tables.append(table)
+        for photo in table["photo"]:
+            pixels = rows.inputs[rows.photos == photo, 0].astype(float)
             mean = pixels.mean((1, 2), keepdims=True)
             deviation = pixels.std((1, 2), keepdims=True) + 1e-6
             middle = np.median((pixels - mean) / deviation, axis=0)
             pictures.append(middle * np.median(deviation) + np.median(mean))
-            facts.append((split, photo, rows.labels[index][0], rows.groups["session"][index][0]))
-    return np.stack(pictures), pd.DataFrame(facts, columns=["split", "photo", "label", "truth"])
+    return np.stack(pictures), pd.concat(tables, ignore_index=True)
 
 
 def photo_distances(pictures: Floats) -> Floats:
@@ -144,14 +145,9 @@ def find_sessions(
         scores = np.empty((len(looks), len(centres)))
         for letter in letters:
             here = labels == letter
-            means = np.stack([looks[~here & (sessions == k)].mean(0) for k in range(len(centres))])
-            rest = looks[~here] - means[sessions[~here]]
-            covariance = rest.T @ rest / len(rest)
-            round_part = np.eye(len(covariance)) * np.trace(covariance) / len(covariance)
-            inverse = np.linalg.inv((1 - shrinkage) * covariance + shrinkage * round_part)
-            away = looks[here][:, None] - means
-            squares = np.einsum("nkd,de,nke->nk", away, inverse, away)
-            scores[here] = log_softmax(-0.5 * squares, axis=1).clip(-20)
+            others = LinearDiscriminantAnalysis("lsqr", shrinkage)
+            others.fit(looks[~here], sessions[~here])
+            scores[here] = others.predict_log_proba(looks[here]).clip(-20)
         before, sessions = sessions, _assign(scores, labels, per_letter)
         if shrinkage == SHRINKAGE and (sessions == before).all():
             break

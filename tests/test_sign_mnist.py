@@ -142,7 +142,7 @@ def test_letters_select_rows_and_order_the_classes(data):
 
 @pytest.mark.parametrize(
     ("changes", "named"),
-    [({"image_size": 28}, "data.image_size=8"), ({"letters": "DE"}, "data.letters")],
+    [({"image_size": 28}, "data.image_size=8"), ({"letters": "DE"}, "classes D, E")],
 )
 def test_settings_that_do_not_fit_the_files_are_refused(data, changes, named):
     with pytest.raises(DataError, match=named):
