@@ -31,6 +31,12 @@ SMALL = (
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files of the longest tests, so that no process waits for one at the end."""
+    longest = ("test_launchers", "test_notebook", "test_live_finder", "test_hands", "test_docs")
+    items.sort(key=lambda item: item.path.stem not in longest)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item):
     """Fail a test that is skipped under CI=true, unless it lacks data rather than a tool."""
