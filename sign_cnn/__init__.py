@@ -29,7 +29,7 @@ def load(path: str | Path, trust: Sequence[str] = ()) -> "Classifier | OnnxModel
 
     Args:
         path: Such as `outputs/runs/mine`.
-        trust: Packages beside torch, torchvision and this one whose networks may be built.
+        trust: Packages besides `NETWORK_PACKAGES` whose networks may be built.
 
     Returns:
         An object with `class_names`, `inputs` and `predict_proba`.

@@ -1,4 +1,4 @@
-"""Builds data module, classifier and trainer from the configuration, before anything is read."""
+"""Builds data module, classifier and trainer from the configuration, before the data are read."""
 
 import logging
 import warnings
@@ -62,7 +62,7 @@ def build(cfg: DictConfig) -> Parts:
     validate(cfg)
     for name in ("pytorch_lightning", "lightning_fabric"):  # "GPU available: False, …"
         logging.getLogger(name).setLevel(logging.WARNING)
-    with explain_lightning():
+    with lightning_context():
         datamodule = make_datamodule(cfg)
         model = make_classifier(cfg, datamodule)
         callbacks = [MetricsTable(), EpochSeed(cfg.seed), *make_all("callbacks", cfg.callbacks)]
@@ -159,8 +159,11 @@ def make_all(group: str, nodes: Any) -> list[Any]:
 
 
 @contextmanager
-def explain_lightning() -> Iterator[None]:
+def lightning_context() -> Iterator[None]:
     """Turn Lightning's complaints of settings into a `ConfigError`, its Ctrl-C into Python's.
+
+    Within it, Hydra's execution whitelist is off, because whoever trains trusts the configuration,
+    and the warnings in `SILENCED` are ignored.
 
     Yields:
         Nothing.

@@ -67,7 +67,7 @@ class MetricsTable(Checkpoint):
 
     Its rows are part of every checkpoint, so that a resumed run has the rows up to there and no
     others. It is a `Checkpoint` because Lightning runs those after the module has logged its epoch;
-    `train` puts it before the others.
+    `build` puts it before the others.
     """
 
     def __init__(self) -> None:

@@ -63,7 +63,7 @@ class DataConfig:
     folds: int = setting(7, ge=2)
     """Validation is one fold of these."""
     fold: int = setting(0, ge=0)
-    """Which fold, 0 to folds - 1."""
+    """Which fold, 0 to folds - 1; with as many folds as groups, the groups by name."""
     split_seed: int = setting(0, ge=0, lt=2**32)
     """Seed of the split alone."""
     cache_dir: str = "data/cache"
@@ -137,7 +137,7 @@ class LandmarkConfig(DataConfig):
     balance: Literal["source", "person", "none"] = "none"
     """Draw each letter of each source, or of each person, equally often."""
     val_split: Literal["source", "person", "random", "none"] = "source"
-    """What is kept together when rows are held out; fold k is the k-th source or person."""
+    """What is kept together when rows are held out."""
 
 
 @dataclass
@@ -154,7 +154,7 @@ class MotionConfig(DataConfig):
     motion_seed: int = setting(0, ge=0)
     """Seed of the windows."""
     val_split: Literal["source", "person", "random", "none"] = "source"
-    """What is kept together when rows are held out; fold k is the k-th source by name."""
+    """What is kept together when rows are held out."""
 
 
 @dataclass
@@ -311,7 +311,7 @@ class TrainConfig:
     logger: Any = None
 
 
-for name, node in {
+for _name, _node in {
     "train": TrainConfig,
     "sign_mnist": SignMNISTConfig,
     "image_folder": ImageFolderConfig,
@@ -323,7 +323,7 @@ for name, node in {
     "landmark_mlp": LandmarkMLPConfig,
     "motion_conv": MotionConvConfig,
 }.items():
-    ConfigStore.instance().store(name=f"{name}_schema", node=node)
+    ConfigStore.instance().store(name=f"{_name}_schema", node=_node)
 
 
 def make_config(schema: type[T], settings: dict[str, Any]) -> T:

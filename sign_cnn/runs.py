@@ -1,8 +1,8 @@
 """The directory of a run: who may write to it, what it holds, and the one rule of resuming.
 
 The same command in the same directory returns a finished result at once and continues a half-done
-run; another experiment is refused. A run that says `running` while no process holds its lock was
-killed, and is continued.
+run. Another experiment is refused, unless it only has more epochs, or the unfinished one left no
+checkpoint. A run that says `running` while no process holds its lock was killed, and is continued.
 """
 
 import json

@@ -128,9 +128,9 @@ def progress() -> str:
     paths = [path for job in jobs if (path := plan.with_name(job) / "result.json").exists()]
     status = {path: Result.load(path).status for path in paths}
     over = sum(one in ("done", "failed") for one in status.values())
-    ended = [path for path in paths if path.stat().st_mtime >= begun]
+    touched = [path for path in paths if path.stat().st_mtime >= begun]
     # Jobs that run at the same time are taken to be half-way.
-    done = sum(1.0 if status[path] != "running" else 0.5 for path in ended)
+    done = sum(1.0 if status[path] != "running" else 0.5 for path in touched)
     left = (len(jobs) - over) * (now - begun) / max(done, 0.5)
     time_left = f"about {left / 60:.0f} min left" if left > 90 else f"about {left:.0f} s left"
     return f"{over} of {len(jobs)}" + (f", {time_left}" if over < len(jobs) else "")

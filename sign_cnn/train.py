@@ -51,7 +51,7 @@ def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
     from pytorch_lightning import seed_everything
     from pytorch_lightning.loggers import TensorBoardLogger
 
-    from sign_cnn.build import build, explain_lightning
+    from sign_cnn.build import build, lightning_context
     from sign_cnn.scoring import score_and_save
 
     if cfg.threads:
@@ -64,7 +64,7 @@ def train(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
     cfg = cfg.copy()  # so that what it refers to is looked up for this run alone
     datamodule, model, trainer = build(cfg)
     datamodule.prepare_data()
-    with open_run(cfg, datamodule.identity, overrides) as run, explain_lightning():
+    with open_run(cfg, datamodule.identity, overrides) as run, lightning_context():
         log.info("data: %s", datamodule.identity.description)
         if run.finished:
             log.info("already done: %s", run.path)

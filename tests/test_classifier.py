@@ -90,7 +90,7 @@ STRANGE = [
 
 @pytest.mark.parametrize("part", ["network", "preprocessing"])
 @pytest.mark.parametrize("strange", STRANGE)
-def test_a_checkpoint_whose_module_is_none_is_refused_and_nothing_is_run(
+def test_a_checkpoint_that_names_something_other_than_a_module_is_refused_unrun(
     strange, part, tmp_path: Path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)

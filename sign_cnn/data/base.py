@@ -5,7 +5,7 @@ batch is one index-select and one augmentation.
 """
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -149,7 +149,7 @@ def eval_batches(
     return [Indices(part, None) for part in parts]
 
 
-class BaseDataModule(pl.LightningDataModule):
+class BaseDataModule(pl.LightningDataModule, ABC):
     """Rows with labels, split and augmented.
 
     A subclass has a `schema`, says what its classes and inputs are, and loads the rows. Use
@@ -274,7 +274,7 @@ class BaseDataModule(pl.LightningDataModule):
         return self.test_dataloader() or self.val_dataloader()
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Augment the training batch: pictures on its device, landmarks on the CPU.
+        """Augment the training batch.
 
         Args:
             batch: A batch on the training device; only one for training has random numbers.

@@ -37,7 +37,7 @@ class ImageFolderDataModule(PictureDataModule):
         """Names of the folders in alphabetical order.
 
         Raises:
-            DataError: If there is no such folder, or it has fewer than two classes.
+            DataError: If there are fewer than two, or one has no training pictures.
         """
         train = sorted({name for split, name, _ in self._files if split == TRAIN})
         if len(train) < 2:

@@ -1,4 +1,4 @@
-"""Letters that a hand spells in front of a camera, from the landmarks of each frame; numpy alone.
+"""Letters that a hand spells in front of a camera, from the landmarks of each frame, by numpy.
 
 How a clip is decoded (times in seconds, lengths in palms, the mean distance from the wrist to the
 knuckles):

@@ -92,7 +92,7 @@ class Classifier(pl.LightningModule):
         optimizer: dict[str, Any] | None = None,
         scheduler: dict[str, Any] | None = None,
     ) -> None:
-        """Build the network; its package must be allowed by `hydra.utils.execution_whitelist`.
+        """Build the network; unless its package is one of `NETWORK_PACKAGES`, Hydra must allow it.
 
         Args:
             network: `_target_` node of a module from preprocessed inputs to logits (B, classes).
@@ -128,7 +128,7 @@ class Classifier(pl.LightningModule):
 
         Args:
             checkpoint: A `.ckpt` file.
-            trust: Packages beside torch, torchvision and this one whose networks may be built.
+            trust: Packages besides `NETWORK_PACKAGES` whose networks may be built.
 
         Returns:
             The classifier.
@@ -273,6 +273,7 @@ class Classifier(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": config}  # type: ignore[return-value]
 
     def _evaluate(self, batch: Batch, metrics: MetricCollection) -> None:
+        """Update metrics; the loss is cross-entropy whatever `loss` is, so that runs compare."""
         logits = self(batch.inputs)
         losses = F.cross_entropy(logits, batch.labels).expand(len(batch.labels))
         metrics.update(preds=logits, target=batch.labels, value=losses)

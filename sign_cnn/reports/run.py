@@ -204,9 +204,7 @@ def summarize_run(result: Result) -> pd.DataFrame:
 def explain_scores(result: Result) -> str:
     """Return a sentence or two on what the accuracies of a run are worth."""
     if result.val_acc is None and result.test_acc is None:
-        return (
-            "All rows were trained on: python -m sign_cnn.evaluate RUN --images DIR scores others."
-        )
+        return "No rows were scored: python -m sign_cnn.evaluate RUN --images DIR scores pictures."
     sentences = []
     if result.val_split == "random":
         sentences += ["The random split leaks: a photo may be in both training and validation."]
