@@ -53,7 +53,7 @@ class DataConfig:
     batch_size: int = setting(128, ge=1)
     """Rows per training step and device."""
     epoch_rows: int | None = setting(None, ge=1)
-    """Training rows of an epoch, drawn anew in each; null: all of them."""
+    """Training rows per epoch, redrawn in every epoch; null: all of them."""
     eval_batch_size: int = setting(1024, ge=1)
     """Rows per step without gradients."""
     val_split: str = "random"
@@ -61,7 +61,7 @@ class DataConfig:
     val_size: float | None = setting(None, gt=0, lt=1)
     """Share of rows to validate on, with val_split=random, in place of folds."""
     folds: int = setting(7, ge=2)
-    """Validation is one fold of these."""
+    """Number of folds, one of which is for validation."""
     fold: int = setting(0, ge=0)
     """Which fold, 0 to folds - 1; with as many folds as groups, the groups by name."""
     split_seed: int = setting(0, ge=0, lt=2**32)
@@ -209,7 +209,7 @@ class ConvNetConfig:
     image_size: int = setting("${data_info:image_size}", ge=1)
     """Height and width of a picture, in pixels."""
     width: int = setting(16, ge=1, le=1024)
-    """Channels of the first block, doubled by each next."""
+    """Channels of the first block, doubled in each later block."""
     depth: int = setting(3, ge=1, le=8)
     """Number of blocks."""
     channels: list[int] | None = setting(None, ge=1, le=4096)

@@ -267,14 +267,14 @@ def take_notes(jobs: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     """Return what weakens the table and how to read it, then each error, with the jobs it ended."""
     test, several, one_seed = jobs["test_acc"].dropna(), len(table) > 1, table["seeds"].max() == 1
     kinds = " and ".join(jobs["data_kind"].dropna().replace("", pd.NA).dropna().unique())
-    delta = "Δ has a 95 % interval by photo, and by seed if both have several"
+    delta = "Δ has a 95 % interval by photo, and by seed if both have several seeds"
     notes = {
         "Only one seed was run, so the order may be chance (seed=0,1,2 adds two)": several
         and one_seed,
         "Only one epoch was trained (trainer.max_epochs=5 adds more)": jobs["epochs"].max() == 1,
         f"The best of {len(table)} is partly luck: expect a little less on other photos": len(table)
         > 5,
-        f"{len(jobs)} jobs on {kinds} data: {count_statuses(jobs['status'])}": True,
+        f"{len(jobs)} jobs{kinds and f' on {kinds} data'}: {count_statuses(jobs['status'])}": True,
         f"{delta}; ± is the standard deviation between seeds": several,
         "incomplete: fewer seeds or folds than others": "incomplete" in set(table["status"]),
         f"Test accuracy: {test.mean():.2%}, the mean of {len(test)} jobs": len(test) > 0
