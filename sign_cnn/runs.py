@@ -241,6 +241,34 @@ def load_config(path: Path) -> DictConfig:
         return DictConfig(OmegaConf.load(path / "config.yaml"))
 
 
+def new_result(cfg: DictConfig, identity: "DataIdentity", overrides: Sequence[str] = ()) -> Result:
+    """Return the result that a run begins with.
+
+    Args:
+        cfg: The composed configuration.
+        identity: Fingerprint and kind of the data.
+        overrides: Overrides of the command line, for the record.
+    """
+    settings = experiment_settings(cfg)
+    start = load_run(Path(cfg.init_from)).result.config_hash if cfg.init_from else None
+    return Result(
+        "running",
+        name=Path(cfg.run_dir).resolve().name,
+        experiment=cfg.experiment,
+        seed=cfg.seed,
+        overrides=list(overrides),
+        config_hash=experiment_hash(settings, identity.fingerprint, start),
+        data_fingerprint=identity.fingerprint,
+        data_kind=identity.kind,
+        data_caveat=identity.caveat,
+        git_commit=git_commit(),
+        versions=versions(),
+        machine=machine(),
+        split_seed=settings.get("data.split_seed"),
+        fold=settings.get("data.fold"),
+    )
+
+
 @contextmanager
 def open_run(
     cfg: DictConfig, identity: "DataIdentity", overrides: Sequence[str] = ()
@@ -259,23 +287,7 @@ def open_run(
         UserError: If the directory is in use, holds another experiment, or cannot be written to.
     """
     path, settings = Path(cfg.run_dir), experiment_settings(cfg)
-    start = load_run(Path(cfg.init_from)).result.config_hash if cfg.init_from else None
-    new = Result(
-        "running",
-        name=path.resolve().name,
-        experiment=cfg.experiment,
-        seed=cfg.seed,
-        overrides=list(overrides),
-        config_hash=experiment_hash(settings, identity.fingerprint, start),
-        data_fingerprint=identity.fingerprint,
-        data_kind=identity.kind,
-        data_caveat=identity.caveat,
-        git_commit=git_commit(),
-        versions=versions(),
-        machine=machine(),
-        split_seed=settings.get("data.split_seed"),
-        fold=settings.get("data.fold"),
-    )
+    new = new_result(cfg, identity, overrides)
     if global_rank() > 0:  # every rank must know whether there is anything left to do
         yield Run(path, finished_result(path, new, settings, cfg.test) or new, settings=settings)
         return

@@ -11,7 +11,7 @@ import shlex
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from sign_cnn.console import print_line
 from sign_cnn.errors import ConfigError, UserError, error_message, exit_on_user_error
+from sign_cnn.experiment import experiment_settings
 from sign_cnn.files import explain_os_errors, write_text
-from sign_cnn.runs import Result
+from sign_cnn.runs import Result, finished_result, new_result
 
 
 class SweepCallback(Callback):
@@ -54,7 +55,8 @@ class SweepCallback(Callback):
             _set_directories(config, swept, list(overrides.values()))
             is_search = "optuna" in config.hydra.sweeper._target_
             jobs = [] if is_search else _list_jobs(list(overrides.values()))
-            _check_jobs(jobs)
+            folder = Path(config.hydra.sweep.dir)
+            _check_jobs({job_name(lines, *swept): lines for lines in jobs}, folder)
             if config.dry_run and is_search:
                 raise ConfigError(["dry_run needs a grid: a search chooses its jobs as it goes"])
             if config.dry_run:
@@ -63,7 +65,7 @@ class SweepCallback(Callback):
                 from sign_cnn.build import make_datamodule  # torch
 
                 print_line(f"data: {make_datamodule(config).identity.description}")
-            with explain_os_errors(folder := Path(config.hydra.sweep.dir)):
+            with explain_os_errors(folder):
                 folder.mkdir(parents=True, exist_ok=True)
                 if is_search:
                     _resume_study(config)
@@ -177,11 +179,12 @@ def _list_jobs(overrides: Sequence[Override]) -> list[list[str]]:
     return [list(lines) for lines in itertools.product(*values)]
 
 
-def _check_jobs(jobs: Sequence[Sequence[str]]) -> None:
+def _check_jobs(jobs: Mapping[str, Sequence[str]], folder: Path) -> None:
     """Check the jobs of a grid, so that none of them begins if one cannot work.
 
     Args:
-        jobs: The overrides of each job.
+        jobs: The overrides of each job, by its name.
+        folder: Folder of the sweep, in which a job must not hold another experiment.
 
     Raises:
         ConfigError: With everything that is wrong.
@@ -189,9 +192,13 @@ def _check_jobs(jobs: Sequence[Sequence[str]]) -> None:
     from sign_cnn.build import build  # torch
 
     problems = []
-    for lines in jobs:
+    for name, lines in jobs.items():
         try:
-            build(compose("train", [*lines, "run_dir=outputs"]))
+            cfg = compose("train", [*lines, "run_dir=outputs"])
+            datamodule = build(cfg).datamodule
+            if (folder / name / "result.json").exists():
+                new = new_result(cfg, datamodule.identity)
+                finished_result(folder / name, new, experiment_settings(cfg), test=False)
         except UserError as error:
             problems.append(error_message(error))
         except ConfigCompositionException as error:  # an unknown setting or choice
