@@ -143,13 +143,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with exit_on_user_error():
         run, *others = [load_run(path, options.trust) for path in options.runs]
         examples = None
-        source = load_config(run.path).data.get("root") if options.images else None
-        if source and options.images.resolve().is_relative_to(Path(source).resolve()):
-            print_line(f"Pictures of {source} may have been trained on: see --split", "yellow")
         if options.landmarks:
             examples = read_table(options.landmarks, load_classifier(run))
         elif options.images:
             examples = read_folder(options.images, load_classifier(run), options.find_hand)
+            source = load_config(run.path).data.get("root")
+            if source and options.images.resolve().is_relative_to(Path(source).resolve()):
+                examples.notes.append(f"Pictures of {source} may have been trained on: see --split")
         if others:
             both = [load_predictions(run, options.split) for run in (run, *others)]
             report = {"run_A": str(run.path), "run_B": str(others[0].path), **compare(*both)}

@@ -104,6 +104,14 @@ def test_a_folder_of_pictures_is_scored(run: Run, tmp_path: Path):
     assert [name in " ".join(report["notes"]) for name in ("notes.txt", "yellow")] == [True, True]
 
 
+def test_pictures_that_the_run_may_have_been_trained_on_are_named(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder = tmp_path / "pictures" / "train"
+    evaluate.main([str(run.path), "--images", str(folder), "--json"])
+    assert str(folder.parent) in " ".join(json.loads(capsys.readouterr().out)["notes"])
+
+
 def test_case_counts_between_classes_that_differ_in_nothing_else():
     model = make_classifier(FLATTEN, inputs=PictureInputs(2, 1), class_names=["Ab", "aB"])
     rows = [(name, "", name, np.zeros((2, 1, 1), np.uint8)) for name in ("aB", "Ab")]

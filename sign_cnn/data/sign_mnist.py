@@ -206,7 +206,7 @@ def read_csv(path: Path, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8
 
     def load(dtype: Any) -> pd.DataFrame:
         content = zipfile.ZipFile(path).read(name) if path.suffix == ".zip" else None
-        return pd.read_csv(io.BytesIO(content) if content else path, dtype=dtype)
+        return pd.read_csv(path if content is None else io.BytesIO(content), dtype=dtype)
 
     try:
         table = load("uint8")
