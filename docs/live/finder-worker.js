@@ -27,46 +27,25 @@ self.stages = { pixels: 0, palms: 0, hands: 0 };
 const canvas = new OffscreenCanvas(1, 1);
 const pen = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
 
-/** Returns the pixels of a picture, as many times smaller as `shrink` says. */
-function readPixels(picture, shrink) {
-  const [width, height] = [picture.width / shrink, picture.height / shrink];
-  [canvas.width, canvas.height] = [Math.ceil(width), Math.ceil(height)];
-  pen.imageSmoothingQuality = "high";
-  pen.drawImage(picture, 0, 0, width, height);
-  return pen.getImageData(0, 0, canvas.width, canvas.height);
-}
-
-const mix = (a, b, share) => a + share * (b - a);
-
 /**
- * Writes a square of a picture, 0..1, into an array; black outside of the picture. The arithmetic
- * is that of Pillow, since browsers' canvases interpolate each in their own way.
+ * Writes a square of a picture, 0..1, into an array; black outside of the picture.
  * @param {ImageBitmap} picture
  * @param {Square} square
  * @param {number} size of the cut, pixels
  * @param {Float32Array} inputs size × size × 3
  */
-function cut(picture, square, size, inputs) {
+async function cut(picture, square, size, inputs) {
   const shrink = Math.max(1, Math.floor(Math.hypot(square.a, square.b) / 2)); // skips no pixels
-  const { data, width, height } = readPixels(picture, shrink);
-  const { a, b, c, d, e, f } = new DOMMatrix().scale(1 / shrink).multiply(square);
-  inputs.fill(0);
-  for (let i = 0; i < size * size; i++) {
-    const [column, row] = [(i % size) + 0.5, Math.floor(i / size) + 0.5];
-    const x = a * column + c * row + e;
-    const y = b * column + d * row + f;
-    if (x < 0 || y < 0 || x >= width || y >= height) continue;
-    const [left, top] = [Math.floor(x - 0.5), Math.floor(y - 0.5)];
-    const [near, far] = [4 * Math.max(left, 0), 4 * Math.min(left + 1, width - 1)];
-    const upper = 4 * width * Math.max(top, 0);
-    const lower = 4 * width * Math.min(top + 1, height - 1);
-    for (let colour = 0; colour < 3; colour++) {
-      const at = (place) => data[place + colour];
-      const above = mix(at(upper + near), at(upper + far), x - 0.5 - left);
-      const below = mix(at(lower + near), at(lower + far), x - 0.5 - left);
-      inputs[3 * i + colour] = Math.floor(mix(above, below, y - 0.5 - top)) / 255;
-    }
-  }
+  const resizeWidth = Math.ceil(picture.width / shrink);
+  const options = { resizeWidth, resizeQuality: "high" };
+  const small = shrink > 1 ? await createImageBitmap(picture, options) : picture;
+  canvas.width = canvas.height = size; // clears it
+  pen.imageSmoothingQuality = "low"; // bilinear
+  pen.setTransform(square.inverse().scale(picture.width / small.width, picture.height / small.height));
+  pen.drawImage(small, 0, 0);
+  const { data } = pen.getImageData(0, 0, size, size);
+  for (let i = 0; i < size * size; i++)
+    for (let colour = 0; colour < 3; colour++) inputs[3 * i + colour] = data[4 * i + colour] / 255;
 }
 
 /** Returns the square whose centre is the origin of some axes. */
@@ -104,7 +83,7 @@ async function loadNetwork(stage, weights, size, accelerator) {
   await infer(); // a graphics card compiles, or fails, now
   return async (picture, square) => {
     const start = performance.now();
-    cut(picture, square, size, inputs);
+    await cut(picture, square, size, inputs);
     const middle = performance.now();
     const numbers = await infer();
     self.stages.pixels += middle - start;
