@@ -13,10 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
 
 from sign_cnn.callbacks import EpochSeed, MetricsTable
-from sign_cnn.config import explain_settings, whitelist
+from sign_cnn.config import explain_settings, validate, whitelist
 from sign_cnn.data.base import BaseDataModule
 from sign_cnn.errors import ConfigError, UserError
-from sign_cnn.experiment import validate
 from sign_cnn.models.classifier import Classifier
 from sign_cnn.runs import load_run
 

@@ -15,7 +15,6 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torchvision.utils import make_grid
 
 from sign_cnn.data.base import Batch, mix_seed
-from sign_cnn.errors import UserError, error_message
 from sign_cnn.files import atomic_write, write_text
 
 log = logging.getLogger(__name__)
@@ -165,29 +164,3 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         torch.save(checkpoint, archive)
         with atomic_write(Path(path)) as temporary:
             temporary.write_bytes(archive.getbuffer())
-
-    def load_checkpoint(
-        self, path: Any, map_location: Any = None, weights_only: bool | None = None
-    ) -> dict[str, Any]:
-        """Read what a run resumes from.
-
-        Args:
-            path: A checkpoint.
-            map_location: The device of its tensors; the CPU by default.
-            weights_only: Ignored: only tensors and plain values are ever read.
-
-        Returns:
-            The content of the checkpoint.
-
-        Raises:
-            FileNotFoundError: If there is no such file.
-            UserError: If the file is damaged.
-        """
-        try:
-            device: Any = map_location or torch.device("cpu")
-            return super().load_checkpoint(path, device, weights_only=True)
-        except FileNotFoundError:
-            raise
-        except Exception as error:  # a torn archive fails in as many ways as it can be torn
-            reason = error_message(error)
-            raise UserError(f"{path} is damaged ({reason}): remove it to start again") from error

@@ -24,8 +24,8 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
+from sign_cnn.config import experiment_hash, experiment_settings
 from sign_cnn.errors import RunInUseError, UserError, error_message
-from sign_cnn.experiment import experiment_hash, experiment_settings
 from sign_cnn.files import atomic_write, explain_os_errors, remove_temporary, write_text
 
 if TYPE_CHECKING:  # the data modules import torch

@@ -9,7 +9,6 @@ import json
 import re
 import shlex
 import sys
-import time
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,11 +22,11 @@ from hydra.errors import ConfigCompositionException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from sign_cnn.config import experiment_settings
 from sign_cnn.console import print_line
 from sign_cnn.errors import ConfigError, UserError, error_message, exit_on_user_error
-from sign_cnn.experiment import experiment_settings
 from sign_cnn.files import explain_os_errors, write_text
-from sign_cnn.runs import Result, finished_result, new_result
+from sign_cnn.runs import finished_result, new_result
 
 
 class SweepCallback(Callback):
@@ -120,22 +119,6 @@ def job_number() -> str:
     plan, trials = Path(settings.sweep.dir, "sweep.json"), settings.sweeper.get("n_trials") or "?"
     total = len(json.loads(plan.read_text())["jobs"]) if plan.exists() else trials
     return f"{settings.job.num + 1}/{total}".removesuffix("/?")
-
-
-def progress() -> str:
-    """Return how far a grid is, and the time left at this command's pace; empty for a search."""
-    if not (plan := Path(HydraConfig.get().sweep.dir, "sweep.json")).exists():
-        return ""
-    begun, jobs, now = plan.stat().st_mtime, json.loads(plan.read_text())["jobs"], time.time()
-    paths = [path for job in jobs if (path := plan.with_name(job) / "result.json").exists()]
-    status = {path: Result.load(path).status for path in paths}
-    over = sum(one in ("done", "failed") for one in status.values())
-    touched = [path for path in paths if path.stat().st_mtime >= begun]
-    # Jobs that run at the same time are taken to be half-way.
-    done = sum(1.0 if status[path] != "running" else 0.5 for path in touched)
-    left = (len(jobs) - over) * (now - begun) / max(done, 0.5)
-    time_left = f"about {left / 60:.0f} min left" if left > 90 else f"about {left:.0f} s left"
-    return f"{over} of {len(jobs)}" + (f", {time_left}" if over < len(jobs) else "")
 
 
 def _set_directories(

@@ -1,30 +1,26 @@
 """Train one network: `python -m sign_cnn.train [override …]`; with `-m`, a sweep of them."""
 
 import logging
-import re
 import shlex
 import signal
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from hydra.utils import UNSAFE_DISABLE_EXECUTION_CHECKS
 from omegaconf import DictConfig, OmegaConf
 
 from sign_cnn import resolvers  # noqa: F401  # conf/ refers to them
-from sign_cnn.config import CONFIG_DIR
+from sign_cnn.config import CONFIG_DIR, validate
 from sign_cnn.console import ConsoleHandler, print_line, print_table
 from sign_cnn.errors import ConfigError, RunInUseError, error_message, exit_on_user_error
-from sign_cnn.experiment import flatten, validate
 from sign_cnn.reports.run import explain_scores, summarize_run
 from sign_cnn.runs import Result, global_rank, open_run
-from sign_cnn.sweeps import job_number, progress
+from sign_cnn.sweeps import job_number
 
 log = logging.getLogger(__name__)
 
@@ -86,13 +82,8 @@ def main() -> None:
     """
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    try:
-        with exit_on_user_error():
-            task()
-    except SystemExit as stop:
-        if isinstance(error := stop.__context__, ConfigCompositionException):
-            _print_suggestion(str(error))  # Hydra has printed what is wrong by now
-        raise
+    with exit_on_user_error():
+        task()
 
 
 @hydra.main(
@@ -181,7 +172,7 @@ def _run_job(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
     accuracy = "not validated" if result.val_acc is None else f"val/acc {result.val_acc:.2%}"
     was_done = stored.stat().st_mtime_ns == begun
     time = "done before" if was_done else f"{result.fit_seconds:.1f} s"
-    print_line(f"{job}  {accuracy}, {time}  {progress()}".rstrip())
+    print_line(f"{job}  {accuracy}, {time}")
     return result.val_acc
 
 
@@ -197,25 +188,6 @@ def describe(cfg: DictConfig) -> str:
     status = Result.load(done).status if done.exists() else "to do"
     size = f"{model.num_params:,} parameters, {model.count_macs() / 1e6:.2f} M MACs"
     return f"{size}, {cfg.trainer.max_epochs} epochs, {status}"
-
-
-def _print_suggestion(message: str) -> None:
-    """Print the settings or the choice that an unknown name may have meant."""
-    if not (problem := re.search("Could not (find|override) '([^']+)'", message)):
-        return
-    if problem[1] == "find":
-        group, _, name = problem[2].rpartition("/")
-        choices = {f"{group}={one}": one for one in re.findall(r"\t(\w+)\n", message)}
-    else:
-        name = problem[2].rpartition(".")[2]
-        with hydra.initialize_config_dir(CONFIG_DIR):
-            settings = flatten(OmegaConf.to_container(hydra.compose("train")))
-        choices = {key: key.rpartition(".")[2] for key in settings}
-    # `epochs` is the end of `max_epochs`.
-    near = [one for one in choices.values() if one.endswith(name)]
-    near = near or get_close_matches(name, choices.values(), n=1)
-    if found := [choice for choice, one in choices.items() if one in near]:
-        print(f"Did you mean {' or '.join(found[:3])}?", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ LAYERS = [
     "hands.landmarks hands.words",
     "data",
     "models",
-    "experiment",
     "runs",
     "reports callbacks predict",
     "examples",

@@ -10,9 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from sign_cnn import config, resolvers  # noqa: F401
 from sign_cnn.build import build
-from sign_cnn.config import CONFIG_DIR
+from sign_cnn.config import CONFIG_DIR, experiment_hash, experiment_settings, flatten, validate
 from sign_cnn.errors import ConfigError
-from sign_cnn.experiment import experiment_hash, experiment_settings, flatten, validate
 
 CHOICES = [f"{path.parent.name}={path.stem}" for path in sorted(Path(CONFIG_DIR).glob("*/*.yaml"))]
 NEEDED = {
