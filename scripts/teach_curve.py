@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 
 from sign_cnn.errors import exit_on_user_error
-from sign_cnn.evaluate import load_classifier, load_data
-from sign_cnn.examples import read_table
+from sign_cnn.evaluate import load_classifier, load_data, read_table
 from sign_cnn.export import export
 from sign_cnn.hands.fit import fit_last_layer
 from sign_cnn.predict import OnnxModel

@@ -18,8 +18,7 @@ from torch import Tensor, nn
 
 from sign_cnn.console import print_line
 from sign_cnn.errors import UserError, error_message, exit_on_user_error
-from sign_cnn.evaluate import load_classifier, load_data
-from sign_cnn.examples import read_table, score_sources
+from sign_cnn.evaluate import load_classifier, load_data, read_table, score_sources
 from sign_cnn.files import atomic_write, explain_os_errors
 from sign_cnn.models.classifier import Classifier
 from sign_cnn.predict import OnnxModel

@@ -19,7 +19,6 @@ LAYERS = [
     "models",
     "runs",
     "reports callbacks predict",
-    "examples",
     "build scoring summarize evaluate hands.fit spell",
     "export sweeps",
     "resolvers",

@@ -7,7 +7,7 @@ from unittest.mock import Mock
 import pytest
 from csv_text import csv_text, write_pair
 
-from sign_cnn.data import download, sign_mnist
+from sign_cnn.data import sign_mnist
 from sign_cnn.data.sign_mnist import SignMNISTDataModule
 from sign_cnn.letters import FILES
 
@@ -30,9 +30,9 @@ def automatic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[
     monkeypatch.chdir(tmp_path)
     # The sessions of the official set fit it alone.
     monkeypatch.setattr(sign_mnist, "OFFICIAL_FINGERPRINT", "other")
-    download.try_download.cache_clear()
+    sign_mnist.try_download.cache_clear()
     yield {"source": "auto", "root": "", "letters": "AB", "synthetic": TINY | {"seed": 3}}
-    download.try_download.cache_clear()
+    sign_mnist.try_download.cache_clear()
 
 
 def test_auto_takes_kaggles_set_where_it_answers(kaggle, automatic):

@@ -13,7 +13,7 @@ from fake_runs import make_predictions, write_run
 from picture_run import write_picture_run
 from stub_network import make_classifier, write_checkpoint
 
-from sign_cnn import evaluate, examples
+from sign_cnn import evaluate
 from sign_cnn.data.base import Rows
 from sign_cnn.errors import DataError
 from sign_cnn.hands.landmarks import COLUMNS
@@ -115,7 +115,7 @@ def test_pictures_that_the_run_may_have_been_trained_on_are_named(
 def test_case_counts_between_classes_that_differ_in_nothing_else():
     model = make_classifier(FLATTEN, inputs=PictureInputs(2, 1), class_names=["Ab", "aB"])
     rows = [(name, "", name, np.zeros((2, 1, 1), np.uint8)) for name in ("aB", "Ab")]
-    scored = examples.score_examples("x", pd.DataFrame(rows, columns=examples.COLUMNS), model)
+    scored = evaluate.score_examples("x", pd.DataFrame(rows, columns=evaluate.COLUMNS), model)
     assert scored.predictions.label.tolist() == [1, 0]
 
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sign_cnn.config import DataConfig
+from sign_cnn.data.base import MAX_BUNDLES, Split, split_rows
 from sign_cnn.data.pictures import compute_mean_std
 from sign_cnn.data.sign_mnist import SignMNISTDataModule
-from sign_cnn.data.splits import MAX_BUNDLES, Split, split_rows
 from sign_cnn.errors import ConfigError
 
 KINDS = ["photo", "lookalike", "session", "random"]

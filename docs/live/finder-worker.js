@@ -41,8 +41,8 @@ async function cut(picture, square, size, inputs) {
   const small = shrink > 1 ? await createImageBitmap(picture, options) : picture;
   canvas.width = canvas.height = size; // clears it
   pen.imageSmoothingQuality = "low"; // bilinear
-  pen.setTransform(square.inverse().scale(picture.width / small.width, picture.height / small.height));
-  pen.drawImage(small, 0, 0);
+  pen.setTransform(square.inverse());
+  pen.drawImage(small, 0, 0, picture.width, picture.height);
   const { data } = pen.getImageData(0, 0, size, size);
   for (let i = 0; i < size * size; i++)
     for (let colour = 0; colour < 3; colour++) inputs[3 * i + colour] = data[4 * i + colour] / 255;

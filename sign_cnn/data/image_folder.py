@@ -12,10 +12,9 @@ import numpy as np
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from sign_cnn.config import ImageFolderConfig
-from sign_cnn.data.base import DataIdentity
+from sign_cnn.data.base import DataIdentity, Split
 from sign_cnn.data.photos import group_photos, nearest_similarity
 from sign_cnn.data.pictures import SPLITS, TEST, TRAIN, VAL, PictureDataModule, name_cache
-from sign_cnn.data.splits import Split
 from sign_cnn.errors import DataError
 from sign_cnn.images import open_image
 

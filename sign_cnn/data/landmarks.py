@@ -11,9 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sign_cnn.config import LandmarkConfig
-from sign_cnn.data.base import BaseDataModule, DataIdentity, Rows
+from sign_cnn.data.base import BaseDataModule, DataIdentity, Rows, Split
 from sign_cnn.data.pictures import name_cache
-from sign_cnn.data.splits import Split
 from sign_cnn.errors import DataError
 from sign_cnn.files import atomic_write, explain_os_errors
 from sign_cnn.hands.landmarks import LANDMARKS, measure_folder, read_landmarks, to_landmarks

@@ -7,10 +7,11 @@ import hashlib
 import io
 import logging
 import math
+import shutil
 import zipfile
 from contextlib import suppress
 from dataclasses import asdict, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import zip_longest
 from pathlib import Path
 from string import ascii_uppercase
@@ -21,13 +22,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sign_cnn.config import SignMNISTConfig
-from sign_cnn.data.base import DataIdentity, Rows
-from sign_cnn.data.download import try_download
+from sign_cnn.data.base import DataIdentity, Rows, Split
 from sign_cnn.data.photos import group_photos, nearest_similarity
 from sign_cnn.data.pictures import SPLITS, TEST, TRAIN, PictureDataModule, name_cache
-from sign_cnn.data.splits import Split
 from sign_cnn.data.synthetic import GENERATOR_VERSION
-from sign_cnn.errors import ConfigError, DataError
+from sign_cnn.errors import ConfigError, DataError, error_message
+from sign_cnn.files import atomic_write
 from sign_cnn.letters import FILES, LETTERS, PHOTOS_FILE
 
 log = logging.getLogger(__name__)
@@ -35,9 +35,10 @@ log = logging.getLogger(__name__)
 DEFAULT_ROOT = Path("data/sign_mnist")
 SUFFIXES = ("", ".gz", ".xz", ".zip")
 ARCHIVE = "archive.zip"
+HANDLE = "datamunge/sign-language-mnist"  # on Kaggle
 SESSIONS = Path(__file__).with_name("sessions.csv")  # of the official set, by scripts/sessions.py
 OFFICIAL_FINGERPRINT = "d3796d7627dad2a2b2008e0f8a835350972ab11a501ec35d91bad41b25d7c519"
-"""Of Kaggle's datamunge/sign-language-mnist, whatever its line ends."""
+"""Of the set on Kaggle, whatever its line ends."""
 OFFICIAL_START = "0389d589f2ff0c514df1b0866684ff4d4aa502525cdf30066404746ee0ed6e4c"
 """SHA-256 of the first 50 pictures of its training file."""
 AGAIN = "copy or download it again"
@@ -169,6 +170,28 @@ class SignMNISTDataModule(PictureDataModule):
             raise DataError(f"no Sign Language MNIST in {root}: {WAYS_OUT}")
         problem = try_download(root) if config.download else "data.download=false"
         return find_csvs(root), f" (no CSVs in {root}; {problem})"
+
+
+@cache
+def try_download(root: Path) -> str:
+    """Put the CSVs into a folder if Kaggle answers; a process tries it once.
+
+    Returns:
+        Why it did not work, or "".
+    """
+    log.info("fetching Sign Language MNIST from Kaggle (about 60 MB, only this once)")
+    try:
+        import kagglehub  # an extra
+
+        fetched = Path(kagglehub.dataset_download(HANDLE))
+        for name in FILES:
+            with atomic_write(root / name) as temporary:
+                shutil.copyfile(next(fetched.rglob(name)), temporary)
+    except Exception as error:  # the network, Kaggle and kagglehub have no common class
+        is_offline = type(error).__name__ == "ConnectionError"  # of requests
+        why = "it cannot be reached" if is_offline else error_message(error)[:120]
+        return f"no download from Kaggle: {why}"
+    return ""
 
 
 def find_csvs(root: Path) -> list[Path]:
