@@ -30,20 +30,20 @@ def test_every_launcher_composes_with_settings_that_its_plugin_takes(launcher: s
 def test_a_launcher_gives_the_serial_numbers_and_survives_a_failing_job(
     tiny_overrides: list[str], command_line, monkeypatch: pytest.MonkeyPatch, capfd
 ):
-    launchers = ("joblib", "submitit_local")
-    for launcher in launchers:
+    both = "optimizer.lr=1e30,0.1"  # the loss of the first job becomes inf
+    launchers = {"basic": both, "joblib": both, "submitit_local": "optimizer.lr=0.1"}
+    for launcher in PLUGINS.keys() & launchers:
         pytest.importorskip(f"hydra_plugins.hydra_{PLUGINS[launcher]}_launcher")
     monkeypatch.setenv("PYTHONPATH", str(Path(CONFIG_DIR).parent), prepend=os.pathsep)
     fixed = [item for item in tiny_overrides if not item.startswith("name")]
-    swept = ["optimizer=sgd", "optimizer.lr=1e30,0.1"]  # the loss of the first job becomes inf
-    sweep = ["-m", *fixed, *swept, "model.dropout=0.2", "augment=full", "threads=1"]
-    assert command_line(*sweep, "name=serial") not in (0, None)
-    for name in launchers:
-        assert command_line(*sweep, f"name={name}", f"hydra/launcher={name}") not in (0, None)
-    folders = [Path("outputs/sweeps", name) for name in ("serial", *launchers)]
-    for folder in folders:
-        found = {path.parent.name: Result.load(path) for path in folder.glob("*/result.json")}
-        statuses = {name: result.status for name, result in found.items()}
-        assert statuses == {"lr=1e+30": "failed", "lr=0.1": "done"}
-        assert differences(folders[0] / "lr=0.1", folder / "lr=0.1") == []
-    assert "[2/2] lr=0.1  val/acc" in capfd.readouterr().out
+    sweep = ["-m", *fixed, "optimizer=sgd", "model.dropout=0.2", "augment=full", "threads=1"]
+    for name, swept in launchers.items():
+        place = "hydra.sweep.subdir='${optimizer.lr}'"
+        code = command_line(*sweep, swept, f"name={name}", f"hydra/launcher={name}", place)
+        assert (code in (0, None)) == (swept != both)
+        folder = Path("outputs/sweeps", name)
+        statuses = {p.parent.name: Result.load(p).status for p in folder.glob("*/result.json")}
+        assert statuses.pop("0.1") == "done"
+        assert statuses == ({"1e+30": "failed"} if swept == both else {})
+        assert differences(Path("outputs/sweeps/basic/0.1"), folder / "0.1") == []
+    assert "[2/2] 0.1  val/acc" in capfd.readouterr().out

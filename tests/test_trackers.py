@@ -7,8 +7,6 @@ import pytest
 
 from sign_cnn.models.classifier import Classifier
 
-wandb = pytest.importorskip("wandb")
-pytest.importorskip("mlflow")
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning", "default::FutureWarning")
 
 
@@ -29,6 +27,8 @@ def read_mlflow() -> dict[str, tuple[str, list[int]]]:
 def test_jobs_are_runs_of_their_own_in_a_group_and_are_closed_when_they_fail(
     tiny_overrides, command_line, monkeypatch
 ):
+    wandb = pytest.importorskip("wandb")  # here, because other processes need not import them
+    pytest.importorskip("mlflow")
     monkeypatch.setenv("WANDB_SILENT", "true")
     swept = ("name", "model.depth", "logger")
     fixed = [item for item in tiny_overrides if not item.startswith(swept)]
