@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from hydra.utils import UNSAFE_DISABLE_EXECUTION_CHECKS, execution_whitelist, instantiate
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -34,15 +34,7 @@ SILENCED = (
 """Warnings that do not apply here."""
 
 
-class Parts(NamedTuple):
-    """What a run is made of."""
-
-    datamodule: BaseDataModule
-    model: Classifier
-    trainer: Trainer
-
-
-def build(cfg: DictConfig) -> Parts:
+def build(cfg: DictConfig) -> tuple[BaseDataModule, Classifier, Trainer]:
     """Check the configuration and build all of a run; no data are read, and nothing is written.
 
     The classifier gets the preprocessing of the data once the trainer has set these up.
@@ -75,7 +67,7 @@ def build(cfg: DictConfig) -> Parts:
                 logger=logger,
                 _convert_="all",
             )
-    return Parts(datamodule, model, trainer)
+    return datamodule, model, trainer
 
 
 def make_datamodule(cfg: DictConfig) -> BaseDataModule:

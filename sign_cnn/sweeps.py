@@ -178,7 +178,7 @@ def _check_jobs(jobs: Mapping[str, Sequence[str]], folder: Path) -> None:
     for name, lines in jobs.items():
         try:
             cfg = compose("train", [*lines, "run_dir=outputs"])
-            datamodule = build(cfg).datamodule
+            datamodule, _, _ = build(cfg)
             if (folder / name / "result.json").exists():
                 new = new_result(cfg, datamodule.identity)
                 finished_result(folder / name, new, experiment_settings(cfg), test=False)

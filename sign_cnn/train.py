@@ -184,7 +184,8 @@ def describe(cfg: DictConfig) -> str:
     """
     from sign_cnn.build import build
 
-    model, done = build(cfg).model, Path(cfg.run_dir, "result.json")
+    _, model, _ = build(cfg)
+    done = Path(cfg.run_dir, "result.json")
     status = Result.load(done).status if done.exists() else "to do"
     size = f"{model.num_params:,} parameters, {model.count_macs() / 1e6:.2f} M MACs"
     return f"{size}, {cfg.trainer.max_epochs} epochs, {status}"

@@ -103,8 +103,6 @@ def test_numbers_are_those_of_torchmetrics():
     predictions = Predictions(np.full(600, "test"), index, index // 10, labels, logits, unknown)
     report = make_report(predictions, names)
     pair = torch.from_numpy(logits), torch.from_numpy(labels)
-    expected = metrics.multiclass_calibration_error(*pair, 24, n_bins=15, norm="l1")
-    assert report["calibration_error"] == pytest.approx(float(expected), abs=1e-6)
     assert report["confusion"] == metrics.multiclass_confusion_matrix(*pair, 24).tolist()
     assert report["loss"] == pytest.approx(float(torch.nn.functional.cross_entropy(*pair)))
     recall = metrics.multiclass_recall(*pair, 24, average=None).tolist()

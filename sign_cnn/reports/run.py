@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
 from sign_cnn import statistics
@@ -73,12 +72,14 @@ def make_report(predictions: Predictions, class_names: list[str]) -> dict[str, A
         class_names: One name for each column of the logits.
 
     Returns:
-        The numbers of `count_errors`, `macro_recall`, `calibration_error`, `confusion` (nested
-        lists, true class down), and three DataFrames, each with the worst first: `classes`;
-        `confused` pairs of classes; and the `hardest` photos, by the mean probability `p` of their
-        class, each with its worst row and what that row is predicted as.
+        The numbers of `count_errors`, `macro_recall`, `calibration_error` (expected, 0..1),
+        `confusion` (nested lists, true class down), and three DataFrames, each with the worst
+        first: `classes`; `confused` pairs of classes; and the `hardest` photos, by the mean
+        probability `p` of their class, each with its worst row and what that row is predicted as.
     """
+    import torch  # stored scores are shown without it
     from sklearn.metrics import confusion_matrix
+    from torchmetrics.functional.classification import multiclass_calibration_error
 
     names, label, predicted = np.array(class_names), predictions.label, predictions.predicted
     probabilities = softmax(predictions.logits.astype(np.float64), axis=1)
@@ -89,6 +90,8 @@ def make_report(predictions: Predictions, class_names: list[str]) -> dict[str, A
     photos = by_photo[["predicted", "row"]].first()
     photos["p"], wrong = by_photo["p"].mean(), by_photo["wrong"]
     photos["variants"], photos["variants_wrong"] = wrong.size(), wrong.sum()
+    scores = torch.from_numpy(probabilities), torch.from_numpy(label)
+    calibration_error = multiclass_calibration_error(*scores, len(names), n_bins=NUM_BINS)
     counts = confusion_matrix(label, predicted, labels=range(len(names)))
     classes = pd.DataFrame({"support": counts.sum(axis=1)}, names)
     classes["precision"] = np.diag(counts) / pd.Series(counts.sum(axis=0), names)
@@ -101,7 +104,7 @@ def make_report(predictions: Predictions, class_names: list[str]) -> dict[str, A
         **count_errors(predictions),
         **count_clean(predictions),
         "macro_recall": float(classes["recall"].mean()),
-        "calibration_error": calibration_error(probabilities.max(axis=1), predictions.correct),
+        "calibration_error": float(calibration_error),
         "classes": classes.sort_values("recall", kind="stable").reset_index(names="class"),
         "confused": confused.sort_values("rows", ascending=False, kind="stable").reset_index(),
         "hardest": photos.nsmallest(NUM_HARDEST, "p").reset_index(),
@@ -146,22 +149,6 @@ def compare(a: Predictions, b: Predictions) -> dict[str, Any]:
         **{f"photos_wrong_{key}": int(mask.sum()) for key, mask in wrong.items()},
         "notes": [f"{outcome}; this applies to these two networks, not to other seeds"],
     }
-
-
-def calibration_error(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:
-    """Return the expected calibration error.
-
-    This is the mean distance of confidence from accuracy over bins, weighted by their rows.
-
-    Args:
-        confidence: float64 (N,), the probability of each predicted class.
-        correct: bool (N,), whether each prediction is right.
-
-    Returns:
-        The error, 0..1.
-    """
-    bins = np.digitize(confidence, np.linspace(0, 1, NUM_BINS + 1)[1:-1], right=True)
-    return float(np.abs(np.bincount(bins, correct - confidence)).sum() / len(correct))
 
 
 def format_report(report: dict[str, Any]) -> dict[str, pd.DataFrame]:
