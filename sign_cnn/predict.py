@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sign_cnn.errors import DataError, UserError, error_message, exit_on_user_error
 from sign_cnn.files import explain_os_errors
-from sign_cnn.hands.finder import HandFinder
+from sign_cnn.hands.finder import HandFinder, open_onnx
 from sign_cnn.images import open_image
 from sign_cnn.inputs import make_inputs
 
@@ -43,18 +43,13 @@ class OnnxModel:
             DataError: If the file is missing, damaged, or not an exported network.
         """
         try:
-            import onnxruntime
-        except ImportError:
-            raise UserError('an .onnx file needs onnxruntime: pip install -e ".[export]"') from None
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # a network this small gains nothing by more
-        options.log_severity_level = 3  # errors; they are raised as well
-        try:
-            session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+            session = open_onnx(path)
             card = session.get_modelmeta().custom_metadata_map["card"]
             self.card: dict[str, Any] = json.loads(card)
             self.class_names: list[str] = self.card["class_names"]
             self.inputs = make_inputs(self.card["inputs"])
+        except ImportError:
+            raise UserError('an .onnx file needs onnxruntime: pip install -e ".[export]"') from None
         except Exception as error:  # those of ONNX Runtime have no common base
             what = f"{path if isinstance(path, Path) else 'the file'} is not an exported network"
             way_out = "make one with python -m sign_cnn.export RUN"

@@ -190,6 +190,20 @@ def _without_stderr() -> Iterator[None]:
         os.close(stderr)
 
 
+def open_onnx(model: Path | bytes) -> Any:
+    """Return a session of ONNX Runtime on one thread, which is enough for networks this small.
+
+    Args:
+        model: An .onnx file, or its content.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3  # errors; they are raised as well
+    return onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+
+
 def _load(folder: Path, name: str) -> Callable[[Floats], list[Any]]:
     """Return a function of a picture float32 (S, S, 3), 0..1, to the network's outputs.
 
@@ -199,11 +213,7 @@ def _load(folder: Path, name: str) -> Callable[[Floats], list[Any]]:
     path = min(folder.glob(f"{name}.*"), default=folder / name)  # .onnx before .tflite
     try:
         if path.suffix == ".onnx":
-            import onnxruntime
-
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads, options.log_severity_level = 1, 3
-            session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+            session = open_onnx(path)
             source = session.get_inputs()[0].name
             return lambda picture: session.run(None, {source: picture[None]})
         from ai_edge_litert.interpreter import Interpreter
