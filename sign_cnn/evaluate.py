@@ -276,8 +276,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(to_json(report))
             return
         for title, table in format_report(report).items():
-            shown = title if len(table) <= 10 else f"{title} (10 of {len(table)})"
-            print_table(table.head(10), shown)
+            if title != "Summary" and len(table) > 10:
+                table, title = table.head(10), f"{title} (10 of {len(table)})"
+            print_table(table, title)
         print_line("\n".join(report["notes"]))
 
 
