@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from sign_cnn.data.base import BaseDataModule, Rows
 from sign_cnn.data.photos import METHOD_VERSION
-from sign_cnn.files import atomic_write
 from sign_cnn.inputs import PictureInputs
 
 log = logging.getLogger(__name__)
@@ -62,7 +61,7 @@ class PictureDataModule(BaseDataModule):
         groups = {**self.parsed}
         facts = {name: groups.pop(name) for name in ("inputs", "labels", "similarity")}
         del groups["fingerprint"], self.parsed  # `Rows` have it from here on
-        rows = Rows.make(**facts, photos=groups["photo"], groups=groups)
+        rows = Rows(**facts, photos=groups["photo"], groups=groups)
         end = np.searchsorted(groups["folder"], TEST)  # slices, which copy no pixels
         return rows.take(slice(end)), rows.take(slice(end, None))
 
@@ -98,8 +97,9 @@ def load_or_make(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, An
             if found := _load(path):  # another process was faster
                 return found
             made = make()
-            with atomic_write(path) as temporary, temporary.open("wb") as file:
-                np.savez(file, **made)
+            unfinished = path.with_suffix(".part.npz")
+            np.savez(unfinished, **made)
+            unfinished.replace(path)  # at once, so that no other process reads half of it
     except OSError as error:
         log.warning("nothing is cached: %s cannot be written (%s)", path.parent, error.strerror)
     return made or make()
