@@ -345,9 +345,6 @@ def is_locked(path: Path) -> bool:
 def finished_result(path: Path, new: Result, settings: dict[str, Any], test: bool) -> Result | None:
     """Return the result of a directory if nothing is left to do; None starts or continues a run.
 
-    A larger `trainer.max_epochs` continues a run, unless it has a learning rate schedule, which was
-    laid out for the old length.
-
     Args:
         path: The directory.
         new: The result to begin with, which has the hashes of configuration and data.
@@ -363,18 +360,35 @@ def finished_result(path: Path, new: Result, settings: dict[str, Any], test: boo
     if not (path / "result.json").exists():
         return None
     stored = Result.load(path / "result.json")
-    is_same, is_done = stored.config_hash == new.config_hash, stored.status == "done"
-    if not is_done and (is_same or not (path / "checkpoints" / "last.ckpt").exists()):
-        return None
-    config = load_config(path)
-    if is_same:
-        return stored if config.test or not test else None
-    before, now = experiment_settings(config), dict(settings)
+    if stored.config_hash == new.config_hash:
+        is_complete = stored.status == "done" and (load_config(path).test or not test)
+        return stored if is_complete else None
+    if stored.status == "done" or (path / "checkpoints" / "last.ckpt").exists():
+        check_continuation(path, stored, new, settings)
+    return None
+
+
+def check_continuation(path: Path, stored: Result, new: Result, settings: dict[str, Any]) -> None:
+    """Check that an experiment may continue the other one in its directory.
+
+    It may if it only has more epochs, and no learning rate schedule, which would have been laid out
+    for the old length.
+
+    Args:
+        path: The directory.
+        stored: The result there.
+        new: The result to begin with.
+        settings: What makes the new experiment.
+
+    Raises:
+        UserError: If it may not.
+    """
+    before, now = experiment_settings(load_config(path)), dict(settings)
     before["data"], now["data"] = stored.data_fingerprint[:12], new.data_fingerprint[:12]
     keys = [key for key in before | now if before.get(key) != now.get(key)]
-    longer = keys == ["trainer.max_epochs"] and now[keys[0]] > before[keys[0]]
-    if longer and not now.get("scheduler", True):  # {} or None; else it has keys of its own
-        return None
+    is_longer = keys == ["trainer.max_epochs"] and now[keys[0]] > before[keys[0]]
+    if is_longer and not now.get("scheduler", True):  # {} or None; else it has keys of its own
+        return
     pairs = (f"{key}={now.get(key)} (there: {before.get(key)})" for key in keys)
     differences = ", ".join(pairs) or "the run that init_from names"
     way_out = f"choose another name; init_from='{path}' starts from its weights"
