@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException
@@ -70,6 +69,7 @@ class SweepCallback(Callback):
                     _resume_study(config)
                 else:
                     _save_plan(folder, [job_name(lines, *swept) for lines in jobs])
+            print_line(f"{len(jobs) or config.hydra.sweeper.n_trials} jobs in {folder}")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Write and show the summary.
@@ -111,14 +111,6 @@ def job_name(overrides: Sequence[str], *keys: str) -> str:
         ",".join(f"{name}={_format(values[key])}" for key, name in _short_names(keys).items())
         or "default"
     )
-
-
-def job_number() -> str:
-    """Return the number of this job and of all jobs: `3/8`."""
-    settings = HydraConfig.get()
-    plan, trials = Path(settings.sweep.dir, "sweep.json"), settings.sweeper.get("n_trials") or "?"
-    total = len(json.loads(plan.read_text())["jobs"]) if plan.exists() else trials
-    return f"{settings.job.num + 1}/{total}".removesuffix("/?")
 
 
 def _set_directories(

@@ -20,7 +20,6 @@ from sign_cnn.console import ConsoleHandler, print_line, print_table
 from sign_cnn.errors import ConfigError, RunInUseError, error_message, exit_on_user_error
 from sign_cnn.reports.run import explain_scores, summarize_run
 from sign_cnn.runs import Result, global_rank, open_run
-from sign_cnn.sweeps import job_number
 
 log = logging.getLogger(__name__)
 
@@ -153,7 +152,7 @@ def _run_job(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
     Returns:
         The validation accuracy, 0..1; None if there is none yet.
     """
-    job = f"[{job_number()}] {Path(cfg.run_dir).name}"
+    job = f"[{HydraConfig.get().job.num + 1}] {Path(cfg.run_dir).name}"
     if cfg.dry_run:
         print_line(f"{job}  {describe(cfg)}")
         return None

@@ -46,4 +46,4 @@ def test_a_launcher_gives_the_serial_numbers_and_survives_a_failing_job(
         assert statuses.pop("0.1") == "done"
         assert statuses == ({"1e+30": "failed"} if swept == both else {})
         assert differences(Path("outputs/sweeps/basic/0.1"), folder / "0.1") == []
-    assert "[2/2] 0.1  val/acc" in capfd.readouterr().out
+    assert "[2] 0.1  val/acc" in capfd.readouterr().out

@@ -66,7 +66,8 @@ def test_jobs_go_to_directories_named_by_their_values_in_the_order_of_the_sweep(
     assert len({result.num_params for result in found.values()}) == 4
     out = capfd.readouterr().out
     assert len(re.findall("(?m)^data: ", out)) == 1
-    places = [out.index(f"[{number}/4] {name}  val/acc ") for number, name in enumerate(names, 1)]
+    assert f"4 jobs in {FOLDER}" in out
+    places = [out.index(f"[{number}] {name}  val/acc ") for number, name in enumerate(names, 1)]
     assert places == sorted(places)
     assert "epoch 1/1" not in out
     assert "epoch 1/1" in (FOLDER / names[0] / "train.log").read_text()
@@ -101,7 +102,7 @@ def test_a_job_that_fails_fails_alone_and_is_tried_again(sweep, capfd):
         assert statuses() == {"depth=1": "done", "depth=2": "failed", "depth=3": "done"}
         assert results()["depth=2"].error == "out of memory"
         assert "RuntimeError: out of memory" in (FOLDER / "depth=2" / "train.log").read_text()
-        assert "[2/3] depth=2  failed: out of memory" in capfd.readouterr().out
+        assert "[2] depth=2  failed: out of memory" in capfd.readouterr().out
         assert sorted(pd.read_csv(FOLDER / "results.csv")["depth"]) == [1, 2, 3]
         before = results()
         assert sweep("model.depth=1,2,3") == 0
