@@ -17,7 +17,7 @@ from sign_cnn.config import explain_settings, validate, whitelist
 from sign_cnn.data.base import BaseDataModule
 from sign_cnn.errors import ConfigError, UserError
 from sign_cnn.models.classifier import Classifier
-from sign_cnn.runs import load_run
+from sign_cnn.runs import Result, load_run
 
 SILENCED = (
     # Worker processes would only copy what a batch already is: a slice of a tensor in memory.
@@ -147,6 +147,20 @@ def make_all(group: str, nodes: Any) -> list[Any]:
         with explain_settings(f"{group}.{name}"):
             made += [instantiate(node, _convert_="all")] if node else []
     return made
+
+
+def describe(cfg: DictConfig, model: Classifier, directory: Path) -> str:
+    """Return the size of a network and the status of its run, for a dry run.
+
+    Args:
+        cfg: The composed configuration.
+        model: The network.
+        directory: Directory of the run, which may not exist yet.
+    """
+    done = directory / "result.json"
+    status = Result.load(done).status if done.exists() else "to do"
+    size = f"{model.num_params:,} parameters, {model.count_macs() / 1e6:.2f} M MACs"
+    return f"{size}, {cfg.trainer.max_epochs} epochs, {status}"
 
 
 @contextmanager

@@ -54,11 +54,12 @@ class SweepCallback(Callback):
             is_search = "optuna" in config.hydra.sweeper._target_
             jobs = [] if is_search else _list_jobs(list(overrides.values()))
             folder = Path(config.hydra.sweep.dir)
-            _check_jobs({job_name(lines, *swept): lines for lines in jobs}, folder)
+            sizes = _check_jobs({job_name(lines, *swept): lines for lines in jobs}, folder)
             if config.dry_run and is_search:
                 raise ConfigError(["dry_run needs a grid: a search chooses its jobs as it goes"])
             if config.dry_run:
-                return
+                print_line("\n".join(f"{name}  {size}" for name, size in sizes.items()))
+                sys.exit(0)
             if not {"data", "data.source", "data.root"} & {*swept}:
                 from sign_cnn.build import make_datamodule  # torch
 
@@ -77,11 +78,9 @@ class SweepCallback(Callback):
         Raises:
             UserError: If a job failed; the command ends with it, and exit code 1.
         """
-        if config.dry_run:
-            return
         stop = sys.exc_info()[1]
-        if isinstance(stop, SystemExit) and isinstance(stop.code, str):  # nothing has begun
-            return
+        if isinstance(stop, SystemExit) and (not stop.code or isinstance(stop.code, str)):
+            return  # nothing has begun
         if isinstance(stop, KeyboardInterrupt | SystemExit):
             command = f"python -m sign_cnn.train {shlex.join(sys.argv[1:])}"
             print(f"Interrupted. To continue: {command}", file=sys.stderr)
@@ -154,23 +153,27 @@ def _list_jobs(overrides: Sequence[Override]) -> list[list[str]]:
     return [list(lines) for lines in itertools.product(*values)]
 
 
-def _check_jobs(jobs: Mapping[str, Sequence[str]], folder: Path) -> None:
+def _check_jobs(jobs: Mapping[str, Sequence[str]], folder: Path) -> dict[str, str]:
     """Check the jobs of a grid, so that none of them begins if one cannot work.
 
     Args:
         jobs: The overrides of each job, by its name.
         folder: Folder of the sweep, in which a job must not hold another experiment.
 
+    Returns:
+        The size of the network and the status of each job, by its name.
+
     Raises:
         ConfigError: With everything that is wrong.
     """
-    from sign_cnn.build import build  # torch
+    from sign_cnn.build import build, describe  # torch
 
-    problems = []
+    problems, sizes = [], {}
     for name, lines in jobs.items():
         try:
             cfg = compose("train", [*lines, "run_dir=outputs"])
-            datamodule, _, _ = build(cfg)
+            datamodule, model, _ = build(cfg)
+            sizes[name] = describe(cfg, model, folder / name)
             if (folder / name / "result.json").exists():
                 new = new_result(cfg, datamodule.identity)
                 finished_result(folder / name, new, experiment_settings(cfg), test=False)
@@ -180,6 +183,7 @@ def _check_jobs(jobs: Mapping[str, Sequence[str]], folder: Path) -> None:
             raise ConfigError([error_message(error)]) from None
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
+    return sizes
 
 
 def _save_plan(folder: Path, jobs: Sequence[str]) -> None:

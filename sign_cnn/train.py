@@ -122,7 +122,10 @@ def task(cfg: DictConfig) -> float | None:
 
 def _run_single(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
     if cfg.dry_run:
-        print_line(describe(cfg))
+        from sign_cnn.build import build, describe
+
+        _, model, _ = build(cfg)
+        print_line(describe(cfg, model, Path(cfg.run_dir)))
         return None
     try:
         result = train(cfg, overrides)
@@ -153,9 +156,6 @@ def _run_job(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
         The validation accuracy, 0..1; None if there is none yet.
     """
     job = f"[{HydraConfig.get().job.num + 1}] {Path(cfg.run_dir).name}"
-    if cfg.dry_run:
-        print_line(f"{job}  {describe(cfg)}")
-        return None
     for handler in logging.getLogger().handlers:  # train.log still gets everything
         handler.setLevel(logging.WARNING if isinstance(handler, ConsoleHandler) else logging.NOTSET)
     stored = Path(cfg.run_dir, "result.json")
@@ -173,21 +173,6 @@ def _run_job(cfg: DictConfig, overrides: Sequence[str]) -> float | None:
     time = "done before" if was_done else f"{result.fit_seconds:.1f} s"
     print_line(f"{job}  {accuracy}, {time}")
     return result.val_acc
-
-
-def describe(cfg: DictConfig) -> str:
-    """Return the size of the network and the status of the run, for a dry run.
-
-    Raises:
-        UserError: If the configuration cannot work.
-    """
-    from sign_cnn.build import build
-
-    _, model, _ = build(cfg)
-    done = Path(cfg.run_dir, "result.json")
-    status = Result.load(done).status if done.exists() else "to do"
-    size = f"{model.num_params:,} parameters, {model.count_macs() / 1e6:.2f} M MACs"
-    return f"{size}, {cfg.trainer.max_epochs} epochs, {status}"
 
 
 if __name__ == "__main__":

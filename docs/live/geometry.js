@@ -22,10 +22,7 @@ export function extent(numbers) {
  * @returns {number[] | null} null where one of them has no hand
  */
 export function landmarksAt(frames, time) {
-  const after = Math.max(
-    1,
-    frames.findIndex((frame) => frame.time >= time),
-  );
+  const after = frames.findIndex((frame) => frame.time >= time) || 1;
   const [one, other] = [frames[after - 1], frames[after]];
   if (!one.landmarks || !other.landmarks) return null;
   const share = (time - one.time) / (other.time - one.time);

@@ -269,9 +269,8 @@ def take_notes(jobs: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     kinds = " and ".join(jobs["data_kind"].dropna().replace("", pd.NA).dropna().unique())
     delta = "Δ has a 95 % interval by photo, and by seed if both have several seeds"
     notes = {
-        "Only one seed was run, so the order may be chance (seed=0,1,2 adds two)": several
-        and one_seed,
-        "Only one epoch was trained (trainer.max_epochs=5 adds more)": jobs["epochs"].max() == 1,
+        "Only one seed was run, so the order may be chance: sweep seed=0,1,2": several and one_seed,
+        "Only one epoch was trained": jobs["epochs"].max() == 1,
         f"The best of {len(table)} is partly luck: expect a little less on other photos": len(table)
         > 5,
         f"{len(jobs)} jobs{kinds and f' on {kinds} data'}: {count_statuses(jobs['status'])}": True,
