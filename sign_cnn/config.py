@@ -3,6 +3,9 @@
 Each dataclass is registered in Hydra's ConfigStore as `<name>_schema`, and the choices in `conf/`
 build on these. Whatever is a class of a library (trainer, callbacks, loggers, optimizer, scheduler,
 loss) is a `_target_` node in `conf/` and is checked by that class.
+
+`validate` checks a composed configuration, and `experiment_hash` says what makes two runs the same
+experiment.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The data module that all kinds of data share.
+"""The data module that all kinds of data share, and how its rows are split.
 
 It knows neither pixels nor landmarks: the data set is one tensor on the training device, and a
 batch is one index-select and one augmentation.
