@@ -12,20 +12,17 @@ ROOT = str(Path(__file__).resolve().parents[2])
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
-from sign_cnn.app import cards, teach_tab, video_tab  # noqa: E402
-from sign_cnn.app.cards import choose_files, read_files  # noqa: E402
+from sign_cnn.app import tabs  # noqa: E402
 from sign_cnn.errors import UserError  # noqa: E402
 from sign_cnn.hands.finder import HandFinder, find_models  # noqa: E402
 from sign_cnn.inputs import LandmarkInputs  # noqa: E402
 from sign_cnn.letters import LETTERS  # noqa: E402
-from sign_cnn.predict import THRESHOLD, OnnxModel  # noqa: E402
+from sign_cnn.predict import OnnxModel  # noqa: E402
 
 MODEL_VARIABLE = "SIGN_CNN_MODEL"
 HERE = Path(__file__).parent
 HANDS, CROPS, SAMPLES = HERE / "hands.onnx", HERE / "model.onnx", HERE / "samples.npy"
 MOTIONS = "J and Z are motions, which no picture shows; the live page reads them."
-ABOUT = """Some letters are confused: M and N, K and V, D and X, R and U.
-Show it your own hand in the tab “Teach it your hand”, and it reads you better."""
 
 
 def main() -> None:
@@ -47,42 +44,39 @@ def main() -> None:
         st.stop()
     st.markdown("Reads the American manual alphabet, one letter per picture; several spell a word.")
     st.caption(describe_hands(hands.card))
-    taught = st.session_state.get(teach_tab.TAUGHT)
+    taught = st.session_state.get(tabs.TAUGHT)
     model = OnnxModel(taught) if taught else hands
     samples = np.load(SAMPLES)
+    drawn = LandmarkInputs().draw(samples)
     names = ["Photos", "Samples", "Teach it your hand", "Close crops"]
-    names += ["Video"] if video_tab.IS_INSTALLED else []
+    names += ["Video"] if tabs.HAS_VIDEO else []
     photos, examples, lessons, close, *videos = st.tabs(names)
-    finder = None
     try:
         finder = open_finder()
     except UserError as error:
         for tab in (photos, lessons, *videos):
             tab.error(f"Photographs cannot be read here: {error}")
-    if finder:
+    else:
         with photos:
-            files = choose_files("Pictures of one hand", "files")
-            cards.show_cards(read_files(files, model.inputs, finder), model)
+            files = tabs.choose_files("Pictures of one hand", "files")
+            tabs.show_cards(tabs.read_files(files, model.inputs, finder), model)
         with lessons:
-            teach_tab.show_lessons(paths[True].read_bytes(), finder, samples)
+            tabs.show_lessons(paths[True].read_bytes(), finder, drawn)
         for tab in videos:
             with tab:
-                video_tab.show_video(finder)
+                tabs.show_video(finder)
     with examples:
-        drawn = LandmarkInputs().draw(samples)
-        word = st.text_input("Type a word; generated hands spell it", max_chars=cards.MAX_PICTURES)
-        chosen = [LETTERS.index(letter) for letter in word.upper() if letter in LETTERS]
-        pictures = [cards.Picture(LETTERS[k], samples[k], drawn[k]) for k in chosen]
-        cards.show_cards(pictures, model)
+        rows = zip(LETTERS, samples, drawn, strict=True)
+        hand_of = {letter: tabs.Picture(letter, hand, image) for letter, hand, image in rows}
+        word = st.text_input("Type a word; generated hands spell it", max_chars=tabs.MAX_PICTURES)
+        tabs.show_cards([hand_of[letter] for letter in word.upper() if letter in hand_of], model)
         st.image([*drawn], [*LETTERS], width=72)
     with close:
         st.caption(describe_crops(crops.card))
-        files = choose_files("Pictures of a hand and no more", "crops")
-        cards.show_cards(read_files(files, crops.inputs, None), crops)
-    with st.expander("How sure, and about the networks"):
-        start = round(100 * THRESHOLD)
-        st.slider("Unsure below", 0, 100, start, 5, format="%d %%", key=cards.UNSURE, width=200)
-        st.markdown(ABOUT)
+        files = tabs.choose_files("Pictures of a hand and no more", "crops")
+        tabs.show_cards(tabs.read_files(files, crops.inputs), crops)
+    with st.expander("About the networks"):
+        st.markdown("Letters that are often confused: M and N, K and V, D and X, R and U.")
         st.json({"photos, samples": hands.card, "close crops": crops.card}, expanded=1)
 
 
@@ -99,10 +93,10 @@ def describe_hands(card: dict[str, Any]) -> str:
     """Return what the network of landmarks scores on people that it was not trained on."""
     if not (scores := card.get("strangers")):
         return MOTIONS
-    rows, right = (sum(score[key] for score in scores) for key in ("rows", "right"))
-    shares = [score["right"] / score["rows"] for score in scores]
-    spread = f"by source {min(shares):.1%} to {max(shares):.1%}"
-    return f"Reads {right / rows:.1%} of {rows:,} strangers' pictures right ({spread}). {MOTIONS}"
+    rows, right = np.array([(score["rows"], score["right"]) for score in scores]).T
+    spread = f"by source {min(right / rows):.1%} to {max(right / rows):.1%}"
+    share = f"{right.sum() / rows.sum():.1%} of {rows.sum():,}"
+    return f"Reads {share} strangers' pictures right ({spread}). {MOTIONS}"
 
 
 def describe_crops(card: dict[str, Any]) -> str:
