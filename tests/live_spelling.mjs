@@ -3,13 +3,11 @@
 import { readFileSync } from "node:fs";
 
 const [live, clip] = process.argv.slice(2);
-const { openNetwork, prepare } = await import(`${live}/letters.js`);
+const { openNetwork } = await import(`${live}/letters.js`);
 const { StrokeReader } = await import(`${live}/motion.js`);
 const { Speller } = await import(`${live}/spelling.js`);
 
 const { hands, motion, times, landmarks } = JSON.parse(readFileSync(clip, "utf8"));
-const wasm = "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm";
-prepare(readFileSync(`${live}/${wasm}`));
 const network = await openNetwork(readFileSync(hands), 24);
 const strokes = new StrokeReader(await openNetwork(readFileSync(motion), 4));
 const speller = new Speller(network.classNames);

@@ -21,20 +21,17 @@ const BORDER = 0.5; // of the picture on each side: a hand that fills it is foun
  * @typedef {DOMMatrix} Square
  */
 
-/** Milliseconds that the stages of the last picture took; `pixels` cuts it. */
-self.stages = { pixels: 0, palms: 0, hands: 0 };
-
 const canvas = new OffscreenCanvas(1, 1);
 const pen = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
 
 /**
- * Writes a square of a picture, 0..1, into an array; black outside of the picture.
+ * Cuts a square out of a picture; black outside of the picture.
  * @param {ImageBitmap} picture
  * @param {Square} square
  * @param {number} size of the cut, pixels
- * @param {Float32Array} inputs size × size × 3
+ * @returns {Promise<Float32Array>} size × size × 3, 0..1
  */
-async function cut(picture, square, size, inputs) {
+async function cut(picture, square, size) {
   const shrink = Math.max(1, Math.floor(Math.hypot(square.a, square.b) / 2)); // skips no pixels
   const resizeWidth = Math.ceil(picture.width / shrink);
   const options = { resizeWidth, resizeQuality: "high" };
@@ -43,9 +40,8 @@ async function cut(picture, square, size, inputs) {
   pen.imageSmoothingQuality = "low"; // bilinear
   pen.setTransform(square.inverse());
   pen.drawImage(small, 0, 0, picture.width, picture.height);
-  const { data } = pen.getImageData(0, 0, size, size);
-  for (let i = 0; i < size * size; i++)
-    for (let colour = 0; colour < 3; colour++) inputs[3 * i + colour] = data[4 * i + colour] / 255;
+  const { data } = pen.getImageData(0, 0, size, size); // of four numbers a pixel
+  return new Float32Array(size * size * 3).map((_, i) => data[i + Math.floor(i / 3)] / 255);
 }
 
 /** Returns the square whose centre is the origin of some axes. */
@@ -63,33 +59,23 @@ const turnTo = (dx, dy) => new DOMMatrix().rotateFromVector(-dy, dx);
 
 /**
  * Loads a network.
- * @param {"palms" | "hands"} stage
- * @param {ArrayBuffer} weights
+ * @param {string} name of its file, beside the page
  * @param {number} size of its pictures, pixels
  * @param {"wasm" | "webgpu"} accelerator
  * @returns a function of a picture and a square of it to the outputs, in the order of the model
  */
-async function loadNetwork(stage, weights, size, accelerator) {
+async function loadNetwork(name, size, accelerator) {
   const options = { accelerator, gpuOptions: { precision: "fp32" } };
-  const model = await loadAndCompile(new Uint8Array(weights), options);
-  const inputs = new Float32Array(size * size * 3);
-  const infer = async () => {
+  const model = await loadAndCompile(name, options);
+  const infer = async (inputs) => {
     const tensor = new Tensor(inputs, [1, size, size, 3]);
     const outputs = await model.run(tensor);
     const numbers = await Promise.all(outputs.map((output) => output.data()));
     for (const used of [tensor, ...outputs]) used.delete();
     return numbers;
   };
-  await infer(); // a graphics card compiles, or fails, now
-  return async (picture, square) => {
-    const start = performance.now();
-    await cut(picture, square, size, inputs);
-    const middle = performance.now();
-    const numbers = await infer();
-    self.stages.pixels += middle - start;
-    self.stages[stage] += performance.now() - middle;
-    return numbers;
-  };
+  await infer(new Float32Array(size * size * 3)); // a graphics card compiles, or fails, now
+  return async (picture, square) => infer(await cut(picture, square, size));
 }
 
 const grid = (cells, repeats) =>
@@ -166,12 +152,12 @@ async function readSquare(picture, square) {
 }
 
 /** Loads LiteRT and both networks, onto the graphics card where there is one that works. */
-async function load({ wasmBinary, palms, hands }) {
-  self.Module = { wasmBinary, printErr: console.debug }; // LiteRT tells there what it does
+async function load() {
+  self.Module = { printErr: console.debug }; // LiteRT tells there what it does
   await loadLiteRt("./");
   const loadBoth = async (accelerator) => {
-    readPalms = await loadNetwork("palms", palms, PALM_SIZE, accelerator);
-    readHand = await loadNetwork("hands", hands, HAND_SIZE, accelerator);
+    readPalms = await loadNetwork("palm_detection_full.tflite", PALM_SIZE, accelerator);
+    readHand = await loadNetwork("hand_landmark_full.tflite", HAND_SIZE, accelerator);
   };
   const card = getWebGpuDevice();
   if (!card || card.adapterInfo?.isFallbackAdapter) return loadBoth("wasm");
@@ -179,7 +165,6 @@ async function load({ wasmBinary, palms, hands }) {
 }
 
 async function find({ picture, isVideo }) {
-  self.stages = { pixels: 0, palms: 0, hands: 0 };
   let hand = isVideo && next && (await readSquare(picture, next));
   for (const width of isVideo ? [BORDER - border] : [0, BORDER]) {
     if (hand) break;
@@ -194,10 +179,7 @@ async function find({ picture, isVideo }) {
   return hand;
 }
 
-let last = Promise.resolve(); // a frame waits for the one before
-self.onmessage = ({ data, ports: [port] }) => {
-  last = last
-    .then(() => (data.picture ? find(data) : load(data)))
+self.onmessage = ({ data, ports: [port] }) =>
+  (data.picture ? find(data) : load())
     .then((result) => port.postMessage({ result }))
     .catch((error) => port.postMessage({ error }));
-};

@@ -1,5 +1,3 @@
-import { supportsFeature } from "@litertjs/core";
-
 /**
  * A hand in a picture.
  * @typedef {object} Hand
@@ -13,24 +11,19 @@ import { supportsFeature } from "@litertjs/core";
 export class HandFinder {
   /**
    * Loads the networks, and LiteRT, which runs them.
-   * @param {(name: string) => Promise<ArrayBuffer>} download of a file beside the page
    * @returns {Promise<HandFinder>}
    */
-  static async load(download) {
-    const runtime = (await supportsFeature("relaxedSimd")) ? "litert_wasm" : "litert_wasm_compat";
-    const networks = ["palm_detection_full.tflite", "hand_landmark_full.tflite"];
-    const files = await Promise.all([`${runtime}_internal.wasm`, ...networks].map(download));
-    const [wasmBinary, palms, hands] = files;
+  static async load() {
     const finder = new HandFinder();
-    await finder.#ask({ wasmBinary, palms, hands }, files);
+    await finder.#ask({});
     return finder;
   }
 
   #worker = new Worker("finder-worker.js");
 
-  #ask(message, transfer) {
+  #ask(message, ...transferred) {
     const { port1, port2 } = new MessageChannel();
-    this.#worker.postMessage(message, [port2, ...transfer]);
+    this.#worker.postMessage(message, [port2, ...transferred]);
     return new Promise((resolve, reject) => {
       port1.onmessage = ({ data }) => (data.error ? reject(data.error) : resolve(data.result));
       this.#worker.onerror = () => reject(new Error("finder-worker.js cannot be loaded."));
@@ -45,6 +38,6 @@ export class HandFinder {
    */
   async find(source, isVideo = true) {
     const picture = await createImageBitmap(source);
-    return this.#ask({ picture, isVideo }, [picture]);
+    return this.#ask({ picture, isVideo }, picture);
   }
 }

@@ -1,13 +1,7 @@
 import * as ort from "onnxruntime-web/wasm";
 
-/**
- * Prepares the runtime, once.
- * @param {ArrayBuffer} wasm content of ort-wasm-simd-threaded.wasm
- */
-export function prepare(wasm) {
-  // More threads need headers that a plain static host does not send.
-  Object.assign(ort.env.wasm, { wasmBinary: wasm, numThreads: 1 });
-}
+// More threads need headers that a plain static host does not send.
+ort.env.wasm.numThreads = 1;
 
 /**
  * A network of landmarks that `python -m sign_cnn.export` wrote.

@@ -3,7 +3,7 @@ import { DrawnHand } from "./demo.js";
 import examples from "./examples.json" with { type: "json" };
 import { HandFinder } from "./finder.js";
 import { drawHand, showHand } from "./hands-drawing.js";
-import { openNetwork, prepare } from "./letters.js";
+import { openNetwork } from "./letters.js";
 import { StrokeReader } from "./motion.js";
 import { advise, Practice } from "./practice.js";
 import signs from "./signs.json" with { type: "json" };
@@ -18,7 +18,7 @@ const pen = ui.overlay.getContext("2d");
 const [page, practice] = [document.body.dataset, new Practice()];
 let network, strokes, finder, words;
 let speller, practiceSpeller; // what is read in practice does not come into the text
-let [frames, rightHand, advised, wrong] = [[], 0, 0, []];
+let [frames, rightHand, advised] = [[], 0, 0];
 const seconds = () => performance.now() / 1000;
 const framesOf = (letter) => examples.strokes[letter] ?? examples.letters[letter].slice(0, 1);
 
@@ -43,7 +43,6 @@ function showText() {
   write({ sure: text.slice(0, -1), last: text.slice(-1) });
   const suggested = suggest(words, speller.spelled.slice(startOfWord()));
   for (const [i, button] of [...ui.words.children].entries()) {
-    button.hidden = !suggested[i];
     button.value = button.firstChild.textContent = suggested[i] ?? "";
   }
 }
@@ -57,9 +56,8 @@ function edit(kept, added) {
 function showPractice() {
   const { target, index, letter, record } = practice;
   const { streak, longest } = record;
-  const best = practice.of(letter).best?.toFixed(1).concat(" s") ?? "–";
   const [done, rest] = [target.slice(0, index), target.slice(index + 1)];
-  write({ done, wanted: letter, rest, streak, longest, best });
+  write({ done, wanted: letter, rest, streak, longest });
   for (const button of ui.alphabet.children) {
     const { right, missed } = practice.of(button.value);
     button.style.setProperty("--level", right / (right + missed + 2));
@@ -68,7 +66,7 @@ function showPractice() {
 }
 
 function ask() {
-  practice.ask(seconds(), ui.whole.checked ? signs.words : Object.keys(signs.letters));
+  practice.ask(ui.whole.checked ? signs.words : Object.keys(signs.letters));
   showPractice();
 }
 
@@ -84,7 +82,7 @@ function count(letter) {
     ui.said.textContent = letter;
     return showText();
   }
-  const verdict = practice.take(letter, seconds());
+  const verdict = practice.take(letter);
   if (verdict === "right") say(`${letter} is right!`, verdict, 1);
   if (verdict === "wrong") say(`That was read as ${letter}.`, verdict, 1);
   showPractice();
@@ -97,11 +95,11 @@ function help(landmarks, top) {
   const poses = STROKES[wanted] ?? wanted;
   const isRight = poses.includes(top);
   const notes = isRight ? [] : advise(landmarks, examples.letters[poses[0]], wanted).slice(0, 2);
-  wrong = notes.flatMap(({ fingers }) => fingers);
   const texts = notes.map(({ text }) => text);
   if (isRight) texts.push(poses === wanted ? "Hold it …" : sign);
   else if (!texts.length) texts.push(`It still looks like ${top}.`, sign);
   say(texts.join("\n"), "", 0.4);
+  return notes.flatMap(({ fingers }) => fingers);
 }
 
 async function takeFrame(hand) {
@@ -123,7 +121,7 @@ async function takeFrame(hand) {
   if (hand) {
     const top = probabilities.indexOf(Math.max(...probabilities));
     read = `${network.classNames[top]} ${(100 * probabilities[top]).toFixed(0)} %`;
-    if (isPractice) help(landmarks, network.classNames[top]);
+    const wrong = isPractice ? help(landmarks, network.classNames[top]) : [];
     drawHand(pen, hand.landmarks, page.state === "demo" ? {} : { thickness: 0.15, wrong });
   }
   write({ letter, status: `${read} · ${(frames.length / 2).toFixed(0)} frames/s` });
@@ -161,12 +159,7 @@ function startDemo(text) {
 async function download(name) {
   const answer = await fetch(name);
   if (!answer.ok) throw new Error(`${name} is missing beside this page: make live puts it there.`);
-  const transform = (part, stream) => {
-    ui.loading.value += part.length / 1e6;
-    ui.loaded.textContent = `Loading ${ui.loading.value.toFixed(1)} of ${ui.loading.max} MB …`;
-    stream.enqueue(part);
-  };
-  return new Response(answer.body.pipeThrough(new TransformStream({ transform }))).arrayBuffer();
+  return answer.arrayBuffer();
 }
 
 async function useNetwork(content) {
@@ -176,19 +169,17 @@ async function useNetwork(content) {
 }
 
 async function load() {
-  const names = ["ort-wasm-simd-threaded.wasm", "hands.onnx", "motion.onnx", "words.txt"];
-  const [wasm, hands, motion, list] = await Promise.all(names.map(download));
+  const names = ["hands.onnx", "motion.onnx", "words.txt"];
+  const [hands, motion, list] = await Promise.all(names.map(download));
   const demo = new URLSearchParams(location.search).get("demo")?.toUpperCase();
-  const loading = !demo && HandFinder.load(download); // while the other networks are opened
+  const loading = !demo && HandFinder.load(); // while the other networks are opened
   words = new TextDecoder().decode(list).trim().split("\n");
-  prepare(wasm);
   strokes = new StrokeReader(await openNetwork(motion, 4));
   await useNetwork(hands);
   ui.demo.disabled = false;
   if (demo) await startDemo(demo);
-  finder = await (loading || HandFinder.load(download));
+  finder = await (loading || HandFinder.load());
   ui.camera.disabled = false;
-  ui.loaded.textContent = "";
 }
 
 // What is pressed: elements by their id, or that of the element around them, and inputs by name
@@ -207,7 +198,7 @@ const actions = {
   copy: () => navigator.clipboard.writeText(ui.text.textContent.trim()),
   alphabet: ({ value, ariaPressed }) => showSign(ariaPressed === "true" ? null : value),
   skip() {
-    practice.take(null, seconds());
+    practice.take(null);
     ask();
   },
   forget() {
@@ -217,7 +208,7 @@ const actions = {
 };
 const changes = {
   mode() {
-    [wrong, ui.show.checked] = [[], false];
+    ui.show.checked = false;
     showSign(null);
     if (ui.practising.checked) ask();
   },

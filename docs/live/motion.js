@@ -6,6 +6,7 @@ const WINDOWS = [0.45, 0.7, 1, 1.4]; // seconds
 const LONGEST = 1.6; // seconds of frames that are kept
 const STEP = 0.1; // seconds from one look to the next
 const MOMENTS = 24; // in a window
+const CLASSES = 4; // of the network: J, Z, held and moving
 const MAX_GAP = 0.3; // seconds without a hand, across which no window reaches
 const MIN_STROKE = 0.5; // probability
 const PATIENCE = 0.25; // seconds in which a likelier window may follow
@@ -18,7 +19,7 @@ export class StrokeReader {
   #looked = 0;
   #best = null;
 
-  /** @param {Network} network of windows of landmarks; its first classes are J and Z */
+  /** @param {Network} network of windows of landmarks */
   constructor(network) {
     this.network = network;
   }
@@ -51,13 +52,11 @@ export class StrokeReader {
     );
     const shape = [lengths.length, MOMENTS, 21, 3];
     const rows = await this.network.read(Float32Array.from(windows.flat()), shape);
-    for (const [row, length] of lengths.entries()) {
-      for (const [column, letter] of ["J", "Z"].entries()) {
-        const probability = rows[row * this.network.classNames.length + column];
-        const likeliest = this.#best?.probability ?? MIN_STROKE;
-        if (probability >= likeliest)
-          this.#best = { letter, start: time - length, end: time, probability };
-      }
-    }
+    rows.forEach((probability, i) => {
+      const letter = "JZ"[i % CLASSES];
+      const start = time - lengths[Math.floor(i / CLASSES)];
+      if (letter && probability >= (this.#best?.probability ?? MIN_STROKE))
+        this.#best = { letter, start, end: time, probability };
+    });
   }
 }

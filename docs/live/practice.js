@@ -16,25 +16,23 @@ export class Practice {
     return this.target[this.index];
   }
 
-  /** @returns {{right: number, missed: number, best: number | null}} counts, and seconds */
+  /** @returns {{right: number, missed: number}} counts */
   of(letter) {
-    return this.record.letters[letter] ?? { right: 0, missed: 0, best: null };
+    return this.record.letters[letter] ?? { right: 0, missed: 0 };
   }
 
   /**
    * Asks for another letter or word; letters that were missed come more often.
-   * @param {number} time seconds
    * @param {string[]} choices letters or words, until others are given
    */
-  ask(time, choices = this.choices) {
-    this.choices = choices;
+  ask(choices = this.choices) {
     const need = ({ right, missed }) => (missed + 1) / (right + 1);
-    const drawn = choices.map((choice) => {
-      const most = Math.max(...[...choice].map((letter) => need(this.of(letter))));
-      return { choice, key: choice === this.target ? 0 : Math.random() ** (1 / most) };
+    const keys = choices.map((choice) => {
+      const most = Math.max(...Array.from(choice, (letter) => need(this.of(letter))));
+      return choice === this.target ? 0 : Math.random() ** (1 / most);
     });
-    this.target = drawn.reduce((top, one) => (one.key > top.key ? one : top)).choice;
-    [this.index, this.since, this.fumbled] = [0, time, false];
+    this.target = choices[keys.indexOf(Math.max(...keys))];
+    [this.choices, this.index, this.fumbled] = [choices, 0, false];
   }
 
   /**
@@ -42,21 +40,21 @@ export class Practice {
    * pose of a letter that is drawn, are neither right nor wrong.
    * @returns {"right" | "wrong" | ""}
    */
-  take(letter, time) {
+  take(letter) {
     const [wanted, { record }] = [this.letter, this];
     if (letter === " " || STROKES[wanted]?.includes(letter)) return "";
-    const [isRight, { right, missed, best }] = [letter === wanted, this.of(wanted)];
+    const [isRight, counts] = [letter === wanted, this.of(wanted)];
+    record.letters[wanted] = counts;
     if (isRight) {
-      const seconds = Math.min(best ?? Infinity, time - this.since);
-      record.letters[wanted] = { right: right + 1, missed, best: seconds };
+      counts.right++;
       record.longest = Math.max(record.longest, ++record.streak);
-      [this.index, this.since] = [this.index + 1, time];
+      this.index++;
     } else if (!this.fumbled) {
-      record.letters[wanted] = { right, missed: missed + 1, best };
+      counts.missed++;
       record.streak = 0;
     }
     this.fumbled = !isRight;
-    if (!this.letter) this.ask(time);
+    if (!this.letter) this.ask();
     localStorage.setItem(STORE, JSON.stringify(record));
     return isRight ? "right" : "wrong";
   }
@@ -95,9 +93,8 @@ function compare(mine, wanted, [, thumb, turn]) {
     const more = wanted.gap[finger] - mine.gap[finger];
     const bent = [wanted, mine].flatMap(({ reach }) => reach.slice(finger, finger + 2));
     const verb = more > 0 ? "Spread" : wanted.gap[finger] < 0 ? "Cross" : "Close";
-    const both = `${FINGERS[finger].split(" ")[0]} and ${FINGERS[finger + 1]}`;
     const size = Math.min(...bent) > 0.75 ? Math.abs(more) / SPREAD : 0; // of straight fingers
-    note(size, `${verb} ${both}.`, finger, finger + 1);
+    note(size, `${verb} your ${FINGERS[finger]} and ${FINGERS[finger + 1]}.`, finger, finger + 1);
   }
   note(distance(wanted.thumb, mine.thumb) / THUMB, thumb, 0);
   const away = Math.min(dot(wanted.up, mine.up), dot(wanted.side, mine.side));

@@ -23,7 +23,7 @@ PARTS = {
     "startup": "from the shell to the first training step, and to answers that need none",
     "pipeline": "images per second of sampler and augmentation alone",
     "sweep": "what a job of a sweep takes besides its fit",
-    "live": "the live page in headless Chromium: frames/s, loading, stages of the finder",
+    "live": "the live page in headless Chromium: frames/s and loading",
     "fit": "fit time of this checkout and of the one that --against names",
 }
 
