@@ -27,7 +27,8 @@ pytestmark = [
 ]
 FIND = """async ([names, isVideo]) => {
   const { HandFinder } = await import("./finder.js");
-  const finder = await HandFinder.load();
+  const finder = new HandFinder();
+  await finder.ready;
   const hands = [];
   for (const name of names) {
     const picture = await createImageBitmap(await (await fetch(name)).blob());

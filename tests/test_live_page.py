@@ -32,8 +32,9 @@ in_browser = pytest.mark.skipif(not CHROMIUM, reason="no browser: apt-get instal
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server of the built page, without the weights of the hand finder."""
+    """A server of the built page, with a hand finder that never answers."""
     site = tmp_path_factory.mktemp("site")
+    (site / "finder-worker.js").touch()
     build = ["node_modules/.bin/esbuild", "live.js", "--bundle", "--format=esm"]
     subprocess.run([*build, f"--outdir={site}", "--log-level=error"], cwd=LIVE, check=True)
     runtime = LIVE / "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm"

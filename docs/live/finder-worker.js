@@ -6,10 +6,9 @@
 import { getWebGpuDevice, loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
 import { extent, toPoints } from "./geometry.js";
 
-const PALM_SIZE = 192; // pixels
-const HAND_SIZE = 224; // pixels
+const [PALM_SIZE, HAND_SIZE] = [192, 224]; // pixels
 const MIN_SCORE = 0.5; // probability of a palm, and of a hand
-const OVERLAP = 0.3; // intersection over union of two boxes of one palm
+const NEAR = 0.5; // of its size: how far apart the centres of two boxes of one palm may lie
 const PALM = { scale: 2.6, shift: 0.5 }; // from the box of a palm to the square of its hand
 const STEADY = [0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18]; // landmarks: the wrist and lower joints
 const NEXT = { scale: 2, shift: 0.1 }; // from their box to the square of the next frame
@@ -85,17 +84,8 @@ const grid = (cells, repeats) =>
   });
 const ANCHORS = [...grid(24, 2), ...grid(12, 6)]; // x and y, pixels
 
-/** Returns the intersection over union of two boxes (centre and size). */
-function overlap(box, other) {
-  const [width, height] = [0, 1].map((axis) => {
-    const [one, two] = [box[axis + 2], other[axis + 2]];
-    return Math.max(0, Math.min(one, two, (one + two) / 2 - Math.abs(box[axis] - other[axis])));
-  });
-  return (width * height) / (box[2] * box[3] + other[2] * other[3] - width * height);
-}
-
 /**
- * Returns the square of the hand with the likeliest palm: the mean of the boxes that overlap with
+ * Returns the square of the hand with the likeliest palm: the mean of the boxes around
  * the likeliest one, weighted by their scores.
  * @param {Float32Array[]} outputs 18 numbers an anchor (centre, size, seven points), and its logit
  * @param {Square} whole in which they are
@@ -111,7 +101,8 @@ function handOfPalm([boxes, logits], whole) {
   });
   const [best] = palms.sort((a, b) => b.score - a.score);
   if (!best) return null;
-  const same = palms.filter(({ box }) => overlap(box, best.box) > OVERLAP);
+  const [x, y, size] = best.box;
+  const same = palms.filter(({ box }) => Math.hypot(box[0] - x, box[1] - y) < NEAR * size);
   const sum = (term) => same.reduce((total, palm) => total + term(palm), 0);
   const mean = best.box.map((_, i) => sum((p) => p.score * p.box[i]) / sum((p) => p.score));
   const point = (i) => whole.transformPoint({ x: mean[i], y: mean[i + 1] });

@@ -9,17 +9,10 @@
 
 /** Finds a hand in pictures, in a worker, so that the page stays quick. */
 export class HandFinder {
-  /**
-   * Loads the networks, and LiteRT, which runs them.
-   * @returns {Promise<HandFinder>}
-   */
-  static async load() {
-    const finder = new HandFinder();
-    await finder.#ask({});
-    return finder;
-  }
-
   #worker = new Worker("finder-worker.js");
+
+  /** Resolves once the networks, and LiteRT, which runs them, are loaded. */
+  ready = this.#ask({});
 
   #ask(message, ...transferred) {
     const { port1, port2 } = new MessageChannel();

@@ -52,7 +52,7 @@ export function showHand(canvas, frames, tip) {
   const view = new DOMMatrix().translate(canvas.width / 2, canvas.width / 2).scale(zoom);
   view.translateSelf(-x.middle, -y.middle);
   const draw = () => {
-    if (canvas.frames !== frames) return;
+    if (canvas.draw !== draw) return; // another hand is shown
     const moment = still ? 0 : Math.floor(performance.now() / 60) % (frames.length + 8);
     pen.reset();
     pen.setTransform(view);
@@ -60,6 +60,6 @@ export function showHand(canvas, frames, tip) {
     if (tip) stroke(pen, trace, "--accent", 9);
     if (!still) requestAnimationFrame(draw);
   };
-  canvas.frames = frames;
+  canvas.draw = draw;
   draw();
 }

@@ -5,17 +5,19 @@ import { HandFinder } from "./finder.js";
 import { drawHand, showHand } from "./hands-drawing.js";
 import { openNetwork } from "./letters.js";
 import { StrokeReader } from "./motion.js";
-import { advise, Practice } from "./practice.js";
+import { advise, Practice, STORE } from "./practice.js";
 import signs from "./signs.json" with { type: "json" };
 import { Speller, STROKES } from "./spelling.js";
 import { suggest } from "./words.js";
 
 const TIPS = { J: 20, Z: 8 }; // landmarks that draw
+const POSES = Object.values(STROKES).join(""); // letters that may yet become one that is drawn
 
 const parts = Array.from(document.querySelectorAll("[id]"), (part) => [part.id, part]);
 const ui = Object.fromEntries(parts);
 const pen = ui.overlay.getContext("2d");
-const [page, practice] = [document.body.dataset, new Practice()];
+const page = document.body.dataset;
+let practice = new Practice();
 let network, strokes, finder, words;
 let speller, practiceSpeller; // what is read in practice does not come into the text
 let [frames, rightHand, advised] = [[], 0, 0];
@@ -30,7 +32,6 @@ function write(texts) {
 
 function showSign(letter) {
   for (const button of ui.alphabet.children) button.ariaPressed = String(button.value === letter);
-  ui.sign.hidden = !letter;
   if (!letter) return;
   showHand(ui.hand, framesOf(letter), TIPS[letter]);
   ui.how.textContent = `${letter}: ${signs.letters[letter][0]}`;
@@ -41,10 +42,10 @@ const startOfWord = () => speller.spelled.findLastIndex(({ letter }) => letter =
 function showText() {
   const text = speller.spelled.map(({ letter }) => letter).join("");
   write({ sure: text.slice(0, -1), last: text.slice(-1) });
+  ui.last.className = POSES.includes(text.slice(-1)) ? "pending" : "";
   const suggested = suggest(words, speller.spelled.slice(startOfWord()));
-  for (const [i, button] of [...ui.words.children].entries()) {
+  for (const [i, button] of [...ui.words.children].entries())
     button.value = button.firstChild.textContent = suggested[i] ?? "";
-  }
 }
 
 function edit(kept, added) {
@@ -55,13 +56,10 @@ function edit(kept, added) {
 
 function showPractice() {
   const { target, index, letter, record } = practice;
-  const { streak, longest } = record;
-  const [done, rest] = [target.slice(0, index), target.slice(index + 1)];
-  write({ done, wanted: letter, rest, streak, longest });
-  for (const button of ui.alphabet.children) {
-    const { right, missed } = practice.of(button.value);
-    button.style.setProperty("--level", right / (right + missed + 2));
-  }
+  write({ done: target.slice(0, index), wanted: letter, rest: target.slice(index + 1) });
+  write({ streak: record.streak, longest: record.longest });
+  for (const button of ui.alphabet.children)
+    button.style.setProperty("--need", practice.need(button.value));
   showSign(ui.show.checked ? letter : null);
 }
 
@@ -127,13 +125,11 @@ async function takeFrame(hand) {
   write({ letter, status: `${read} · ${(frames.length / 2).toFixed(0)} frames/s` });
   ui.badge.style.setProperty("--share", share);
   ui.badge.classList.toggle("counted", share === 1);
-  ui.last.classList.toggle("pending", speller.isPending(time));
 }
 
 async function run(source, state, nextFrame) {
   [page.state, ui.trouble.textContent] = [state, ""];
-  let shown;
-  while (page.state === state) {
+  for (let shown; page.state === state; ) {
     await new Promise(nextFrame);
     const [hand] = await Promise.all([source.find(ui.video), shown]);
     shown = takeFrame(hand); // while the finder is at the next frame
@@ -172,17 +168,17 @@ async function load() {
   const names = ["hands.onnx", "motion.onnx", "words.txt"];
   const [hands, motion, list] = await Promise.all(names.map(download));
   const demo = new URLSearchParams(location.search).get("demo")?.toUpperCase();
-  const loading = !demo && HandFinder.load(); // while the other networks are opened
+  finder = new HandFinder(); // loads while the other networks are opened
   words = new TextDecoder().decode(list).trim().split("\n");
   strokes = new StrokeReader(await openNetwork(motion, 4));
   await useNetwork(hands);
   ui.demo.disabled = false;
   if (demo) await startDemo(demo);
-  finder = await (loading || HandFinder.load());
+  await finder.ready;
   ui.camera.disabled = false;
 }
 
-// What is pressed: elements by their id, or that of the element around them, and inputs by name
+// What is pressed: buttons by their id, or that of the element around them; and inputs, by their name
 
 const actions = {
   camera: startCamera,
@@ -202,16 +198,11 @@ const actions = {
     ask();
   },
   forget() {
-    practice.forget();
-    showPractice();
+    localStorage.removeItem(STORE);
+    practice = new Practice();
+    ask();
   },
-};
-const changes = {
-  mode() {
-    ui.show.checked = false;
-    showSign(null);
-    if (ui.practising.checked) ask();
-  },
+  mode: () => (ui.practising.checked ? ask() : showSign(null)),
   kind: ask,
   show: showPractice,
   async network({ files: [file] }) {
@@ -219,7 +210,7 @@ const changes = {
     ui.about.textContent = await used.catch(() => `${file.name} cannot be used here.`);
   },
 };
-document.onchange = ({ target }) => changes[target.name](target);
+document.onchange = ({ target }) => actions[target.name](target);
 document.onclick = ({ target }) => {
   const button = target.closest("button");
   actions[button?.id || button?.parentElement.id]?.(button);

@@ -3,7 +3,7 @@ import { distance, minus, toPoints } from "./geometry.js";
 import signs from "./signs.json" with { type: "json" };
 import { STROKES } from "./spelling.js";
 
-const STORE = "sign-letters";
+export const STORE = "sign-letters";
 const FINGERS = ["thumb", "index finger", "middle finger", "ring finger", "little finger"];
 const [BEND, SPREAD, THUMB, TURN] = [0.22, 0.22, 0.4, 0.6]; // differences that are worth a word
 
@@ -16,9 +16,10 @@ export class Practice {
     return this.target[this.index];
   }
 
-  /** @returns {{right: number, missed: number}} counts */
-  of(letter) {
-    return this.record.letters[letter] ?? { right: 0, missed: 0 };
+  /** Returns how much a letter needs practice: 1 at first, less the more often it was right. */
+  need(letter) {
+    const { right, missed } = this.record.letters[letter] ?? { right: 0, missed: 0 };
+    return (missed + 1) / (right + 1);
   }
 
   /**
@@ -26,9 +27,8 @@ export class Practice {
    * @param {string[]} choices letters or words, until others are given
    */
   ask(choices = this.choices) {
-    const need = ({ right, missed }) => (missed + 1) / (right + 1);
     const keys = choices.map((choice) => {
-      const most = Math.max(...Array.from(choice, (letter) => need(this.of(letter))));
+      const most = Math.max(...Array.from(choice, (letter) => this.need(letter)));
       return choice === this.target ? 0 : Math.random() ** (1 / most);
     });
     this.target = choices[keys.indexOf(Math.max(...keys))];
@@ -43,8 +43,8 @@ export class Practice {
   take(letter) {
     const [wanted, { record }] = [this.letter, this];
     if (letter === " " || STROKES[wanted]?.includes(letter)) return "";
-    const [isRight, counts] = [letter === wanted, this.of(wanted)];
-    record.letters[wanted] = counts;
+    record.letters[wanted] ??= { right: 0, missed: 0 };
+    const [isRight, counts] = [letter === wanted, record.letters[wanted]];
     if (isRight) {
       counts.right++;
       record.longest = Math.max(record.longest, ++record.streak);
@@ -57,12 +57,6 @@ export class Practice {
     if (!this.letter) this.ask();
     localStorage.setItem(STORE, JSON.stringify(record));
     return isRight ? "right" : "wrong";
-  }
-
-  /** Forgets all that was read. */
-  forget() {
-    localStorage.removeItem(STORE);
-    this.record = new Practice().record;
   }
 }
 

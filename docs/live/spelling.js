@@ -8,7 +8,6 @@ const STEP = 0.1; // seconds over which speeds are measured
 const [HELD_SPEED, MIN_HELD, FLOOR, UNSURE] = [1, 0.02, 0.1, 0.3];
 const [RATE, ENTRY, JUMP, LONGEST_FRAME] = [20, 2, 2, 0.2];
 const [SLIDE_SPEED, SLIDE, RESHAPED, WITHDRAWN] = [1.2, 0.25, 0.25, 0.35];
-const LONGEST_STROKE = 1.65; // seconds until a stroke is read, from its start
 const SPACE = 0.7; // seconds without a hand that end a word
 const HELD = 0.5; // seconds for which a letter is held until it counts
 /** Letters that are drawn, each with those that its first pose looks like. */
@@ -50,13 +49,6 @@ export class Speller {
   add(letter, start, end = start, chances = { [letter]: 1 }) {
     this.spelled.push({ letter, start, end, chances });
     return { letter, share: 1, counted: letter };
-  }
-
-  /** Whether the last letter may yet be withdrawn, as the first pose of one that is drawn. */
-  isPending(time) {
-    const { letter, end } = this.spelled.at(-1) ?? {};
-    const isPose = Object.values(STROKES).some((poses) => poses.includes(letter));
-    return isPose && time < end + WITHDRAWN + LONGEST_STROKE;
   }
 
   /**
