@@ -16,7 +16,7 @@ export class Practice {
     return this.target[this.index];
   }
 
-  /** Returns how much a letter needs practice: 1 at first, less the more often it was right. */
+  /** Returns how much a letter needs practice: 1 at first, less once it was right, more if missed. */
   need(letter) {
     const { right, missed } = this.record.letters[letter] ?? { right: 0, missed: 0 };
     return (missed + 1) / (right + 1);
